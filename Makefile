@@ -1,0 +1,21 @@
+# Every target is one line that also works by hand.
+CARGO ?= cargo
+ARGS ?=
+
+.PHONY: demo test check package
+
+# The product on an embedded stand-in for Microsoft's services; ARGS=--once ends by itself.
+demo:
+	@$(CARGO) run --quiet --locked -p demo -- $(ARGS)
+
+# Everything that CI checks; installs what it needs.
+test:
+	@bash .ci/test
+
+# The fast loop while writing code.
+check:
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings && $(CARGO) test --workspace --locked
+
+# Release executable, target/package/ and target/package.zip.
+package:
+	$(CARGO) build --release --locked -p handler && python3 infra/package.py --executable target/release/defender-functions --out target/package

@@ -1,0 +1,229 @@
+//! What the Files API answers about one file: the wire record.
+//!
+//! Every field is optional and read leniently (a number sent as text, an
+//! unknown field, a null), because the set of values is not published.
+//! Source: <https://learn.microsoft.com/defender-endpoint/api/files>
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use super::FileHash;
+
+/// The file entity of `GET /api/files/{hash}`, and JSON `file` of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FileProfile {
+    /// SHA-1 in hexadecimal digits; null when Defender did not send it.
+    #[serde(deserialize_with = "text")]
+    pub sha1: Option<String>,
+    /// SHA-256 in hexadecimal digits; null when Defender did not send it.
+    #[serde(deserialize_with = "text")]
+    pub sha256: Option<String>,
+    /// MD5, which no document lists but real answers carry; null otherwise.
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
+    /// What Defender says the file is, such as `Malware`, `Pua` or `Unknown`;
+    /// the raw word, of an open set. Judged by [`super::judge`].
+    #[serde(deserialize_with = "text")]
+    pub determination_type: Option<String>,
+    /// The name of the threat, such as `PUA:Win32/FusionCore`, or a word that
+    /// says that there is none.
+    #[serde(deserialize_with = "text")]
+    pub determination_value: Option<String>,
+    /// A classification in the words of `determinationType` that no document
+    /// shows; read where an answer has it.
+    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    pub file_classification: Option<String>,
+    /// Devices worldwide that saw the file; null when not counted.
+    #[serde(deserialize_with = "number")]
+    pub global_prevalence: Option<u64>,
+    /// When the file was first seen anywhere, as Defender wrote it (RFC 3339,
+    /// up to 7 fraction digits); null for the year 1.
+    #[serde(deserialize_with = "instant")]
+    pub global_first_observed: Option<String>,
+    /// When the file was last seen anywhere, as `global_first_observed`.
+    #[serde(deserialize_with = "instant")]
+    pub global_last_observed: Option<String>,
+    /// Size in bytes; null when unknown.
+    #[serde(deserialize_with = "number")]
+    pub size: Option<u64>,
+    /// Such as `APP` or `PortableExecutable`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub file_type: Option<String>,
+    /// Whether the file is a Windows executable; Defender enforces Indicators
+    /// on these alone. Null when unknown.
+    #[serde(deserialize_with = "flag")]
+    pub is_pe_file: Option<bool>,
+    /// Company name of the version resource, which anybody can write.
+    #[serde(deserialize_with = "text")]
+    pub file_publisher: Option<String>,
+    /// Product name of the version resource, which anybody can write.
+    #[serde(deserialize_with = "text")]
+    pub file_product_name: Option<String>,
+    /// Name in the signing certificate; null for an unsigned file. Means
+    /// nothing unless `is_valid_certificate` is true.
+    #[serde(deserialize_with = "text")]
+    pub signer: Option<String>,
+    /// Who issued the signing certificate.
+    #[serde(deserialize_with = "text")]
+    pub issuer: Option<String>,
+    /// Whether Defender found the signature valid; null when unknown.
+    #[serde(deserialize_with = "flag")]
+    pub is_valid_certificate: Option<bool>,
+}
+
+/// Why an answer of the Files API is not about the file that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableProfile {
+    /// Not a JSON object, or without a SHA-1 and a SHA-256.
+    #[error("the answer names no file")]
+    NamesNoFile,
+    /// Its hash is another one than was asked for.
+    #[error("the answer is about another file than the one asked for")]
+    AnotherFile,
+}
+
+impl FileProfile {
+    /// Reads the answer to a question about `asked`.
+    ///
+    /// Of duplicate keys the last one counts.
+    ///
+    /// # Errors
+    /// [`UnusableProfile`] when the answer is not about `asked`; a retry may
+    /// help, a verdict must not be made of it.
+    pub fn read(answer: Value, asked: FileHash) -> Result<Self, UnusableProfile> {
+        if !answer.is_object() {
+            return Err(UnusableProfile::NamesNoFile);
+        }
+        let profile: Self =
+            serde_json::from_value(answer).map_err(|_| UnusableProfile::NamesNoFile)?;
+        let said = match asked {
+            FileHash::Sha1(_) => &profile.sha1,
+            FileHash::Sha256(_) => &profile.sha256,
+        };
+        match said.as_deref() {
+            Some(said) if said.parse() == Ok(asked) => Ok(profile),
+            Some(_) => Err(UnusableProfile::AnotherFile),
+            None if profile.sha1.is_some() || profile.sha256.is_some() => Ok(profile),
+            None => Err(UnusableProfile::NamesNoFile),
+        }
+    }
+
+    /// The hashes under which this answer may be remembered.
+    ///
+    /// Always `asked`; the other hash of the file only when the answer repeats
+    /// `asked` beside it, so that a sloppy answer cannot speak for another file.
+    pub fn known_hashes(&self, asked: FileHash) -> Vec<FileHash> {
+        let parse = |text: &Option<String>| {
+            text.as_deref()
+                .and_then(|text| text.parse::<FileHash>().ok())
+        };
+        let mut hashes = vec![asked];
+        if let (Some(sha1), Some(sha256)) = (parse(&self.sha1), parse(&self.sha256)) {
+            hashes.extend([sha1, sha256].into_iter().filter(|hash| *hash != asked));
+        }
+        hashes
+    }
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) if text.trim().is_empty() => None,
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    })
+}
+
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    })
+}
+
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Bool(flag) => Some(flag),
+        Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
+        _ => None,
+    })
+}
+
+fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(text(deserializer)?.filter(|instant| !instant.starts_with("0001-01-01")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const SHA1: &str = "4388963aaa83afe2042a46a3c017ad50bdcdafb3";
+    const SHA256: &str = "413c58c8267d2c8648d8f6384bacc2ae9c929b2b96578b6860b5087cd1bd6462";
+
+    fn asked() -> FileHash {
+        SHA256.parse().unwrap()
+    }
+
+    #[test]
+    fn documented_sample_is_read_whole() {
+        let sample = include_str!("../../tests/data/defender/file-pua.json");
+        let profile = FileProfile::read(serde_json::from_str(sample).unwrap(), asked()).unwrap();
+        assert_eq!(
+            profile.determination_value.as_deref(),
+            Some("PUA:Win32/FusionCore")
+        );
+        assert_eq!(profile.global_prevalence, Some(180_022));
+        assert_eq!(profile.is_valid_certificate, Some(false));
+        assert_eq!(
+            profile.known_hashes(asked()),
+            [asked(), SHA1.parse().unwrap()]
+        );
+    }
+
+    #[test]
+    fn numbers_as_text_nulls_and_huge_numbers_are_tolerated() {
+        let answer: Value = serde_json::from_str(&format!(
+            r#"{{"sha256":"{SHA256}","sha1":null,"globalPrevalence":"12","size":1e300,"isPeFile":"True",
+               "determinationType":7,"signer":{{}},"globalFirstObserved":"0001-01-01T00:00:00","extra":[],
+               "determinationValue":"a","determinationValue":"b"}}"#
+        ))
+        .unwrap();
+        let profile = FileProfile::read(answer, asked()).unwrap();
+        assert_eq!(
+            (profile.global_prevalence, profile.size, profile.is_pe_file),
+            (Some(12), None, Some(true))
+        );
+        assert_eq!(profile.determination_type.as_deref(), Some("7"));
+        assert_eq!(profile.determination_value.as_deref(), Some("b"));
+        assert_eq!(
+            (profile.signer, profile.global_first_observed),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn an_answer_about_another_or_no_file_is_refused() {
+        for (answer, expected) in [
+            (
+                json!({ "sha256": "a".repeat(64) }),
+                UnusableProfile::AnotherFile,
+            ),
+            (json!({ "sha256": "garbage" }), UnusableProfile::AnotherFile),
+            (json!({}), UnusableProfile::NamesNoFile),
+            (json!(null), UnusableProfile::NamesNoFile),
+            (json!([1]), UnusableProfile::NamesNoFile),
+        ] {
+            assert_eq!(FileProfile::read(answer, asked()), Err(expected));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_does_not_repeat_the_question_speaks_for_no_other_hash() {
+        let profile = FileProfile::read(json!({ "sha1": SHA1, "sha256": null }), asked()).unwrap();
+        assert_eq!(profile.known_hashes(asked()), [asked()]);
+    }
+}

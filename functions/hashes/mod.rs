@@ -1,0 +1,16 @@
+//! File hashes: reading them, judging what Defender says of them, the answer.
+//!
+//! In reading order: what a caller sends, what Microsoft Defender for Endpoint
+//! answers, the verdict that follows, and the answer that goes back.
+
+pub mod answer;
+pub mod file_hash;
+pub mod file_profile;
+pub mod request;
+pub mod verdict;
+
+pub use answer::{HashResult, ItemError, ItemStatus, LookupAnswer, Summary, Verified};
+pub use file_hash::{FileHash, HashKind, Observable, UnusableHash};
+pub use file_profile::FileProfile;
+pub use request::{UnusableRequest, parse_list};
+pub use verdict::{RULE_SET, Reason, Verdict, judge, judge_not_seen};

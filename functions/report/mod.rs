@@ -1,0 +1,4 @@
+//! Writers that every capability shares.
+
+pub mod csv;
+pub mod text;

@@ -1,0 +1,313 @@
+//! `lookup`: verdicts at a terminal or in a pipeline.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{IsTerminal, Read, Write},
+    path::PathBuf,
+    pin::pin,
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+use comfy_table::{
+    Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets,
+};
+use functions::{
+    hashes::{HashResult, ItemStatus, LookupAnswer, Observable, Verdict},
+    report::text::visible,
+};
+use futures::StreamExt;
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+use tracing::level_filters::LevelFilter;
+
+use super::{Exit, block_on, refuse, say};
+use crate::{
+    config::{Config, Purpose},
+    services::{Services, hashes::HashLookup},
+    telemetry::{self, Reader},
+};
+
+/// Lists from this length on show a progress bar.
+const LONG_LIST: usize = 20;
+
+/// A command has no deadline of its own; Ctrl-C ends it with what it has.
+const NO_DEADLINE: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+#[derive(Debug, Args)]
+pub(super) struct LookupArgs {
+    /// SHA-1 or SHA-256 hashes; `-` reads them from standard input, a line each
+    #[arg(value_name = "HASH", required_unless_present = "file")]
+    hashes: Vec<String>,
+    /// File with a hash a line; empty lines and lines that start with # are skipped
+    #[arg(long, value_name = "F")]
+    file: Option<PathBuf>,
+    /// What the answer looks like
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// End with exit code 1 when a verdict is at least this severe
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    fail_on: Option<Threshold>,
+    /// Log what happens, on standard error
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Threshold {
+    Malicious,
+    Suspicious,
+}
+
+impl Threshold {
+    fn reached(self, verdict: Verdict) -> bool {
+        verdict
+            >= match self {
+                Self::Malicious => Verdict::Malicious,
+                Self::Suspicious => Verdict::Suspicious,
+            }
+    }
+}
+
+pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Exit {
+    telemetry::start(
+        Reader::Person,
+        if args.verbose {
+            LevelFilter::DEBUG
+        } else {
+            LevelFilter::OFF
+        },
+    );
+    let config = match Config::read(variables, Purpose::Command) {
+        Ok(config) => config,
+        Err(problems) => return refuse(Reader::Person, &problems),
+    };
+    let inputs = match read_inputs(args) {
+        Ok(inputs) => inputs,
+        Err(problem) => {
+            say(&format!("error: {problem}"));
+            return Exit::Unusable;
+        }
+    };
+    let no_color = variables
+        .get("NO_COLOR")
+        .is_some_and(|value| !value.is_empty());
+    block_on(async {
+        let answer = ask(&Services::new(&config), &inputs).await;
+        match print(args.format, &answer, !no_color) {
+            Ok(()) => judge(args, &answer),
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => judge(args, &answer),
+            Err(error) => {
+                say(&format!("error: the answer cannot be written: {error}"));
+                Exit::Incomplete
+            }
+        }
+    })
+}
+
+fn read_inputs(args: &LookupArgs) -> Result<Vec<Observable>, String> {
+    let mut lines = Vec::new();
+    if let Some(path) = &args.file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+        lines.extend(significant(&text));
+    }
+    for hash in &args.hashes {
+        if hash == "-" {
+            let mut text = String::new();
+            std::io::stdin()
+                .lock()
+                .read_to_string(&mut text)
+                .map_err(|error| format!("standard input cannot be read: {error}"))?;
+            lines.extend(significant(&text));
+        } else {
+            lines.push(hash.clone());
+        }
+    }
+    if lines.is_empty() {
+        return Err("there is no hash in the input".to_owned());
+    }
+    Ok(lines.iter().map(|line| Observable::parse(line)).collect())
+}
+
+fn significant(text: &str) -> impl Iterator<Item = String> + '_ {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+}
+
+/// Asks for everything; Ctrl-C ends it early with what there is.
+async fn ask(services: &Services, inputs: &[Observable]) -> LookupAnswer {
+    let progress = progress_bar(inputs.len());
+    let mut results = HashMap::new();
+    let mut answers = pin!(
+        services
+            .hashes
+            .look_up_each(inputs, Instant::now() + NO_DEADLINE)
+    );
+    loop {
+        tokio::select! {
+            answer = answers.next() => match answer {
+                Some((hash, result)) => {
+                    results.insert(hash, result);
+                    progress.inc(1);
+                }
+                None => break,
+            },
+            _ = tokio::signal::ctrl_c() => {
+                progress.suspend(|| say("interrupted; this is what was answered so far"));
+                break;
+            }
+        }
+    }
+    progress.finish_and_clear();
+    HashLookup::answer(inputs, &results)
+}
+
+fn progress_bar(length: usize) -> ProgressBar {
+    if length < LONG_LIST || !telemetry::stderr_is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} hashes, {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length as u64).with_style(style)
+}
+
+fn print(format: Format, answer: &LookupAnswer, color_allowed: bool) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut stdout, answer)?;
+            writeln!(stdout)
+        }
+        Format::Csv => stdout.write_all(answer.to_csv().as_bytes()),
+        Format::Table => {
+            writeln!(
+                stdout,
+                "{}",
+                table(
+                    answer,
+                    color_allowed && stdout.is_terminal(),
+                    stdout.is_terminal()
+                )
+            )?;
+            writeln!(stdout, "\n{}", summary(answer))
+        }
+    }
+}
+
+fn table(answer: &LookupAnswer, color: bool, fit_terminal: bool) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(["VERDICT", "HASH", "DEVICES", "WHY"]);
+    if fit_terminal {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    } else {
+        table.force_no_tty();
+    }
+    if color {
+        table.enforce_styling();
+    }
+    for result in &answer.results {
+        let (word, paint) = verdict_word(result);
+        let devices = result
+            .file
+            .as_ref()
+            .and_then(|file| file.global_prevalence)
+            .map(|count| count.to_string());
+        let mut verdict = Cell::new(word);
+        if color {
+            verdict = verdict.fg(paint).add_attribute(Attribute::Bold);
+        }
+        table.add_row([
+            verdict,
+            Cell::new(visible(&result.hash)),
+            Cell::new(devices.unwrap_or_default()),
+            Cell::new(why(result)),
+        ]);
+    }
+    if let Some(column) = table.column_mut(1) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(32)));
+    }
+    table.trim_fmt()
+}
+
+fn verdict_word(result: &HashResult) -> (String, Color) {
+    let (word, color) = match (result.verdict, result.status) {
+        (Some(Verdict::Malicious), _) => ("Malicious", Color::Red),
+        (Some(Verdict::Suspicious), _) => ("Suspicious", Color::Yellow),
+        (Some(Verdict::Clean), _) => ("Clean", Color::Green),
+        (Some(Verdict::Unknown), _) => ("Unknown", Color::Grey),
+        (None, ItemStatus::Invalid) => ("invalid", Color::Magenta),
+        (None, ItemStatus::Throttled) => ("NOT CHECKED", Color::Magenta),
+        (None, _) => ("FAILED", Color::Magenta),
+    };
+    (
+        if result.stale {
+            format!("{word} (stale)")
+        } else {
+            word.to_owned()
+        },
+        color,
+    )
+}
+
+fn why(result: &HashResult) -> String {
+    let reason = result.reasons.first().map(|reason| reason.text.as_str());
+    let error = result.error.as_ref().map(|error| error.detail.as_str());
+    let mut why = visible(reason.or(error).unwrap_or_default());
+    let signer = result.file.as_ref().and_then(|file| {
+        let valid = if file.is_valid_certificate == Some(true) {
+            "signed by"
+        } else {
+            "signature not valid, names"
+        };
+        file.signer
+            .as_ref()
+            .map(|signer| format!("; {valid} {}", visible(signer)))
+    });
+    why.push_str(&signer.unwrap_or_default());
+    why
+}
+
+fn summary(answer: &LookupAnswer) -> String {
+    let s = &answer.summary;
+    let mut line = format!(
+        "{} hashes: {} malicious, {} suspicious, {} unknown, {} clean, {} invalid",
+        s.total, s.malicious, s.suspicious, s.unknown, s.clean, s.invalid
+    );
+    if s.failed > 0 {
+        line.push_str(&format!("\n{} of {} hashes NOT checked", s.failed, s.total));
+    }
+    line.push_str("\nClean means \"no detection by Microsoft\", not an approval.");
+    line
+}
+
+fn judge(args: &LookupArgs, answer: &LookupAnswer) -> Exit {
+    let found = |threshold: Threshold| {
+        answer
+            .results
+            .iter()
+            .filter_map(|r| r.verdict)
+            .any(|verdict| threshold.reached(verdict))
+    };
+    if answer.summary.invalid == answer.summary.total {
+        Exit::Unusable
+    } else if args.fail_on.is_some_and(found) {
+        Exit::Found
+    } else if !answer.complete {
+        Exit::Incomplete
+    } else {
+        Exit::Whole
+    }
+}

@@ -1,0 +1,133 @@
+//! The command line, and the start under the Functions host.
+
+mod lookup;
+mod serve;
+
+use std::{collections::BTreeMap, ffi::OsString, future::Future, io::Write, process::ExitCode};
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use tracing::level_filters::LevelFilter;
+
+use crate::{
+    config::{self, ConfigProblems},
+    telemetry::{self, Reader},
+};
+
+/// How a command ended. The highest of 2, 1, 3 that applies, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Whole, and nothing found that was asked to fail.
+    Whole,
+    /// What `--fail-on` asked for was found.
+    Found,
+    /// Usage, settings or unusable input.
+    Unusable,
+    /// Something could not be asked.
+    Incomplete,
+    /// Under the Functions host: start me again; not counted as a failure.
+    Restart,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Whole => 0,
+            Exit::Found => 1,
+            Exit::Unusable => 2,
+            Exit::Incomplete => 3,
+            Exit::Restart => 200,
+        })
+    }
+}
+
+/// File-hash verdicts from Microsoft Defender for Endpoint.
+///
+/// Exit codes: 0 whole, 1 found what --fail-on asks for, 2 usage, settings or
+/// unusable input, 3 incomplete.
+#[derive(Debug, Parser)]
+#[command(name = "defender-functions", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Look up the verdicts on file hashes
+    Lookup(lookup::LookupArgs),
+    /// Serve the HTTP API on loopback, without the Functions host
+    Serve(serve::ServeArgs),
+}
+
+/// Runs the process: `arguments` with the program's name first.
+pub fn main(arguments: Vec<OsString>, variables: BTreeMap<String, String>) -> ExitCode {
+    let host_port = match config::host_port(&variables) {
+        Ok(port) => port,
+        Err(problems) => {
+            telemetry::start(Reader::Host, LevelFilter::INFO);
+            return refuse(Reader::Host, &problems).into();
+        }
+    };
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error).into(),
+    };
+    let exit = match (cli.command, host_port) {
+        (None | Some(Command::Serve(_)), Some(port)) => serve::under_host(port, &variables),
+        (Some(Command::Serve(args)), None) => serve::alone(&args, &variables),
+        (Some(Command::Lookup(args)), _) => lookup::run(&args, &variables),
+        (None, None) => {
+            say(
+                "error: no command, and `FUNCTIONS_CUSTOMHANDLER_PORT` is not set: let the Functions host start this, or see --help",
+            );
+            Exit::Unusable
+        }
+    };
+    exit.into()
+}
+
+/// Help and version go to stdout with 0, mistakes to stderr with 2.
+fn usage(error: &clap::Error) -> Exit {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Whole,
+        _ => Exit::Unusable,
+    }
+}
+
+/// Reports everything that is wrong with the settings at once.
+fn refuse(reader: Reader, problems: &ConfigProblems) -> Exit {
+    match reader {
+        Reader::Host => {
+            tracing::error!(code = "settings", problems = problems.0.len(), "{problems}")
+        }
+        Reader::Person => problems
+            .0
+            .iter()
+            .for_each(|problem| say(&format!("error: {problem}"))),
+    }
+    Exit::Unusable
+}
+
+/// Runs a command's work on a runtime of its own.
+fn block_on(work: impl Future<Output = Exit>) -> Exit {
+    match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => {
+            let exit = runtime.block_on(work);
+            runtime.shutdown_background();
+            exit
+        }
+        Err(error) => {
+            say(&format!("error: no threads can be started: {error}"));
+            Exit::Incomplete
+        }
+    }
+}
+
+/// A line for a person, on stderr.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}

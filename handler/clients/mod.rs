@@ -1,0 +1,3 @@
+//! Clients of outside services. Only these know URLs and wire errors.
+
+pub mod defender;

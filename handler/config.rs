@@ -1,0 +1,471 @@
+//! The app settings, read once.
+//!
+//! Every problem is reported in one go, because the Functions host gives up on
+//! a handler that ends three times. Nothing else reads the environment.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
+
+use url::{Host, Url};
+
+/// What the settings are read for; serving needs more of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The HTTP API, under the Functions host or by `serve`.
+    Serve,
+    /// A command that ends by itself.
+    Command,
+}
+
+/// Who may call the HTTP API. Setting `API_AUTH`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiAuth {
+    /// The Functions host checks its keys; nothing else is checked.
+    Host,
+    /// Nobody checks anything; refused in Azure.
+    Off,
+}
+
+/// Where tokens come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentitySource {
+    /// The managed identity of the app: the endpoint that the platform names.
+    Managed {
+        /// Setting `AZURE_CLIENT_ID`: client id of a user-assigned identity;
+        /// `None` for the system-assigned one.
+        client_id: Option<String>,
+    },
+    /// The developer's sign-in: Azure CLI, then Azure Developer CLI.
+    DeveloperTools,
+    /// In Azure, but the app has no identity.
+    Missing,
+}
+
+/// All settings of the process.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Base URL of the Defender for Endpoint API, without a path.
+    /// Setting `DEFENDER_API_URL`, default `https://api.security.microsoft.com`.
+    pub defender_api_url: Url,
+    /// Audience of its tokens, which is not the host. Setting
+    /// `DEFENDER_API_AUDIENCE`, default `https://api.securitycenter.microsoft.com`.
+    pub defender_api_audience: String,
+    /// Calls to each Defender endpoint in any 60 seconds.
+    /// Setting `DEFENDER_CALLS_PER_MINUTE`, 1 to 10,000, default 100.
+    pub defender_calls_per_minute: usize,
+    /// Calls to each Defender endpoint in any hour.
+    /// Setting `DEFENDER_CALLS_PER_HOUR`, 1 to 100,000, default 1,500.
+    pub defender_calls_per_hour: usize,
+    /// Time within which a synchronous look-up answers.
+    /// Setting `LOOKUP_DEADLINE_SECONDS`, 1 to 200, default 90.
+    pub lookup_deadline: Duration,
+    /// Where tokens come from. Settings `IDENTITY_ENDPOINT`,
+    /// `IDENTITY_HEADER` (both of the platform) and `AZURE_CLIENT_ID`.
+    pub identity: IdentitySource,
+    /// Who may call. Setting `API_AUTH`: `host` (default) or `off`.
+    pub api_auth: ApiAuth,
+    /// Whether the process runs in Azure: any of `WEBSITE_SITE_NAME`,
+    /// `WEBSITE_INSTANCE_ID`, `WEBSITE_POD_NAME`, `CONTAINER_NAME` is set.
+    pub in_azure: bool,
+    /// Folder of `host.json`. Set by the host: `FUNCTIONS_APP_ROOT_PATH`.
+    pub app_root: Option<String>,
+}
+
+/// Everything that is wrong with the settings, a line each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigProblems(pub Vec<String>);
+
+impl fmt::Display for ConfigProblems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.join("; "))
+    }
+}
+
+/// Settings of the product; a name with one of [`PREFIXES`] that is not among
+/// them is a misspelt one.
+pub const SETTINGS: [&str; 7] = [
+    "DEFENDER_API_URL",
+    "DEFENDER_API_AUDIENCE",
+    "DEFENDER_CALLS_PER_MINUTE",
+    "DEFENDER_CALLS_PER_HOUR",
+    "LOOKUP_DEADLINE_SECONDS",
+    "AZURE_CLIENT_ID",
+    "API_AUTH",
+];
+
+/// Variables that the platform or the Functions host sets and this file reads.
+pub const PLATFORM_SETTINGS: [&str; 8] = [
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
+    "WEBSITE_SITE_NAME",
+    "WEBSITE_INSTANCE_ID",
+    "WEBSITE_POD_NAME",
+    "CONTAINER_NAME",
+    "FUNCTIONS_APP_ROOT_PATH",
+    "FUNCTIONS_CUSTOMHANDLER_PORT",
+];
+
+const PREFIXES: [&str; 2] = ["DEFENDER_", "LOOKUP_"];
+
+/// The variables of the process.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment"
+)]
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// The port that the Functions host gave, `None` when it gave none.
+///
+/// # Errors
+/// One line when the variable is there but is no port.
+pub fn host_port(variables: &BTreeMap<String, String>) -> Result<Option<u16>, ConfigProblems> {
+    let Some(text) = variables.get("FUNCTIONS_CUSTOMHANDLER_PORT") else {
+        return Ok(None);
+    };
+    match text.trim().parse() {
+        Ok(port) if port > 0 => Ok(Some(port)),
+        _ => Err(ConfigProblems(vec![format!(
+            "`FUNCTIONS_CUSTOMHANDLER_PORT` is `{}`, not a port from 1 to 65535",
+            printable(text)
+        )])),
+    }
+}
+
+impl Config {
+    /// Reads the settings from variables.
+    ///
+    /// # Errors
+    /// Every problem at once; somebody has to change the settings.
+    pub fn read(
+        variables: &BTreeMap<String, String>,
+        purpose: Purpose,
+    ) -> Result<Self, ConfigProblems> {
+        let mut reader = Reader {
+            variables,
+            problems: Vec::new(),
+        };
+        let in_azure = [
+            "WEBSITE_SITE_NAME",
+            "WEBSITE_INSTANCE_ID",
+            "WEBSITE_POD_NAME",
+            "CONTAINER_NAME",
+        ]
+        .iter()
+        .any(|name| reader.text(name).is_some());
+        reader.find_misspelt();
+        let config = Self {
+            defender_api_url: reader
+                .base_url("DEFENDER_API_URL", "https://api.security.microsoft.com"),
+            defender_api_audience: reader.audience(
+                "DEFENDER_API_AUDIENCE",
+                "https://api.securitycenter.microsoft.com",
+            ),
+            defender_calls_per_minute: reader.number("DEFENDER_CALLS_PER_MINUTE", 100, 10_000),
+            defender_calls_per_hour: reader.number("DEFENDER_CALLS_PER_HOUR", 1_500, 100_000),
+            lookup_deadline: Duration::from_secs(
+                reader.number("LOOKUP_DEADLINE_SECONDS", 90, 200) as u64
+            ),
+            identity: reader.identity(in_azure),
+            api_auth: if purpose == Purpose::Serve {
+                reader.api_auth(in_azure)
+            } else {
+                ApiAuth::Off
+            },
+            in_azure,
+            app_root: reader.text("FUNCTIONS_APP_ROOT_PATH").map(str::to_owned),
+        };
+        if reader.problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigProblems(reader.problems))
+        }
+    }
+}
+
+struct Reader<'a> {
+    variables: &'a BTreeMap<String, String>,
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// The value without blanks around it; an empty one counts as unset.
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.variables
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn find_misspelt(&mut self) {
+        for name in self.variables.keys() {
+            let ours = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+            if ours && !SETTINGS.contains(&name.as_str()) {
+                self.problems.push(format!(
+                    "`{}` is not a setting; see docs/configuration.md for their names",
+                    printable(name)
+                ));
+            }
+        }
+    }
+
+    fn number(&mut self, name: &str, default: usize, most: usize) -> usize {
+        let Some(text) = self.text(name) else {
+            return default;
+        };
+        text.parse()
+            .ok()
+            .filter(|number| (1..=most).contains(number))
+            .unwrap_or_else(|| {
+                self.problems.push(format!(
+                    "`{name}` is `{}`, not a whole number from 1 to {most}",
+                    printable(text)
+                ));
+                default
+            })
+    }
+
+    fn base_url(&mut self, name: &str, default: &str) -> Url {
+        let text = self.text(name).unwrap_or(default);
+        let url = Url::parse(text)
+            .ok()
+            .filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none());
+        match url {
+            Some(url) if !url.username().is_empty() || url.password().is_some() => {
+                self.problems
+                    .push(format!("`{name}` holds a user name or password; remove it"));
+                url
+            }
+            Some(url)
+                if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) =>
+            {
+                url
+            }
+            _ => {
+                self.problems.push(format!(
+                    "`{name}` is `{}`, not an https:// URL without a path (http:// is for loopback addresses)",
+                    printable(text)
+                ));
+                Url::parse("https://invalid.invalid")
+                    .unwrap_or_else(|_| unreachable!("a literal URL"))
+            }
+        }
+    }
+
+    /// An audience as Entra knows it: a URI without a trailing slash.
+    fn audience(&mut self, name: &str, default: &str) -> String {
+        let text = self.text(name).unwrap_or(default);
+        let audience = text.trim_end_matches('/').trim_end_matches("/.default");
+        if audience.is_empty()
+            || audience.contains(char::is_whitespace)
+            || Url::parse(audience).is_err()
+        {
+            self.problems.push(format!(
+                "`{name}` is `{}`, not an audience such as {default}",
+                printable(text)
+            ));
+        }
+        audience.to_owned()
+    }
+
+    fn identity(&mut self, in_azure: bool) -> IdentitySource {
+        let client_id = self.text("AZURE_CLIENT_ID").map(str::to_owned);
+        if client_id
+            .as_deref()
+            .is_some_and(|id| uuid::Uuid::try_parse(id).is_err())
+        {
+            self.problems.push(
+                "`AZURE_CLIENT_ID` is not a client id (a GUID) of a user-assigned identity"
+                    .to_owned(),
+            );
+        }
+        match (self.text("IDENTITY_ENDPOINT"), self.text("IDENTITY_HEADER")) {
+            (Some(endpoint), Some(_)) => {
+                if Url::parse(endpoint).is_err() {
+                    self.problems.push("`IDENTITY_ENDPOINT` is not a URL; the platform sets it, do not set it yourself".to_owned());
+                }
+                IdentitySource::Managed { client_id }
+            }
+            (None, None) if in_azure => IdentitySource::Missing,
+            (None, None) => IdentitySource::DeveloperTools,
+            _ => {
+                self.problems.push(
+                    "`IDENTITY_ENDPOINT` and `IDENTITY_HEADER` come as a pair from the platform, but only one is set".to_owned(),
+                );
+                IdentitySource::Missing
+            }
+        }
+    }
+
+    fn api_auth(&mut self, in_azure: bool) -> ApiAuth {
+        match self.text("API_AUTH").unwrap_or("host") {
+            "host" => ApiAuth::Host,
+            "off" if !in_azure => ApiAuth::Off,
+            "off" => {
+                self.problems.push(
+                    "`API_AUTH` is `off`, which is for loopback development and refused in Azure"
+                        .to_owned(),
+                );
+                ApiAuth::Host
+            }
+            other => {
+                self.problems.push(format!(
+                    "`API_AUTH` is `{}`, not one of `host`, `off`",
+                    printable(other)
+                ));
+                ApiAuth::Host
+            }
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+/// A value as it may stand in a message: one line, cut, no control characters.
+fn printable(value: &str) -> String {
+    value
+        .chars()
+        .take(60)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)], purpose: Purpose) -> Result<Config, Vec<String>> {
+        let variables = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Config::read(&variables, purpose).map_err(|problems| problems.0)
+    }
+
+    #[test]
+    fn defaults_need_no_setting_at_all() {
+        let config = read(&[], Purpose::Serve).unwrap();
+        assert_eq!(
+            config.defender_api_url.as_str(),
+            "https://api.security.microsoft.com/"
+        );
+        assert_eq!(
+            config.defender_api_audience,
+            "https://api.securitycenter.microsoft.com"
+        );
+        assert_eq!(
+            (
+                config.defender_calls_per_minute,
+                config.defender_calls_per_hour
+            ),
+            (100, 1_500)
+        );
+        assert_eq!(
+            (config.lookup_deadline.as_secs(), config.identity),
+            (90, IdentitySource::DeveloperTools)
+        );
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        let problems = read(
+            &[
+                ("DEFENDER_API_URL", "http://api.security.microsoft.com"),
+                ("DEFENDER_CALLS_PER_MINUTE", "-1"),
+                ("DEFENDER_CALLS_PER_HOUR", "many"),
+                ("LOOKUP_DEADLINE_SECONDS", "0"),
+                ("DEFENDER_CALL_PER_MINUTE", "1"),
+                ("API_AUTH", "none"),
+                ("AZURE_CLIENT_ID", "me"),
+                ("IDENTITY_ENDPOINT", "http://169.254.130.1/msi/token"),
+            ],
+            Purpose::Serve,
+        )
+        .unwrap_err();
+        assert_eq!(problems.len(), 8, "{problems:#?}");
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_alone() {
+        for url in [
+            "http://127.0.0.1:9",
+            "http://localhost:9/",
+            "http://[::1]:9",
+            "https://api-gov.securitycenter.microsoft.us",
+        ] {
+            assert!(
+                read(&[("DEFENDER_API_URL", url)], Purpose::Command).is_ok(),
+                "{url}"
+            );
+        }
+        for url in [
+            "http://127.0.0.1.evil.example",
+            "https://a/b",
+            "https://a?b",
+            "ftp://localhost",
+            "x",
+            "https://u:p@a",
+        ] {
+            assert!(
+                read(&[("DEFENDER_API_URL", url)], Purpose::Command).is_err(),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn off_is_refused_in_azure_and_serving_settings_are_not_asked_of_a_command() {
+        for name in [
+            "WEBSITE_SITE_NAME",
+            "WEBSITE_INSTANCE_ID",
+            "WEBSITE_POD_NAME",
+            "CONTAINER_NAME",
+        ] {
+            assert!(read(&[("API_AUTH", "off"), (name, "x")], Purpose::Serve).is_err());
+            assert!(read(&[("API_AUTH", "off"), (name, "x")], Purpose::Command).is_ok());
+        }
+        assert_eq!(
+            read(&[("API_AUTH", "off")], Purpose::Serve)
+                .unwrap()
+                .api_auth,
+            ApiAuth::Off
+        );
+    }
+
+    #[test]
+    fn an_audience_is_kept_without_scope_suffix_and_slash() {
+        let audience = |text| {
+            read(&[("DEFENDER_API_AUDIENCE", text)], Purpose::Command)
+                .map(|c| c.defender_api_audience)
+        };
+        let plain = "https://securitycenter.onmicrosoft.com/windowsatpservice".to_owned();
+        assert_eq!(
+            audience("https://securitycenter.onmicrosoft.com/windowsatpservice/.default"),
+            Ok(plain.clone())
+        );
+        assert_eq!(
+            audience("https://securitycenter.onmicrosoft.com/windowsatpservice/"),
+            Ok(plain)
+        );
+        assert!(audience("two words").is_err());
+    }
+
+    #[test]
+    fn in_azure_without_an_identity_is_known() {
+        assert_eq!(
+            read(&[("CONTAINER_NAME", "x")], Purpose::Serve)
+                .unwrap()
+                .identity,
+            IdentitySource::Missing
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! Errors of the HTTP API: RFC 9457 problem bodies.
+//!
+//! A problem has a message for the caller and, apart from it, one for the log.
+//! The invocation layer of [`crate::host`] writes both, because it knows the
+//! invocation id.
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use serde::Serialize;
+
+/// A request that gets no answer but a problem.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Stable code, `[a-z][a-z0-9_.-]*`.
+    pub code: String,
+    /// What happened and what to do, for the caller.
+    pub detail: String,
+    /// More for the log; never sent.
+    pub cause: String,
+    /// Header `Retry-After`, in seconds.
+    pub retry_after_seconds: Option<u64>,
+    /// Header `Allow` of a 405.
+    pub allow: Option<&'static str>,
+}
+
+/// The body: RFC 9457 with our `code` and `invocationId`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'a str,
+    detail: &'a str,
+    invocation_id: &'a str,
+}
+
+impl ApiError {
+    /// A problem without anything special.
+    pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code: code.into(),
+            detail: detail.into(),
+            cause: String::new(),
+            retry_after_seconds: None,
+            allow: None,
+        }
+    }
+
+    /// The process itself failed: a bug of ours. The cause goes to the log.
+    pub fn internal(cause: impl Into<String>) -> Self {
+        let detail = "the request failed inside Defender Functions; the log has the reason under this invocation id";
+        Self {
+            cause: cause.into(),
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+        }
+    }
+
+    /// No function answers this path.
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "no function has this path; docs/api.md lists them",
+        )
+    }
+
+    /// Another method than the function takes.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let detail = format!("this path takes {allow}");
+        Self {
+            allow: Some(allow),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+        }
+    }
+
+    /// Too many requests at a time.
+    pub fn overloaded() -> Self {
+        let detail = "too many requests at a time; ask again in a few seconds";
+        Self {
+            retry_after_seconds: Some(2),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
+        }
+    }
+
+    /// The whole response, for the invocation with this id.
+    pub fn render(&self, invocation_id: &str) -> Response<Body> {
+        let problem = Problem {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: &self.code,
+            detail: &self.detail,
+            invocation_id,
+        };
+        let mut response =
+            Response::new(Body::from(serde_json::to_vec(&problem).unwrap_or_default()));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// A bare status that carries the error; the invocation layer renders it.
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = self.status;
+        response.extensions_mut().insert(self);
+        response
+    }
+}

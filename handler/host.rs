@@ -1,0 +1,88 @@
+//! What the Functions host sends and expects.
+//!
+//! The host forwards HTTP requests as they are, or wraps them (and always
+//! timers and queue messages) in an envelope: `POST /{FunctionName}`. Here are
+//! the invocation every request belongs to ([`invocation`]), the envelope
+//! ([`envelope`]), its reply ([`reply`]) and wrapped HTTP ([`wrapped_http`]).
+//! Source: <https://learn.microsoft.com/azure/azure-functions/functions-custom-handlers>
+
+pub mod envelope;
+pub mod reply;
+pub mod wrapped_http;
+
+use std::any::Any;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, Request, Response, StatusCode},
+    middleware::Next,
+    response::IntoResponse,
+};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::error::ApiError;
+
+/// Header with the id of the invocation. A forwarding host adds its own behind
+/// one that the client sent, so the last one counts.
+pub const INVOCATION_ID_HEADER: &str = "x-azure-functions-invocationid";
+
+/// The id of one call from the host, for logs and problem bodies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvocationId(pub String);
+
+impl InvocationId {
+    /// The host's id, or a new one where it sent none that is an id.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let sent = headers
+            .get_all(INVOCATION_ID_HEADER)
+            .iter()
+            .next_back()
+            .and_then(|value| value.to_str().ok());
+        let valid = sent.filter(|id| !id.is_empty() && id.len() <= 64 && id.chars().all(plain));
+        Self(valid.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned))
+    }
+}
+
+/// Runs a request as an invocation of `function`: gives it an id, puts both on
+/// every log line, renders and logs its problem.
+pub async fn invocation(
+    function: &'static str,
+    request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let id = InvocationId::of(request.headers());
+    let span = tracing::info_span!("invocation", function, invocationId = id.0);
+    let mut request = request;
+    request.extensions_mut().insert(id.clone());
+    async move {
+        let mut response = next.run(request).await;
+        let Some(problem) = response.extensions_mut().remove::<ApiError>() else {
+            return response;
+        };
+        log(&problem);
+        problem.render(&id.0)
+    }
+    .instrument(span)
+    .await
+}
+
+fn log(problem: &ApiError) {
+    let (status, code, cause) = (problem.status.as_u16(), &problem.code, &problem.cause);
+    match problem.status {
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            tracing::error!(status, code, cause, "{}", problem.detail)
+        }
+        _ if problem.code.starts_with("envelope_") => {
+            tracing::error!(status, code, cause, "{}", problem.detail)
+        }
+        _ if problem.code == "overloaded" => tracing::warn!(status, code, "{}", problem.detail),
+        _ => tracing::info!(status, code, cause, "{}", problem.detail),
+    }
+}
+
+/// The answer after a panic; the panic hook has logged its place.
+pub fn after_panic(_payload: Box<dyn Any + Send + 'static>) -> Response<Body> {
+    ApiError::internal("a panic, see the line before").into_response()
+}

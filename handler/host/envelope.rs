@@ -1,0 +1,161 @@
+//! The envelope of a timer or queue invocation.
+//!
+//! Scalars arrive as JSON inside a JSON string, sometimes twice; `Metadata`
+//! can be forged by whoever writes a queue message, so it is for diagnostics
+//! alone and messages are read from `Data`.
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use time::{
+    OffsetDateTime, PrimitiveDateTime, format_description::well_known::Rfc3339,
+    macros::format_description,
+};
+
+use super::InvocationId;
+use crate::{error::ApiError, routes::read_body};
+
+/// One call of a function that the host wrapped.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The host's id of the call.
+    pub id: InvocationId,
+    data: Map<String, Value>,
+    metadata: Map<String, Value>,
+}
+
+/// What a timer trigger tells. Data of a `timerTrigger` binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerInfo {
+    /// When it ran last; `None` at the first run or without a monitor.
+    pub last: Option<OffsetDateTime>,
+    /// The occurrence this run is for, or the one after it; `None` without a
+    /// monitor or when run by hand.
+    pub next: Option<OffsetDateTime>,
+    /// Whether an occurrence was missed and this run makes up for it.
+    pub is_past_due: bool,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(rename = "Data")]
+    data: Map<String, Value>,
+    #[serde(rename = "Metadata", default)]
+    metadata: Option<Map<String, Value>>,
+}
+
+impl Invocation {
+    /// Reads the envelope of a request, chunked or not.
+    ///
+    /// # Errors
+    /// 400 with a code that starts with `envelope_`: the caller is not the
+    /// host, or speaks another protocol.
+    pub async fn read(request: Request<Body>) -> Result<Self, ApiError> {
+        let content_type = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        if !content_type
+            .to_ascii_lowercase()
+            .starts_with("application/json")
+        {
+            return Err(bad(
+                "envelope_content_type",
+                "an invocation has the content type application/json",
+            ));
+        }
+        let id = request
+            .extensions()
+            .get()
+            .cloned()
+            .unwrap_or_else(|| InvocationId::of(request.headers()));
+        let body = read_body(request).await?;
+        let envelope: Envelope = serde_json::from_slice(&body).map_err(|error| ApiError {
+            cause: format!("line {}, column {}", error.line(), error.column()),
+            ..bad(
+                "envelope_invalid",
+                "the body is no invocation: an object with `Data` and `Metadata`",
+            )
+        })?;
+        Ok(Self {
+            id,
+            data: envelope.data,
+            metadata: envelope.metadata.unwrap_or_default(),
+        })
+    }
+
+    /// The input of a binding.
+    ///
+    /// # Errors
+    /// 400 `envelope_input` when it is not there.
+    pub fn input(&self, binding: &str) -> Result<&Value, ApiError> {
+        self.data.get(binding).ok_or_else(|| {
+            bad(
+                "envelope_input",
+                format!("the invocation has no input `{binding}`"),
+            )
+        })
+    }
+
+    /// The input of a timer binding. Dates may lack an offset (then UTC) and
+    /// the year 1 means never.
+    ///
+    /// # Errors
+    /// 400 `envelope_input` when it is not there.
+    pub fn timer(&self, binding: &str) -> Result<TimerInfo, ApiError> {
+        let timer = self.input(binding)?;
+        let status = &timer["ScheduleStatus"];
+        Ok(TimerInfo {
+            last: instant(&status["Last"]),
+            next: instant(&status["Next"]),
+            is_past_due: timer["IsPastDue"].as_bool().unwrap_or_default(),
+        })
+    }
+
+    /// The text of a queue message, with the host's double encoding undone.
+    ///
+    /// # Errors
+    /// 400 `envelope_input` when it is not there.
+    pub fn message(&self, binding: &str) -> Result<String, ApiError> {
+        Ok(match self.input(binding)? {
+            Value::String(text) => match serde_json::from_str(text) {
+                Ok(Value::String(inner)) => inner,
+                _ => text.clone(),
+            },
+            other => other.to_string(),
+        })
+    }
+
+    /// How often the message was handed out, as a number or as text; for logs,
+    /// because a message can forge it.
+    pub fn claimed_dequeue_count(&self) -> Option<u64> {
+        match self.metadata.get("DequeueCount")? {
+            Value::Number(count) => count.as_u64(),
+            Value::String(text) => text.trim_matches('"').parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+fn bad(code: &str, detail: impl Into<String>) -> ApiError {
+    ApiError::new(StatusCode::BAD_REQUEST, code, detail)
+}
+
+fn instant(value: &Value) -> Option<OffsetDateTime> {
+    let text = value.as_str()?;
+    let without_offset = format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]"
+    );
+    OffsetDateTime::parse(text, &Rfc3339)
+        .ok()
+        .or_else(|| {
+            PrimitiveDateTime::parse(text, &without_offset)
+                .ok()
+                .map(PrimitiveDateTime::assume_utc)
+        })
+        .filter(|instant| instant.year() > 1)
+}

@@ -1,0 +1,128 @@
+//! HTTP requests that a host without forwarding wraps in an envelope.
+//!
+//! The wrapped request runs through the same routes as a forwarded one.
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri},
+};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use tower::ServiceExt;
+use url::Url;
+
+use super::{INVOCATION_ID_HEADER, envelope::Invocation, reply::Reply};
+use crate::error::ApiError;
+
+/// Names of the bindings in the `function.json` of every HTTP function.
+const INPUT: &str = "req";
+const OUTPUT: &str = "res";
+
+/// Headers that describe the hop to the host and not the wrapped body.
+const HOP: [&str; 5] = [
+    "connection",
+    "content-length",
+    "expect",
+    "transfer-encoding",
+    INVOCATION_ID_HEADER,
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct WrappedRequest {
+    url: String,
+    method: String,
+    #[serde(default)]
+    headers: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    body: Option<Value>,
+}
+
+/// Unwraps the request, runs it through `routes`, wraps the answer.
+///
+/// # Errors
+/// 400 with a code that starts with `envelope_` when nothing can be unwrapped.
+pub async fn run(routes: Router, request: Request<Body>) -> Result<Reply, ApiError> {
+    let invocation = Invocation::read(request).await?;
+    let wrapped = unwrap(&invocation)?;
+    let response = match routes.oneshot(wrapped).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    wrap(response).await
+}
+
+fn unwrap(invocation: &Invocation) -> Result<Request<Body>, ApiError> {
+    let unusable = |cause: String| ApiError {
+        cause,
+        ..ApiError::new(
+            axum::http::StatusCode::BAD_REQUEST,
+            "envelope_input",
+            "the wrapped HTTP request cannot be read",
+        )
+    };
+    let wrapped = WrappedRequest::deserialize(invocation.input(INPUT)?)
+        .map_err(|error| unusable(error.to_string()))?;
+    let url = Url::parse(&wrapped.url).map_err(|error| unusable(error.to_string()))?;
+    let target = url.query().map_or_else(
+        || url.path().to_owned(),
+        |query| format!("{}?{query}", url.path()),
+    );
+    let body = match wrapped.body {
+        None | Some(Value::Null) => Body::empty(),
+        Some(Value::String(text)) => Body::from(text),
+        Some(json) => Body::from(json.to_string()),
+    };
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::from_bytes(wrapped.method.as_bytes())
+        .map_err(|error| unusable(error.to_string()))?;
+    *request.uri_mut() = target
+        .parse::<Uri>()
+        .map_err(|error| unusable(error.to_string()))?;
+    copy_headers(&wrapped.headers, request.headers_mut());
+    if let Ok(id) = HeaderValue::from_str(&invocation.id.0) {
+        request.headers_mut().insert(INVOCATION_ID_HEADER, id);
+    }
+    Ok(request)
+}
+
+fn copy_headers(from: &BTreeMap<String, Vec<String>>, to: &mut HeaderMap) {
+    for (name, values) in from {
+        let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
+            continue;
+        };
+        if HOP.contains(&name.as_str()) {
+            continue;
+        }
+        for value in values
+            .iter()
+            .filter_map(|value| HeaderValue::from_str(value).ok())
+        {
+            to.append(name.clone(), value);
+        }
+    }
+}
+
+async fn wrap(response: Response<Body>) -> Result<Reply, ApiError> {
+    let (parts, body) = response.into_parts();
+    let body = body
+        .collect()
+        .await
+        .map_err(|error| ApiError::internal(error.to_string()))?
+        .to_bytes();
+    let headers: Map<String, Value> = parts
+        .headers
+        .iter()
+        .filter(|(name, _)| !HOP.contains(&name.as_str()))
+        .filter_map(|(name, value)| Some((name.to_string(), Value::from(value.to_str().ok()?))))
+        .collect();
+    Ok(Reply::done().http(
+        OUTPUT,
+        parts.status,
+        headers,
+        &String::from_utf8_lossy(&body),
+    ))
+}

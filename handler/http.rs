@@ -1,0 +1,180 @@
+//! The one outgoing HTTP client: every phase has a time limit, every answer a
+//! size limit, no redirect is followed, TLS is never given up.
+
+use std::{error::Error as _, sync::OnceLock, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{StatusCode, header::HeaderMap, redirect};
+use tokio::time::{Instant, timeout_at};
+
+/// How long each phase of a call may take.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeLimits {
+    /// Name look-up, TCP and TLS.
+    pub connect: Duration,
+    /// From the request to the first byte of the answer.
+    pub first_byte: Duration,
+    /// Between two pieces of the answer.
+    pub idle: Duration,
+    /// The whole try.
+    pub total: Duration,
+}
+
+impl Default for TimeLimits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            connect: seconds(5),
+            first_byte: seconds(15),
+            idle: seconds(10),
+            total: seconds(30),
+        }
+    }
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, decompressed.
+    pub body: Bytes,
+}
+
+/// Why there is no whole answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// No connection: name look-up, refused, reset. A retry may help.
+    #[error("no connection: {0}")]
+    Connect(String),
+    /// The peer's certificate is not valid for its name. A retry does not help.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    /// A phase took too long. A retry may help.
+    #[error("no answer in time ({0})")]
+    Timeout(&'static str),
+    /// The answer ended early. A retry may help.
+    #[error("the answer broke off: {0}")]
+    Interrupted(String),
+    /// The answer is larger than it may be. A retry does not help.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The client could not be built: no certificate store.
+    #[error("no HTTP client: {0}")]
+    NoClient(String),
+}
+
+/// The client; it reads the certificate store at the first call, not before.
+#[derive(Debug)]
+pub struct HttpClient {
+    limits: TimeLimits,
+    client: OnceLock<Result<reqwest::Client, String>>,
+}
+
+impl HttpClient {
+    /// A client with these limits; costs nothing yet.
+    pub fn new(limits: TimeLimits) -> Self {
+        Self {
+            limits,
+            client: OnceLock::new(),
+        }
+    }
+
+    /// The client underneath, for the Azure SDK.
+    ///
+    /// # Errors
+    /// [`FetchError::NoClient`].
+    pub fn reqwest(&self) -> Result<reqwest::Client, FetchError> {
+        self.client
+            .get_or_init(|| build(self.limits))
+            .clone()
+            .map_err(FetchError::NoClient)
+    }
+
+    /// Sends a request and reads the whole answer, at most `max_bytes` of it.
+    ///
+    /// # Errors
+    /// [`FetchError`]; also when `deadline` comes first.
+    pub async fn fetch(
+        &self,
+        request: reqwest::Request,
+        max_bytes: usize,
+        deadline: Instant,
+    ) -> Result<Answer, FetchError> {
+        let client = self.reqwest()?;
+        let now = Instant::now();
+        let first_byte = deadline.min(now + self.limits.first_byte);
+        let total = deadline.min(now + self.limits.total);
+        let response = timeout_at(first_byte, client.execute(request))
+            .await
+            .map_err(|_| FetchError::Timeout("first byte"))?
+            .map_err(|error| classify(&error))?;
+        timeout_at(total, read(response, max_bytes))
+            .await
+            .map_err(|_| FetchError::Timeout("total"))?
+    }
+}
+
+fn build(limits: TimeLimits) -> Result<reqwest::Client, String> {
+    reqwest::Client::builder()
+        .user_agent(concat!("defender-functions/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(limits.connect)
+        .read_timeout(limits.idle)
+        .pool_idle_timeout(Duration::from_secs(60))
+        .build()
+        .map_err(|error| chain(&error))
+}
+
+async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Answer, FetchError> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| classify(&error))? {
+        if body.len() + piece.len() > max_bytes {
+            return Err(FetchError::TooLarge(max_bytes));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(Answer {
+        status: response.status(),
+        headers: response.headers().clone(),
+        body: body.freeze(),
+    })
+}
+
+fn classify(error: &reqwest::Error) -> FetchError {
+    let text = chain(error);
+    if ["certificate", "corrupt message", "fatal alert"]
+        .iter()
+        .any(|sign| text.contains(sign))
+    {
+        FetchError::Tls(text)
+    } else if error.is_timeout() {
+        FetchError::Timeout(if error.is_connect() {
+            "connect"
+        } else {
+            "idle"
+        })
+    } else if error.is_connect() {
+        FetchError::Connect(text)
+    } else {
+        FetchError::Interrupted(text)
+    }
+}
+
+/// The causes of an error, outermost first. The URL is left out.
+fn chain(error: &reqwest::Error) -> String {
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    if causes.is_empty() {
+        "unknown cause".to_owned()
+    } else {
+        causes.join(": ")
+    }
+}

@@ -1,0 +1,375 @@
+//! Tokens for outside services, from the identity that the process has.
+//!
+//! The Azure SDK gets a token; this file decides when. A token is renewed in
+//! the background at half its life and served while it is valid; everybody who
+//! waits shares one request; no wait is longer than the caller can; and a
+//! token that a service refused can be replaced. The SDK's own cache would
+//! hand the refused one back, so each request uses a new credential.
+//! Life is counted on the monotonic clock from receipt: a wrong wall clock
+//! costs a refresh, not an outage.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use azure_core::{
+    credentials::{AccessToken, Secret, TokenCredential},
+    http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport},
+};
+use azure_identity::{
+    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
+    UserAssignedId,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::{config::IdentitySource, http::HttpClient, single_flight::SingleFlight};
+
+/// Longest wait for one token request, the SDK's retries included.
+const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+/// A token is renewed at least this long before it expires.
+const EARLIEST: Duration = Duration::from_secs(300);
+/// Least time between two renewals of a token for one audience.
+const LEAST_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a failure is remembered, so that a list does not repeat it.
+const FAILURE_LIFE: Duration = Duration::from_secs(5);
+/// Bounds on the life that an answer may claim.
+const LIFE: (Duration, Duration) = (EARLIEST, Duration::from_secs(24 * 3_600));
+
+/// No token. A retry helps when the endpoint was down, not when the identity
+/// is not there; the text says which.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct IdentityError {
+    /// What happened and what to do; holds nothing secret.
+    pub detail: String,
+    /// What the SDK said; for the log.
+    pub cause: String,
+}
+
+/// What a token says of itself, unverified: for messages alone.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Claims {
+    /// When it was issued, in seconds since 1970.
+    pub iat: Option<i64>,
+    /// When it expires, in seconds since 1970.
+    pub exp: Option<i64>,
+    /// Application roles in it.
+    pub roles: Vec<String>,
+    /// Delegated permissions in it; an application's token has none.
+    pub scp: Option<String>,
+}
+
+/// A token for one audience. Its `Debug` shows the claims, not the token.
+pub struct Token {
+    secret: Secret,
+    /// What it says of itself.
+    pub claims: Claims,
+}
+
+impl Token {
+    /// The value of the `Authorization` header, marked as sensitive.
+    pub fn authorization(&self) -> Option<reqwest::header::HeaderValue> {
+        let mut value =
+            reqwest::header::HeaderValue::from_str(&format!("Bearer {}", self.secret.secret()))
+                .ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    /// When it was issued, RFC 3339; `unknown` when it does not say.
+    pub fn issued(&self) -> String {
+        let issued = self
+            .claims
+            .iat
+            .and_then(|iat| OffsetDateTime::from_unix_timestamp(iat).ok());
+        issued
+            .and_then(|issued| issued.format(&Rfc3339).ok())
+            .unwrap_or_else(|| "unknown".to_owned())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("claims", &self.claims)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes the credential for one token request.
+pub type CredentialFactory =
+    Box<dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential>> + Send + Sync>;
+
+/// The identity of the process.
+pub struct Identity {
+    make_credential: CredentialFactory,
+    advice: &'static str,
+    held: Mutex<HashMap<String, Held>>,
+    flights: SingleFlight<String, Result<Arc<Token>, IdentityError>>,
+}
+
+#[derive(Default)]
+struct Held {
+    token: Option<(Arc<Token>, Instant)>,
+    fetched: Option<Instant>,
+    refresh_at: Option<Instant>,
+    failure: Option<(IdentityError, Instant)>,
+}
+
+impl Identity {
+    /// The identity that the settings name. Costs nothing yet.
+    pub fn new(source: IdentitySource, http: Arc<HttpClient>) -> Arc<Self> {
+        match source {
+            IdentitySource::Managed { client_id } => Self::from_factory(
+                Box::new(move || managed(client_id.clone(), &http)),
+                "check that the identity of setting `AZURE_CLIENT_ID` is assigned to the app, or that the system-assigned one is on",
+            ),
+            IdentitySource::DeveloperTools => Self::from_factory(
+                Box::new(|| Ok(DeveloperToolsCredential::new(None)? as Arc<dyn TokenCredential>)),
+                "sign in with `az login` (or `azd auth login`) and try again",
+            ),
+            IdentitySource::Missing => Self::from_factory(
+                Box::new(|| {
+                    Err(azure_core::Error::with_message(
+                        azure_core::error::ErrorKind::Credential,
+                        "no identity endpoint",
+                    ))
+                }),
+                "the app has no managed identity: assign one and restart it (docs/permissions.md)",
+            ),
+        }
+    }
+
+    /// An identity whose credentials come from elsewhere; `advice` completes
+    /// the message of a failure.
+    pub fn from_factory(make_credential: CredentialFactory, advice: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            make_credential,
+            advice,
+            held: Mutex::default(),
+            flights: SingleFlight::default(),
+        })
+    }
+
+    /// A valid token for an audience.
+    ///
+    /// # Errors
+    /// [`IdentityError`], after `deadline` at the latest.
+    pub async fn token(
+        self: &Arc<Self>,
+        audience: &str,
+        deadline: Instant,
+    ) -> Result<Arc<Token>, IdentityError> {
+        match self.look(audience) {
+            Look::Fresh(token) => Ok(token),
+            Look::Ageing(token) => {
+                let this = Arc::clone(self);
+                let audience = audience.to_owned();
+                tokio::spawn(async move { this.fetch_once(&audience).await });
+                Ok(token)
+            }
+            Look::Failed(error) => Err(error),
+            Look::Nothing => self.wait(audience, deadline).await,
+        }
+    }
+
+    /// Another token than `refused`, which a service did not take.
+    ///
+    /// Hands `refused` back where it is too new for the platform to have
+    /// another one.
+    ///
+    /// # Errors
+    /// As [`Identity::token`].
+    pub async fn replace(
+        self: &Arc<Self>,
+        audience: &str,
+        refused: &Arc<Token>,
+        deadline: Instant,
+    ) -> Result<Arc<Token>, IdentityError> {
+        if let Some(token) = self.newer_than(audience, refused) {
+            return Ok(token);
+        }
+        self.wait(audience, deadline).await
+    }
+
+    fn newer_than(&self, audience: &str, refused: &Arc<Token>) -> Option<Arc<Token>> {
+        let held = self.lock();
+        let slot = held.get(audience)?;
+        let (token, _) = slot.token.as_ref()?;
+        let just_fetched = slot
+            .fetched
+            .is_some_and(|fetched| fetched.elapsed() < LEAST_INTERVAL);
+        (just_fetched || !Arc::ptr_eq(token, refused)).then(|| Arc::clone(token))
+    }
+
+    async fn wait(
+        self: &Arc<Self>,
+        audience: &str,
+        deadline: Instant,
+    ) -> Result<Arc<Token>, IdentityError> {
+        timeout_at(deadline, self.fetch_once(audience))
+            .await
+            .unwrap_or_else(|_| Err(self.error("no answer in time")))
+    }
+
+    async fn fetch_once(self: &Arc<Self>, audience: &str) -> Result<Arc<Token>, IdentityError> {
+        let this = Arc::clone(self);
+        let wanted = audience.to_owned();
+        let (result, _) = self
+            .flights
+            .run(
+                audience.to_owned(),
+                || async move { this.fetch(&wanted).await },
+            )
+            .await;
+        result.unwrap_or_else(|| Err(self.error("the token request ended unexpectedly")))
+    }
+
+    async fn fetch(&self, audience: &str) -> Result<Arc<Token>, IdentityError> {
+        let scope = format!("{audience}/.default");
+        let request = async { (self.make_credential)()?.get_token(&[&scope], None).await };
+        let result = match timeout(REQUEST_LIMIT, request).await {
+            Ok(Ok(token)) => Ok(token),
+            Ok(Err(error)) => Err(self.error(&causes(&error))),
+            Err(_) => Err(self.error("no answer in time")),
+        };
+        self.keep(audience, result)
+    }
+
+    fn keep(
+        &self,
+        audience: &str,
+        result: Result<AccessToken, IdentityError>,
+    ) -> Result<Arc<Token>, IdentityError> {
+        let now = Instant::now();
+        let mut held = self.lock();
+        let slot = held.entry(audience.to_owned()).or_default();
+        match result {
+            Ok(access) => {
+                let life = Duration::try_from(access.expires_on - OffsetDateTime::now_utc())
+                    .unwrap_or_default();
+                let life = life.clamp(LIFE.0, LIFE.1);
+                let renew = (life / 2).min(life - EARLIEST).max(LEAST_INTERVAL);
+                let token = Arc::new(Token {
+                    claims: read_claims(access.token.secret()),
+                    secret: access.token,
+                });
+                *slot = Held {
+                    token: Some((Arc::clone(&token), now + life)),
+                    fetched: Some(now),
+                    refresh_at: Some(now + renew),
+                    failure: None,
+                };
+                Ok(token)
+            }
+            Err(error) => {
+                tracing::warn!(
+                    code = "identity_unavailable",
+                    audience,
+                    cause = error.cause,
+                    "no token from the identity"
+                );
+                slot.refresh_at = Some(now + LEAST_INTERVAL);
+                slot.failure = Some((error.clone(), now));
+                Err(error)
+            }
+        }
+    }
+
+    fn look(&self, audience: &str) -> Look {
+        let now = Instant::now();
+        let held = self.lock();
+        let Some(slot) = held.get(audience) else {
+            return Look::Nothing;
+        };
+        match (&slot.token, &slot.failure) {
+            (Some((token, expires)), _) if *expires > now => {
+                let ageing = slot.refresh_at.is_some_and(|at| at <= now);
+                if ageing {
+                    Look::Ageing(Arc::clone(token))
+                } else {
+                    Look::Fresh(Arc::clone(token))
+                }
+            }
+            (_, Some((error, at))) if *at + FAILURE_LIFE > now => Look::Failed(error.clone()),
+            _ => Look::Nothing,
+        }
+    }
+
+    fn error(&self, cause: &str) -> IdentityError {
+        IdentityError {
+            detail: format!("no token from the identity: {}", self.advice),
+            cause: cause.to_owned(),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
+
+enum Look {
+    Fresh(Arc<Token>),
+    Ageing(Arc<Token>),
+    Failed(IdentityError),
+    Nothing,
+}
+
+fn managed(
+    client_id: Option<String>,
+    http: &HttpClient,
+) -> azure_core::Result<Arc<dyn TokenCredential>> {
+    let client = http
+        .reqwest()
+        .map_err(|error| azure_core::Error::new(azure_core::error::ErrorKind::Credential, error))?;
+    let client_options = ClientOptions {
+        retry: RetryOptions::exponential(ExponentialRetryOptions {
+            initial_delay: time::Duration::milliseconds(100),
+            max_retries: 2,
+            max_total_elapsed: time::Duration::seconds(15),
+            max_delay: time::Duration::seconds(2),
+        }),
+        transport: Some(Transport::new(Arc::new(client))),
+        ..ClientOptions::default()
+    };
+    let credential = ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
+        user_assigned_id: client_id.map(UserAssignedId::ClientId),
+        client_options,
+    }))?;
+    Ok(credential)
+}
+
+/// The causes of an SDK error, cut: it may quote what the endpoint said.
+fn causes(error: &azure_core::Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        texts.push(error.to_string());
+        cause = error.source();
+    }
+    texts.dedup();
+    texts.join(": ").chars().take(500).collect()
+}
+
+fn read_claims(token: &str) -> Claims {
+    let payload = token
+        .split('.')
+        .nth(1)
+        .and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    payload
+        .and_then(|payload| serde_json::from_slice(&payload).ok())
+        .unwrap_or_default()
+}

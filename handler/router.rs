@@ -1,0 +1,245 @@
+//! One line for each function: its name and how it is reached.
+//!
+//! Real paths (forwarded HTTP) and `POST /{FunctionName}` (envelope) share one
+//! path space, so a name that equals a path is refused at start.
+
+use std::{convert::Infallible, future::Future, sync::Arc};
+
+use axum::{
+    BoxError, Json, Router,
+    body::Body,
+    error_handling::HandleErrorLayer,
+    extract::Request,
+    http::{Method, Response, Uri},
+    middleware::from_fn,
+    response::IntoResponse,
+    routing::{MethodRouter, any, get, post},
+};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tower::{
+    Layer, ServiceBuilder,
+    limit::GlobalConcurrencyLimitLayer,
+    load_shed::LoadShedLayer,
+    util::{MapRequest, MapRequestLayer},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{
+    error::ApiError,
+    host::{self, envelope::Invocation, reply::Reply, wrapped_http},
+    routes,
+    services::Services,
+};
+
+/// Requests at a time; more are answered 503 at once. `GET /` is not counted.
+pub const MOST_REQUESTS: usize = 256;
+
+/// All routes, with paths read without regard to case.
+pub type App = MapRequest<Router, fn(Request) -> Request>;
+
+/// A function name that cannot be served; the build has to be mended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FunctionNameError {
+    /// The name is a path as well, so the host's envelope would not arrive.
+    #[error("the function name `{0}` is also the start of the path `{1}`")]
+    Collision(&'static str, &'static str),
+    /// Not `^[a-z][a-z0-9_-]{0,127}$`, or `host`.
+    #[error("`{0}` is no function name")]
+    Invalid(&'static str),
+    /// Two functions with one name.
+    #[error("the function name `{0}` is used twice")]
+    Twice(&'static str),
+}
+
+/// The product's functions.
+///
+/// # Errors
+/// [`FunctionNameError`], a mistake in this file.
+pub fn app(services: Services) -> Result<App, FunctionNameError> {
+    let services = Arc::new(services);
+    Functions::new()
+        .http(
+            "hash_lookup",
+            routes::hashes::PATH,
+            any(routes::hashes::hash_lookup).with_state(services),
+        )
+        .build()
+}
+
+/// Collects functions and makes the routes of them.
+#[derive(Debug)]
+pub struct Functions {
+    routes: Router,
+    names: Vec<&'static str>,
+    paths: Vec<&'static str>,
+    gate: Arc<Semaphore>,
+}
+
+impl Default for Functions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Functions {
+    /// No functions yet.
+    pub fn new() -> Self {
+        Self {
+            routes: Router::new(),
+            names: Vec::new(),
+            paths: Vec::new(),
+            gate: Arc::new(Semaphore::new(MOST_REQUESTS)),
+        }
+    }
+
+    /// An HTTP function: at `path` and below it, and by envelope.
+    #[must_use]
+    pub fn http(mut self, name: &'static str, path: &'static str, handler: MethodRouter) -> Self {
+        let below = |suffix: &str| format!("{path}{suffix}");
+        let routes = Router::new()
+            .route(path, handler.clone())
+            .route(&below("/"), handler.clone())
+            .route(&below("/{*rest}"), handler);
+        let wrapped = invoked(name, routes.clone());
+        let by_envelope = move |request: Request| wrapped_http::run(wrapped.clone(), request);
+        self.paths.push(path);
+        self.add(name, routes.merge(envelope_route(name, post(by_envelope))))
+    }
+
+    /// A timer or queue function, which the host always wraps.
+    #[must_use]
+    pub fn envelope<F>(
+        self,
+        name: &'static str,
+        work: impl Fn(Invocation) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Reply, ApiError>> + Send,
+    {
+        let by_envelope = move |request: Request| {
+            let work = work.clone();
+            async move { work(Invocation::read(request).await?).await }
+        };
+        self.add(name, envelope_route(name, post(by_envelope)))
+    }
+
+    fn add(mut self, name: &'static str, routes: Router) -> Self {
+        let limited = ServiceBuilder::new()
+            .layer(HandleErrorLayer::new(|_: BoxError| async {
+                ApiError::overloaded()
+            }))
+            .layer(LoadShedLayer::new())
+            .layer(GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(
+                &self.gate,
+            )));
+        if !self.names.contains(&name) {
+            self.routes = self.routes.merge(invoked(name, routes.layer(limited)));
+        }
+        self.names.push(name);
+        self
+    }
+
+    /// The routes, with the readiness answer and what answers unknown paths.
+    ///
+    /// # Errors
+    /// [`FunctionNameError`].
+    pub fn build(self) -> Result<App, FunctionNameError> {
+        self.check_names()?;
+        let app = self
+            .routes
+            .merge(invoked("-", Router::new().fallback(unknown_path)))
+            .route("/", get(ready));
+        Ok(MapRequestLayer::new(lower_route as fn(Request) -> Request).layer(app))
+    }
+
+    fn check_names(&self) -> Result<(), FunctionNameError> {
+        for (index, name) in self.names.iter().copied().enumerate() {
+            let plain =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+            if name == "host"
+                || name.len() > 128
+                || !name.starts_with(|c: char| c.is_ascii_lowercase())
+                || !name.chars().all(plain)
+            {
+                return Err(FunctionNameError::Invalid(name));
+            }
+            if self.names[..index].contains(&name) {
+                return Err(FunctionNameError::Twice(name));
+            }
+            if let Some(path) = self
+                .paths
+                .iter()
+                .find(|path| path.split('/').nth(1) == Some(name))
+            {
+                return Err(FunctionNameError::Collision(name, path));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Routes as invocations of a function; a panic costs one of them.
+fn invoked(name: &'static str, routes: Router) -> Router {
+    routes
+        .layer(CatchPanicLayer::custom(host::after_panic))
+        .layer(from_fn(move |request, next| {
+            host::invocation(name, request, next)
+        }))
+}
+
+fn envelope_route(name: &str, handler: MethodRouter) -> Router {
+    Router::new().route(
+        &format!("/{name}"),
+        handler.fallback(|| async { ApiError::method_not_allowed("POST") }),
+    )
+}
+
+/// The host asks `GET /` until something answers.
+async fn ready() -> Json<serde_json::Value> {
+    Json(json!({ "name": "defender-functions", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// A path of no function. An envelope among them is the host's and a failed
+/// invocation, which it tells nobody: so the log has to.
+async fn unknown_path(request: Request) -> Result<Response<Body>, Infallible> {
+    let single_segment = !request.uri().path().trim_matches('/').contains('/');
+    let from_host = request.headers().contains_key(host::INVOCATION_ID_HEADER);
+    let problem = ApiError::not_found();
+    Ok(
+        if request.method() == Method::POST && single_segment && from_host {
+            ApiError {
+                code: "envelope_unknown_function".to_owned(),
+                cause: "is the package older than its functions?".to_owned(),
+                ..problem
+            }
+        } else {
+            problem
+        }
+        .into_response(),
+    )
+}
+
+/// The host matches routes without regard to case and forwards the path as the
+/// client wrote it: lowers the two segments that name a route.
+fn lower_route(mut request: Request) -> Request {
+    let path = request.uri().path();
+    let route_ends = path
+        .match_indices('/')
+        .nth(2)
+        .map_or(path.len(), |(index, _)| index);
+    if path[..route_ends]
+        .bytes()
+        .any(|byte| byte.is_ascii_uppercase())
+    {
+        let lowered = path[..route_ends].to_ascii_lowercase() + &path[route_ends..];
+        let target = match request.uri().query() {
+            Some(query) => format!("{lowered}?{query}"),
+            None => lowered,
+        };
+        if let Ok(uri) = target.parse::<Uri>() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}

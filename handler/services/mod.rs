@@ -1,0 +1,52 @@
+//! The use cases: fetch, limit, remember, decide. One for all triggers.
+
+pub mod hashes;
+mod verdict_cache;
+
+use std::sync::Arc;
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{
+    clients::defender::{DefenderClient, files::FilesClient},
+    config::Config,
+    http::{HttpClient, TimeLimits},
+    identity::Identity,
+};
+
+pub use verdict_cache::VerdictCache;
+
+/// What a route, a command or a timer may use.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// Verdicts on file hashes.
+    pub hashes: Arc<hashes::HashLookup>,
+}
+
+impl Services {
+    /// The services for these settings. Opens no connection and gets no token:
+    /// that happens at the first use.
+    pub fn new(config: &Config) -> Self {
+        let http = Arc::new(HttpClient::new(TimeLimits::default()));
+        let identity = Identity::new(config.identity.clone(), Arc::clone(&http));
+        Self::with(config, http, identity)
+    }
+
+    /// The services with a client and an identity of one's own.
+    pub fn with(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
+        let defender = DefenderClient::new(config, http, identity);
+        let files = FilesClient::new(config, defender);
+        Self {
+            hashes: hashes::HashLookup::new(files, config.lookup_deadline),
+        }
+    }
+}
+
+/// The present time, RFC 3339 in UTC, to the second.
+pub fn now() -> String {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(0)
+        .unwrap_or(now)
+        .format(&Rfc3339)
+        .unwrap_or_default()
+}

@@ -1,0 +1,161 @@
+//! The demo: the product on the embedded Microsoft cloud, on this machine alone.
+//!
+//! It starts the sandbox, then itself again as the product (first argument
+//! `product`) with an environment that holds the sandbox's settings and nothing
+//! else: no real credential can be read.
+
+use std::{
+    io::Write,
+    net::{Ipv4Addr, TcpListener},
+    path::Path,
+    process::{ExitCode, Stdio},
+    time::Duration,
+};
+
+use clap::Parser;
+use sandbox::{Sandbox, Tenant};
+use tokio::process::{Child, Command};
+
+const MALWARE: &str = "97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe";
+
+/// Shows Defender Functions on an embedded stand-in for Microsoft's services.
+#[derive(Debug, Parser)]
+#[command(name = "demo")]
+struct Options {
+    /// Port of the HTTP API on 127.0.0.1
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// End after the story instead of serving
+    #[arg(long)]
+    once: bool,
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<_> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|first| first == "product") {
+        arguments.remove(1);
+        return handler::cli::main(arguments, handler::config::environment());
+    }
+    let options = Options::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    match runtime.block_on(tell(&options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(error.as_ref()),
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "error: {error}");
+    ExitCode::FAILURE
+}
+
+async fn tell(options: &Options) -> Result<(), Failure> {
+    let cloud = Sandbox::start(Tenant::default()).await?;
+    let port = if options.once { 0 } else { options.port };
+    let port = free(port).map_err(|error| {
+        format!("port {port} cannot be used ({error}); take another with ARGS=--port=N")
+    })?;
+    let mut service = product(&cloud, &["serve", "--port", &port.to_string()])?
+        .stderr(Stdio::null())
+        .spawn()?;
+    wait_until_it_answers(&mut service, port).await?;
+
+    show(&[
+        "Defender Functions, on an embedded stand-in for Microsoft's services on this machine.",
+        "The hashes are those of a real advisory; what Defender says of them is made up.",
+        "",
+        "$ defender-functions lookup --file tests/demo/advisory.txt",
+    ])?;
+    let advisory = Path::new(env!("CARGO_MANIFEST_DIR")).join("advisory.txt");
+    product(&cloud, &["lookup", "--file"])?
+        .arg(advisory)
+        .status()
+        .await?;
+
+    if !options.once {
+        show(&["", "Try next, in another terminal:"])?;
+        show(
+            &next_steps(port)
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>(),
+        )?;
+        show(&[
+            "",
+            &format!("Serving on http://127.0.0.1:{port} until Ctrl-C."),
+        ])?;
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = service.wait() => return Err("the service ended".into()),
+        }
+    }
+    service.kill().await?;
+    Ok(())
+}
+
+fn next_steps(port: u16) -> Vec<String> {
+    let api = format!("http://127.0.0.1:{port}/api/hashes");
+    vec![
+        format!("  curl {api}/{MALWARE}"),
+        format!(
+            "  curl {api} -H 'Content-Type: application/json' \\\n    -d '{{\"hashes\":[\"{MALWARE}\",\"d41d8cd98f00b204e9800998ecf8427e\"]}}'"
+        ),
+        format!("  curl {api}/not-a-hash"),
+    ]
+}
+
+/// This executable as the product, with the sandbox's settings alone.
+fn product(cloud: &Sandbox, arguments: &[&str]) -> Result<Command, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("product")
+        .args(arguments)
+        .env_clear()
+        .envs(cloud.variables())
+        .kill_on_drop(true);
+    let kept = ["NO_COLOR", "TERM", "COLUMNS"];
+    command.envs(
+        handler::config::environment()
+            .into_iter()
+            .filter(|(name, _)| kept.contains(&name.as_str())),
+    );
+    command.env("API_AUTH", "off");
+    Ok(command)
+}
+
+/// The port where it is free, a free one for 0.
+fn free(port: u16) -> std::io::Result<u16> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))?
+        .local_addr()
+        .map(|address| address.port())
+}
+
+async fn wait_until_it_answers(service: &mut Child, port: u16) -> Result<(), Failure> {
+    for _ in 0..500 {
+        if tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+            .await
+            .is_ok()
+        {
+            return Ok(());
+        }
+        if let Some(status) = service.try_wait()? {
+            return Err(format!("the service ended: {status}").into());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err("the service does not answer".into())
+}
+
+/// Lines for the person; a closed pipe ends the demo without noise.
+fn show(lines: &[&str]) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    lines.iter().try_for_each(|line| writeln!(stdout, "{line}"))
+}

@@ -1,0 +1,19 @@
+//! Integration tests: the packaged executable and the library against real
+//! servers on loopback.
+
+#![expect(unreachable_pub, reason = "a test binary exports nothing")]
+#![expect(clippy::expect_used, reason = "a test ends where its support fails")]
+#![allow(dead_code)]
+
+mod support;
+
+mod bad_input;
+mod command_line;
+mod defender_faults;
+mod hash_lookup;
+mod host_conformance;
+mod host_envelope;
+mod host_faults;
+mod identity;
+mod layout;
+mod package;

@@ -1,0 +1,9 @@
+//! What the tests stand on: the package, the host simulator, typed requests.
+
+pub mod app;
+pub mod host;
+pub mod package;
+pub mod wire;
+
+pub use app::App;
+pub use host::{HttpMode, SimulatedHost};

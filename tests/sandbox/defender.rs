@@ -1,0 +1,153 @@
+//! The Defender for Endpoint API: `GET /api/files/{hash}`.
+//!
+//! Source: <https://learn.microsoft.com/defender-endpoint/api/get-file-information>
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State as Extract},
+    http::{Method, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use serde_json::json;
+
+use crate::{Call, DEFENDER_AUDIENCE, State, fault, identity, lock};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+pub(crate) fn router(state: Arc<Mutex<State>>) -> Router {
+    Router::new().fallback(answer).with_state(state)
+}
+
+async fn answer(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) -> Response<Body> {
+    let arrived = Instant::now();
+    let target = request.uri().to_string();
+    let (latency, fault) = {
+        let mut state = lock(&state);
+        (state.latency, fault::take(&mut state.faults, &target))
+    };
+    tokio::time::sleep(latency).await;
+    let mut planned = None;
+    {
+        let mut state = lock(&state);
+        let response = match &fault {
+            Some(fault) => Err(fault.status),
+            None => Ok(by_the_book(&state, &request, arrived)),
+        };
+        let status = response
+            .as_ref()
+            .map_or_else(|status| *status, |response| response.status().as_u16());
+        state.defender_calls.push(Call {
+            at: arrived,
+            target,
+            status,
+        });
+        planned = response.ok().or(planned);
+    }
+    match (fault, planned) {
+        (Some(fault), _) => fault.respond().await,
+        (None, Some(response)) => response,
+        (None, None) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+fn by_the_book(state: &State, request: &Request, now: Instant) -> Response<Body> {
+    let Some(claims) = identity::claims(request.headers().get(header::AUTHORIZATION)) else {
+        return error(401, "Unauthorized", "no bearer token");
+    };
+    if claims["aud"] != DEFENDER_AUDIENCE {
+        return error(403, "Forbidden", "the token is for another audience");
+    }
+    if let Some(wait) = over_limit(state, now) {
+        let mut response = error(429, "TooManyRequests", "too many requests");
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
+        return response;
+    }
+    let holds = |role: &str| {
+        claims["roles"]
+            .as_array()
+            .is_some_and(|roles| roles.iter().any(|held| held == role))
+    };
+    if !holds("File.Read.All") {
+        return error(403, "Forbidden", "missing application roles");
+    }
+    let Some(id) = request
+        .uri()
+        .path()
+        .strip_prefix("/api/files/")
+        .filter(|id| !id.contains('/'))
+    else {
+        return error(404, "NotFound", "no such resource path");
+    };
+    if request.method() != Method::GET {
+        return error(405, "BadRequest", "GET only");
+    }
+    if request.uri().query().is_some() {
+        return error(400, "BadRequest", "this endpoint takes no query");
+    }
+    if ![40, 64].contains(&id.len()) || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return error(400, "InvalidHashValue", "neither SHA-1 nor SHA-256");
+    }
+    match state
+        .tenant
+        .files
+        .iter()
+        .find(|file| file.sha1.eq_ignore_ascii_case(id) || file.sha256.eq_ignore_ascii_case(id))
+    {
+        Some(file) => (
+            [(
+                header::CONTENT_TYPE,
+                "application/json; odata.metadata=minimal",
+            )],
+            file.to_json().to_string(),
+        )
+            .into_response(),
+        None => error(404, "ResourceNotFound", "File was not found"),
+    }
+}
+
+/// How long until the limits of the minute and the hour let a call through.
+fn over_limit(state: &State, now: Instant) -> Option<Duration> {
+    let accepted: Vec<Instant> = state
+        .defender_calls
+        .iter()
+        .filter(|call| call.status != 429)
+        .map(|call| call.at)
+        .collect();
+    let (per_minute, per_hour) = state.limits;
+    [(MINUTE, per_minute), (HOUR, per_hour)]
+        .into_iter()
+        .find_map(|(window, limit)| {
+            let mut recent = accepted
+                .iter()
+                .filter(|at| now.saturating_duration_since(**at) < window);
+            let count = recent.clone().count();
+            (count >= limit).then(|| {
+                window.saturating_sub(
+                    recent
+                        .next()
+                        .map(|at| now.saturating_duration_since(*at))
+                        .unwrap_or_default(),
+                )
+            })
+        })
+}
+
+fn error(status: u16, code: &str, message: &str) -> Response<Body> {
+    let body = json!({ "error": { "code": code, "message": message, "target": "43f4cb08-8fac-4b65-9db1-745c2ae65f3a" } });
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
+}

@@ -1,0 +1,149 @@
+//! The in-memory tenant.
+
+use serde_json::{Value, json};
+
+/// What the servers know.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// Files that Microsoft has seen.
+    pub files: Vec<FileRecord>,
+    /// Application roles of the managed identity.
+    pub roles: Vec<String>,
+    /// Client id of a user-assigned identity; `None` for the system-assigned.
+    pub client_id: Option<String>,
+}
+
+/// A file as the Files API tells it.
+#[derive(Clone, Debug)]
+pub struct FileRecord {
+    /// SHA-1, 40 digits.
+    pub sha1: String,
+    /// SHA-256, 64 digits.
+    pub sha256: String,
+    /// Raw determination.
+    pub determination_type: String,
+    /// Threat name; null for none.
+    pub determination_value: Option<String>,
+    /// Devices worldwide.
+    pub global_prevalence: u64,
+    /// Name in the certificate; null for an unsigned file.
+    pub signer: Option<String>,
+}
+
+impl FileRecord {
+    /// A file whose other hash is derived from the one given.
+    pub fn new(hash: &str, determination_type: &str, determination_value: Option<&str>) -> Self {
+        let (sha1, sha256) = if hash.len() == 40 {
+            (hash.to_owned(), format!("{hash}{}", &hash[..24]))
+        } else {
+            (hash[..40].to_owned(), hash.to_owned())
+        };
+        Self {
+            sha1,
+            sha256,
+            determination_type: determination_type.to_owned(),
+            determination_value: determination_value.map(str::to_owned),
+            global_prevalence: 12,
+            signer: None,
+        }
+    }
+
+    /// With the SHA-1 that really belongs to it.
+    #[must_use]
+    pub fn sha1(self, sha1: &str) -> Self {
+        Self {
+            sha1: sha1.to_owned(),
+            ..self
+        }
+    }
+
+    /// With a valid signature and so many devices.
+    #[must_use]
+    pub fn signed(self, signer: &str, global_prevalence: u64) -> Self {
+        Self {
+            signer: Some(signer.to_owned()),
+            global_prevalence,
+            ..self
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "@odata.context": "https://api.security.microsoft.com/api/$metadata#Files/$entity",
+            "sha1": self.sha1,
+            "sha256": self.sha256,
+            "globalPrevalence": self.global_prevalence,
+            "globalFirstObserved": "2018-12-03T15:44:44.6785431Z",
+            "globalLastObserved": "2026-11-20T03:59:21.3229314Z",
+            "size": 278_032,
+            "fileType": "PortableExecutable",
+            "isPeFile": true,
+            "filePublisher": self.signer,
+            "fileProductName": null,
+            "signer": self.signer,
+            "issuer": self.signer.as_ref().map(|_| "Microsoft Code Signing PCA 2011"),
+            "signerHash": null,
+            "isValidCertificate": self.signer.as_ref().map(|_| true),
+            "determinationType": self.determination_type,
+            "determinationValue": self.determination_value,
+        })
+    }
+}
+
+impl Default for Tenant {
+    /// The files of two public texts and a few of everyday: the hash of the
+    /// article that the product comes from, and those of the CISA analysis
+    /// report AR18-337B, `SamSam2`. What Defender says of them is made up.
+    fn default() -> Self {
+        let file = FileRecord::new;
+        Self {
+            files: vec![
+                file(
+                    "97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe",
+                    "Malware",
+                    Some("Trojan:Win32/Wacatac.B!ml"),
+                ),
+                file(
+                    "2b06d2abc87f51aa7b8451da16270003ceba57184b0dd5f244670873409c75b9",
+                    "Malware",
+                    Some("Ransom:MSIL/Samas.A"),
+                ),
+                file(
+                    "427091e1888c2bf1f2e11a1010b3ab6c8634eda4ddc34d37202d401fbaa8989d",
+                    "Malware",
+                    Some("Trojan:Win32/Samas"),
+                ),
+                file(
+                    "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c",
+                    "Unknown",
+                    Some("Ransom:MSIL/Samas.A"),
+                )
+                .sha1("ff2f511009b2813af9d12c6103206828560869db"),
+                file(
+                    "da9c2ecc88e092e3b8c13c6d1a71b968aa6f705eb5966370f21e306c26cd4fb5",
+                    "Suspicious",
+                    None,
+                ),
+                file(
+                    "413c58c8267d2c8648d8f6384bacc2ae9c929b2b96578b6860b5087cd1bd6462",
+                    "Pua",
+                    Some("PUA:Win32/FusionCore"),
+                )
+                .sha1("4388963aaa83afe2042a46a3c017ad50bdcdafb3"),
+                file(
+                    "a660cc6155b307c0957c4c6ea119a295a852d28097196d85f00f5517944a3dcb",
+                    "Clean",
+                    None,
+                ),
+                file(
+                    "0b8f5ad6ecf3d1f9c3a1f0b0c7a4d9e2f1b6a5c4d3e2f1a0b9c8d7e6f5a4b3c2",
+                    "Unknown",
+                    None,
+                )
+                .signed("Microsoft Corporation", 705_012),
+            ],
+            roles: vec!["File.Read.All".to_owned()],
+            client_id: None,
+        }
+    }
+}
