@@ -26,15 +26,31 @@ pub(crate) struct Breaker<E> {
 struct State<E> {
     failures: u32,
     open: Option<(Instant, E)>,
+    opened: Option<Instant>,
+}
+
+impl<E> Default for State<E> {
+    fn default() -> Self {
+        Self {
+            failures: 0,
+            open: None,
+            opened: None,
+        }
+    }
+}
+
+impl<E> State<E> {
+    fn open(&mut self, failure: E) {
+        let now = Instant::now();
+        self.open = Some((now + OPEN_FOR, failure));
+        self.opened = Some(now);
+    }
 }
 
 impl<E: Clone> Breaker<E> {
     pub(crate) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
-                failures: 0,
-                open: None,
-            }),
+            state: Mutex::default(),
         }
     }
 
@@ -55,10 +71,18 @@ impl<E: Clone> Breaker<E> {
 
     /// A call got an answer: the service is there.
     pub(crate) fn succeeded(&self) {
-        *self.lock() = State {
-            failures: 0,
-            open: None,
-        };
+        *self.lock() = State::default();
+    }
+
+    /// The failure that opened it since this instant: a call that waited for
+    /// its turn meanwhile need not be made any more.
+    pub(crate) fn opened_since(&self, instant: Instant) -> Option<E> {
+        let state = self.lock();
+        let (_, failure) = state.open.as_ref()?;
+        state
+            .opened
+            .is_some_and(|opened| opened > instant)
+            .then(|| failure.clone())
     }
 
     /// A call failed for good; returns whether this opened the breaker.
@@ -67,7 +91,7 @@ impl<E: Clone> Breaker<E> {
         state.failures += 1;
         let opens = state.failures >= FAILURES_TO_OPEN && state.open.is_none();
         if state.failures >= FAILURES_TO_OPEN {
-            state.open = Some((Instant::now() + OPEN_FOR, failure));
+            state.open(failure);
         }
         opens
     }
@@ -76,7 +100,7 @@ impl<E: Clone> Breaker<E> {
     pub(crate) fn open(&self, failure: E) {
         let mut state = self.lock();
         state.failures = FAILURES_TO_OPEN;
-        state.open = Some((Instant::now() + OPEN_FOR, failure));
+        state.open(failure);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State<E>> {

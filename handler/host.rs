@@ -14,7 +14,7 @@ use std::any::Any;
 
 use axum::{
     body::Body,
-    http::{HeaderMap, Request, Response, StatusCode},
+    http::{HeaderMap, Request, Response, StatusCode, Uri},
     middleware::Next,
     response::IntoResponse,
 };
@@ -85,4 +85,28 @@ fn log(problem: &ApiError) {
 /// The answer after a panic; the panic hook has logged its place.
 pub fn after_panic(_payload: Box<dyn Any + Send + 'static>) -> Response<Body> {
     ApiError::internal("a panic, see the line before").into_response()
+}
+
+/// The host matches routes without regard to case and forwards the path as the
+/// client wrote it: lowers the two segments that name a route.
+pub fn lower_route(mut request: Request<Body>) -> Request<Body> {
+    let path = request.uri().path();
+    let route_ends = path
+        .match_indices('/')
+        .nth(2)
+        .map_or(path.len(), |(index, _)| index);
+    if path[..route_ends]
+        .bytes()
+        .any(|byte| byte.is_ascii_uppercase())
+    {
+        let lowered = path[..route_ends].to_ascii_lowercase() + &path[route_ends..];
+        let target = match request.uri().query() {
+            Some(query) => format!("{lowered}?{query}"),
+            None => lowered,
+        };
+        if let Ok(uri) = target.parse::<Uri>() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
 }

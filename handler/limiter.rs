@@ -53,7 +53,17 @@ enum Next {
 
 /// The right to one call; counts as ended when dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<Limiter>);
+pub struct Permit {
+    limiter: Arc<Limiter>,
+    spent: bool,
+}
+
+impl Permit {
+    /// Ends it without having made a call.
+    pub fn give_back(mut self) {
+        self.spent = false;
+    }
+}
 
 impl Limiter {
     /// A limiter for so many calls in any minute and any hour, and at a time.
@@ -81,7 +91,12 @@ impl Limiter {
             changed.as_mut().enable();
             self.not_after(deadline)?;
             match self.next(true) {
-                Next::Now => return Ok(Permit(Arc::clone(self))),
+                Next::Now => {
+                    return Ok(Permit {
+                        limiter: Arc::clone(self),
+                        spent: true,
+                    });
+                }
                 Next::At(instant) => {
                     let _ = timeout_at(instant, changed).await;
                 }
@@ -164,11 +179,13 @@ impl Limiter {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.limiter.lock();
         state.in_flight -= 1;
-        state.ended.push_back(Instant::now());
+        if self.spent {
+            state.ended.push_back(Instant::now());
+        }
         drop(state);
-        self.0.changed.notify_waiters();
+        self.limiter.changed.notify_waiters();
     }
 }
 
@@ -274,6 +291,13 @@ mod tests {
         let start = Instant::now();
         drop(limiter.acquire(in_seconds(700)).await.unwrap());
         assert_eq!(start.elapsed(), Duration::from_secs(600));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_that_is_given_back_costs_nothing() {
+        let limiter = Limiter::new(1, 1_500, 1);
+        limiter.acquire(in_seconds(1)).await.unwrap().give_back();
+        assert!(limiter.acquire(in_seconds(1)).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use axum::{
     body::Body,
     error_handling::HandleErrorLayer,
     extract::Request,
-    http::{Method, Response, Uri},
+    http::{Method, Response},
     middleware::from_fn,
     response::IntoResponse,
     routing::{MethodRouter, any, get, post},
@@ -68,29 +68,17 @@ pub fn app(services: Services) -> Result<App, FunctionNameError> {
 }
 
 /// Collects functions and makes the routes of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Functions {
-    routes: Router,
     names: Vec<&'static str>,
     paths: Vec<&'static str>,
-    gate: Arc<Semaphore>,
-}
-
-impl Default for Functions {
-    fn default() -> Self {
-        Self::new()
-    }
+    routes: Vec<(&'static str, Router)>,
 }
 
 impl Functions {
     /// No functions yet.
     pub fn new() -> Self {
-        Self {
-            routes: Router::new(),
-            names: Vec::new(),
-            paths: Vec::new(),
-            gate: Arc::new(Semaphore::new(MOST_REQUESTS)),
-        }
+        Self::default()
     }
 
     /// An HTTP function: at `path` and below it, and by envelope.
@@ -104,7 +92,8 @@ impl Functions {
         let wrapped = invoked(name, routes.clone());
         let by_envelope = move |request: Request| wrapped_http::run(wrapped.clone(), request);
         self.paths.push(path);
-        self.add(name, routes.merge(envelope_route(name, post(by_envelope))))
+        self.routes.push((name, routes));
+        self.by_envelope(name, post(by_envelope))
     }
 
     /// A timer or queue function, which the host always wraps.
@@ -121,22 +110,14 @@ impl Functions {
             let work = work.clone();
             async move { work(Invocation::read(request).await?).await }
         };
-        self.add(name, envelope_route(name, post(by_envelope)))
+        self.by_envelope(name, post(by_envelope))
     }
 
-    fn add(mut self, name: &'static str, routes: Router) -> Self {
-        let limited = ServiceBuilder::new()
-            .layer(HandleErrorLayer::new(|_: BoxError| async {
-                ApiError::overloaded()
-            }))
-            .layer(LoadShedLayer::new())
-            .layer(GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(
-                &self.gate,
-            )));
-        if !self.names.contains(&name) {
-            self.routes = self.routes.merge(invoked(name, routes.layer(limited)));
-        }
+    fn by_envelope(mut self, name: &'static str, handler: MethodRouter) -> Self {
+        let post_only = handler.fallback(|| async { ApiError::method_not_allowed("POST") });
         self.names.push(name);
+        self.routes
+            .push((name, Router::new().route(&format!("/{name}"), post_only)));
         self
     }
 
@@ -146,37 +127,44 @@ impl Functions {
     /// [`FunctionNameError`].
     pub fn build(self) -> Result<App, FunctionNameError> {
         self.check_names()?;
-        let app = self
-            .routes
-            .merge(invoked("-", Router::new().fallback(unknown_path)))
-            .route("/", get(ready));
-        Ok(MapRequestLayer::new(lower_route as fn(Request) -> Request).layer(app))
+        let gate = Arc::new(Semaphore::new(MOST_REQUESTS));
+        let mut app = invoked("-", Router::new().fallback(unknown_path)).route("/", get(ready));
+        for (name, routes) in self.routes {
+            let limited = ServiceBuilder::new()
+                .layer(HandleErrorLayer::new(|_: BoxError| async {
+                    ApiError::overloaded()
+                }))
+                .layer(LoadShedLayer::new())
+                .layer(GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(
+                    &gate,
+                )));
+            app = app.merge(invoked(name, routes.layer(limited)));
+        }
+        Ok(MapRequestLayer::new(host::lower_route as fn(Request) -> Request).layer(app))
     }
 
     fn check_names(&self) -> Result<(), FunctionNameError> {
         for (index, name) in self.names.iter().copied().enumerate() {
-            let plain =
-                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-            if name == "host"
-                || name.len() > 128
-                || !name.starts_with(|c: char| c.is_ascii_lowercase())
-                || !name.chars().all(plain)
-            {
+            if !is_function_name(name) {
                 return Err(FunctionNameError::Invalid(name));
             }
             if self.names[..index].contains(&name) {
                 return Err(FunctionNameError::Twice(name));
             }
-            if let Some(path) = self
-                .paths
-                .iter()
-                .find(|path| path.split('/').nth(1) == Some(name))
-            {
+            let first_segment = |path: &&&str| path.split('/').nth(1) == Some(name);
+            if let Some(path) = self.paths.iter().find(first_segment) {
                 return Err(FunctionNameError::Collision(name, path));
             }
         }
         Ok(())
     }
+}
+
+/// `^[a-z][a-z0-9_-]{0,127}$` and not `host`, as the Functions host wants it.
+fn is_function_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+    let starts_well = name.starts_with(|c: char| c.is_ascii_lowercase());
+    name != "host" && name.len() <= 128 && starts_well && name.chars().all(plain)
 }
 
 /// Routes as invocations of a function; a panic costs one of them.
@@ -186,13 +174,6 @@ fn invoked(name: &'static str, routes: Router) -> Router {
         .layer(from_fn(move |request, next| {
             host::invocation(name, request, next)
         }))
-}
-
-fn envelope_route(name: &str, handler: MethodRouter) -> Router {
-    Router::new().route(
-        &format!("/{name}"),
-        handler.fallback(|| async { ApiError::method_not_allowed("POST") }),
-    )
 }
 
 /// The host asks `GET /` until something answers.
@@ -218,28 +199,4 @@ async fn unknown_path(request: Request) -> Result<Response<Body>, Infallible> {
         }
         .into_response(),
     )
-}
-
-/// The host matches routes without regard to case and forwards the path as the
-/// client wrote it: lowers the two segments that name a route.
-fn lower_route(mut request: Request) -> Request {
-    let path = request.uri().path();
-    let route_ends = path
-        .match_indices('/')
-        .nth(2)
-        .map_or(path.len(), |(index, _)| index);
-    if path[..route_ends]
-        .bytes()
-        .any(|byte| byte.is_ascii_uppercase())
-    {
-        let lowered = path[..route_ends].to_ascii_lowercase() + &path[route_ends..];
-        let target = match request.uri().query() {
-            Some(query) => format!("{lowered}?{query}"),
-            None => lowered,
-        };
-        if let Ok(uri) = target.parse::<Uri>() {
-            *request.uri_mut() = uri;
-        }
-    }
-    request
 }

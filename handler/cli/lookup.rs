@@ -9,9 +9,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use comfy_table::{
-    Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, Width, presets,
-};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use functions::{
     hashes::{HashResult, ItemStatus, LookupAnswer, Observable, Verdict},
     report::text::visible,
@@ -33,6 +31,9 @@ const LONG_LIST: usize = 20;
 
 /// A command has no deadline of its own; Ctrl-C ends it with what it has.
 const NO_DEADLINE: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// A narrower terminal wraps the lines itself.
+const LEAST_WIDTH: u16 = 110;
 
 #[derive(Debug, Args)]
 pub(super) struct LookupArgs {
@@ -212,6 +213,7 @@ fn table(answer: &LookupAnswer, color: bool, fit_terminal: bool) -> String {
         .set_header(["VERDICT", "HASH", "DEVICES", "WHY"]);
     if fit_terminal {
         table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(table.width().unwrap_or_default().max(LEAST_WIDTH));
     } else {
         table.force_no_tty();
     }
@@ -237,7 +239,7 @@ fn table(answer: &LookupAnswer, color: bool, fit_terminal: bool) -> String {
         ]);
     }
     if let Some(column) = table.column_mut(1) {
-        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(32)));
+        column.set_constraint(ColumnConstraint::ContentWidth);
     }
     table.trim_fmt()
 }

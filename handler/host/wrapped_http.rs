@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use tower::ServiceExt;
 use url::Url;
 
-use super::{INVOCATION_ID_HEADER, envelope::Invocation, reply::Reply};
+use super::{INVOCATION_ID_HEADER, envelope::Invocation, lower_route, reply::Reply};
 use crate::error::ApiError;
 
 /// Names of the bindings in the `function.json` of every HTTP function.
@@ -86,7 +86,7 @@ fn unwrap(invocation: &Invocation) -> Result<Request<Body>, ApiError> {
     if let Ok(id) = HeaderValue::from_str(&invocation.id.0) {
         request.headers_mut().insert(INVOCATION_ID_HEADER, id);
     }
-    Ok(request)
+    Ok(lower_route(request))
 }
 
 fn copy_headers(from: &BTreeMap<String, Vec<String>>, to: &mut HeaderMap) {

@@ -1,1 +1,227 @@
-//! x
+//! `defender-functions` at a shell.
+
+use std::time::Duration;
+
+use sandbox::{Fault, Sandbox, Tenant};
+use serde_json::Value;
+
+use crate::support::{
+    app::{CLEAN, MALWARE, PUA, PUA_SHA1, run, unknown_hash},
+    package::repository,
+};
+
+async fn cloud() -> (Sandbox, Vec<(&'static str, String)>) {
+    let cloud = Sandbox::start(Tenant::default()).await.unwrap();
+    let variables = cloud.variables();
+    (cloud, variables)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lookup_prints_a_table_without_colour_into_a_pipe() {
+    let (_cloud, variables) = cloud().await;
+    let output = run(&["lookup", MALWARE, PUA_SHA1, CLEAN, "zz"], &variables, "");
+    assert_eq!(output.status.code(), Some(0));
+    insta::assert_snapshot!(text(&output.stdout), @r#"
+     VERDICT     HASH                                                              DEVICES  WHY
+     Malicious   97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe  12       Microsoft determined malware: Trojan:Win32/Wacatac.B!ml
+     Suspicious  4388963aaa83afe2042a46a3c017ad50bdcdafb3                          12       Microsoft determined unwanted software: PUA:Win32/FusionCore
+     Clean       a660cc6155b307c0957c4c6ea119a295a852d28097196d85f00f5517944a3dcb  12       no detection by Microsoft; not an approval
+     invalid     zz                                                                         the character z at position 1 is not a hexadecimal digit
+
+    4 hashes: 1 malicious, 1 suspicious, 0 unknown, 1 clean, 1 invalid
+    Clean means "no detection by Microsoft", not an approval.
+    "#);
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lookup_reads_files_and_standard_input_line_by_line() {
+    let (cloud, variables) = cloud().await;
+    let advisory = repository().join("tests/demo/advisory.txt");
+    let advisory = advisory.to_str().unwrap();
+    let output = run(
+        &["lookup", "--file", advisory, "--format", "json"],
+        &variables,
+        "",
+    );
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let summary = &answer["summary"];
+    assert_eq!(
+        (&summary["total"], &summary["invalid"], &summary["failed"]),
+        (&10.into(), &1.into(), &0.into())
+    );
+    assert_eq!(summary["worst"], "Malicious");
+    assert_eq!(
+        cloud.defender_calls().len(),
+        8,
+        "ss2.stubbin by both of its hashes is one call"
+    );
+
+    let piped = run(
+        &["lookup", "-", "--format", "json"],
+        &variables,
+        &format!("# comment\r\n\r\n{PUA}\r\n"),
+    );
+    let answer: Value = serde_json::from_slice(&piped.stdout).unwrap();
+    assert_eq!(
+        (
+            &answer["summary"]["total"],
+            &answer["summary"]["suspicious"]
+        ),
+        (&1.into(), &1.into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lookup_writes_csv_with_a_row_for_every_input() {
+    let (_cloud, variables) = cloud().await;
+    let output = run(
+        &["lookup", MALWARE, "zz", "--format", "csv"],
+        &variables,
+        "",
+    );
+    let csv = text(&output.stdout);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert!(
+        lines[0].starts_with("hash,hashType,status,verdict,")
+            && lines[1].contains(",Malicious,determination_malware,")
+    );
+    assert!(lines[2].starts_with("zz,,invalid,"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_codes_tell_found_unusable_and_incomplete_apart() {
+    let (cloud, variables) = cloud().await;
+    let code = |arguments: &[&str]| run(arguments, &variables, "").status.code().unwrap();
+    assert_eq!(code(&["lookup", CLEAN]), 0);
+    assert_eq!(code(&["lookup", CLEAN, "--fail-on", "suspicious"]), 0);
+    assert_eq!(code(&["lookup", PUA, "--fail-on", "malicious"]), 0);
+    assert_eq!(code(&["lookup", PUA, "--fail-on", "suspicious"]), 1);
+    assert_eq!(
+        code(&["lookup", MALWARE, "zz", "--fail-on", "malicious"]),
+        1
+    );
+    assert_eq!(code(&["lookup", "zz"]), 2);
+    assert_eq!(code(&["lookup"]), 2);
+    assert_eq!(code(&["lookup", "--file", "/nonexistent"]), 2);
+    assert_eq!(code(&["lookup", "-"]), 2, "no input at all");
+    assert_eq!(code(&["unknown"]), 2);
+    assert_eq!(code(&["--help"]), 0);
+    assert_eq!(code(&["--version"]), 0);
+    cloud.add_fault(Fault::status(400).on(CLEAN));
+    assert_eq!(code(&["lookup", CLEAN]), 3);
+    assert_eq!(
+        code(&["lookup", CLEAN, MALWARE, "--fail-on", "malicious"]),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_say_what_to_do() {
+    let (cloud, variables) = cloud().await;
+    cloud.set_roles(&[]);
+    let output = text(&run(&["lookup", MALWARE], &variables, "").stdout);
+    assert!(
+        output.contains("FAILED")
+            && output.contains("File.Read.All")
+            && output.contains("1 of 1 hashes NOT checked"),
+        "{output}"
+    );
+    let missing = text(&run(&["lookup", "--file", "/nonexistent"], &variables, "").stderr);
+    assert_eq!(
+        missing,
+        "error: `/nonexistent` cannot be read: No such file or directory (os error 2)\n"
+    );
+    let nothing = text(&run(&[], &[], "").stderr);
+    assert!(
+        nothing.contains("FUNCTIONS_CUSTOMHANDLER_PORT") && nothing.contains("--help"),
+        "{nothing}"
+    );
+}
+
+/// Runs a command on a terminal of 120 columns and returns what it shows.
+fn on_a_terminal(arguments: &[&str], variables: &[(&'static str, String)]) -> String {
+    let script = "import json, os, pty, sys\n\
+        os.environ.clear()\n\
+        os.environ.update(json.loads(sys.argv[1]))\n\
+        size = '/bin/stty cols 120 rows 40; exec \"$0\" \"$@\"'\n\
+        sys.exit(os.waitstatus_to_exitcode(pty.spawn(['/bin/sh', '-c', size, *sys.argv[2:]])))";
+    let terminal = ("TERM", "xterm-256color".to_owned());
+    let environment: std::collections::BTreeMap<_, _> =
+        variables.iter().cloned().chain([terminal]).collect();
+    let executable = crate::support::package::unpacked().join("defender-functions");
+    let output = std::process::Command::new("python3")
+        .args(["-c", script, &serde_json::json!(environment).to_string()])
+        .arg(executable)
+        .args(arguments)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("python3 runs");
+    text(&output.stdout)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_terminal_verdicts_are_coloured_unless_no_color_is_set() {
+    let (_cloud, mut variables) = cloud().await;
+    let coloured = on_a_terminal(&["lookup", MALWARE], &variables);
+    assert!(coloured.contains("\u{1b}["), "{coloured:?}");
+    variables.push(("NO_COLOR", "1".to_owned()));
+    let plain = on_a_terminal(&["lookup", MALWARE], &variables);
+    assert!(
+        plain.contains("Malicious") && !plain.contains("\u{1b}["),
+        "{plain:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_lists_show_progress_on_a_terminal() {
+    let (cloud, variables) = cloud().await;
+    cloud.set_latency(Duration::from_millis(300));
+    let hashes: Vec<String> = (0..40).map(unknown_hash).collect();
+    let arguments: Vec<&str> = ["lookup"]
+        .into_iter()
+        .chain(hashes.iter().map(String::as_str))
+        .collect();
+    let shown = on_a_terminal(&arguments, &variables);
+    assert!(shown.contains("of 40 hashes"), "{shown:?}");
+    let short = on_a_terminal(&arguments[..3], &variables);
+    assert!(!short.contains("of 2 hashes,"), "{short:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn interrupted_it_tells_what_it_has_and_what_is_missing() {
+    let (cloud, variables) = cloud().await;
+    cloud.add_fault(Fault::json("{}").on(CLEAN).delay(Duration::from_secs(60)));
+    let child =
+        std::process::Command::new(crate::support::package::unpacked().join("defender-functions"))
+            .args(["lookup", MALWARE, CLEAN, "--format", "json"])
+            .env_clear()
+            .envs(variables)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+    crate::support::app::within(10, async {
+        while cloud.defender_calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let interrupted = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(interrupted.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&answer["complete"], &answer["results"][1]["status"]),
+        (&false.into(), &"throttled".into())
+    );
+    assert!(text(&output.stderr).contains("interrupted"));
+}

@@ -1,1 +1,567 @@
-//! x
+//! The Functions host's protocol, case by case: what the packaged executable
+//! has to do (H1 to H30, X1 to X15). The ids are those of the conformance list;
+//! cases that need a timer or a queue are in `host_envelope.rs`.
+
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    App, HttpMode, SimulatedHost,
+    app::{CLEAN, MALWARE, run, unknown_hash, within},
+    host::{
+        AfterExit, ClientRequest, CustomHandler, HostConfigurationError, build_and_get_uri,
+        free_port,
+    },
+    package,
+    wire::{self, Bound, InvocationFailure, bind_http},
+};
+
+fn host_json() -> Value {
+    serde_json::from_slice(&std::fs::read(package::unpacked().join("host.json")).unwrap()).unwrap()
+}
+
+fn wrapped(target: &str) -> Value {
+    wire::http_envelope("GET", target, &[], None)
+}
+
+/// Envelopes of every kind that a caller could send, good and bad.
+fn many_envelopes() -> Vec<Value> {
+    vec![
+        wrapped(&format!("/api/hashes/{MALWARE}")),
+        wrapped("/api/hashes/zz"),
+        wrapped("/api/hashes"),
+        wrapped("/api/nothing"),
+        wire::http_envelope("DELETE", "/api/hashes", &[], None),
+        wire::http_envelope(
+            "POST",
+            "/api/hashes",
+            &[],
+            Some(&json!([CLEAN]).to_string()),
+        ),
+        wire::http_envelope("POST", "/api/hashes", &[], None),
+        json!({}),
+        json!({ "Data": {} }),
+        json!({ "Data": { "req": "text" }, "Metadata": null }),
+        json!([1]),
+        json!(null),
+    ]
+}
+
+#[tokio::test]
+async fn h01_an_invocation_is_posted_to_the_functions_name_with_one_id() {
+    let app = App::start().await;
+    let reply = app
+        .host
+        .post_envelope("hash_lookup", &wrapped("/api/hashes/zz"))
+        .await
+        .unwrap();
+    let (status, body) = bind_http(reply.read().unwrap().outputs.get("res")).unwrap();
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(status, 400);
+    assert_eq!(body["invocationId"], reply.invocation_id.as_str());
+}
+
+#[test]
+fn h02_metadata_scalars_are_json_in_a_string_and_dates_are_dates() {
+    assert_eq!(wire::convert(&Bound::Other(json!(4))), "4");
+    assert_eq!(
+        wire::convert(&Bound::Other(json!("helloMetadata"))),
+        "\"helloMetadata\""
+    );
+    assert_eq!(
+        wire::convert(&Bound::Date("2026-11-23T10:00:00Z")),
+        "2026-11-23T10:00:00Z"
+    );
+    assert_eq!(wire::convert(&Bound::Bytes(vec![1, 2, 3])), "AQID");
+}
+
+#[test]
+fn h03_data_texts_are_double_encoded_and_objects_stay_objects() {
+    assert_eq!(
+        wire::convert(&Bound::Other(json!("HelloWorld"))),
+        "\"HelloWorld\""
+    );
+    assert_eq!(
+        wire::convert(&Bound::Object(json!({ "a": 1 }))),
+        json!({ "a": 1 })
+    );
+}
+
+#[tokio::test]
+async fn h04_an_http_function_without_forwarding_answers_through_its_output() {
+    let app = App::start().await;
+    let completed = app
+        .host
+        .invoke("hash_lookup", &wrapped(&format!("/api/hashes/{MALWARE}")))
+        .await
+        .unwrap();
+    let (status, body) = bind_http(completed.outputs.get("res")).unwrap();
+    assert_eq!(status, 200);
+    assert!(body.contains("Malicious"));
+}
+
+#[tokio::test]
+async fn h05_a_forwarded_request_keeps_path_query_headers_and_body() {
+    let app = App::start().await;
+    let headers = [
+        ("Accept", "application/json"),
+        ("Accept-Charset", "utf-8"),
+        ("Content-Type", "application/json"),
+    ];
+    let list = json!({ "hashes": [MALWARE] }).to_string();
+    let request = ClientRequest {
+        method: "POST",
+        target: "/api/hashes?code=Ink%20And%20Toner",
+        headers: &headers,
+        body: Some(&list),
+    };
+    let (status, body) = app.host.http(HttpMode::Forwarding, request).await;
+    assert_eq!(status, 200, "{body}");
+    assert!(body.contains("\"malicious\":1"));
+}
+
+#[test]
+fn h06_the_handlers_address_is_ipv4_loopback_and_its_port() {
+    assert_eq!(build_and_get_uri(7071, ""), "http://127.0.0.1:7071/");
+    assert_eq!(build_and_get_uri(7071, "x"), "http://127.0.0.1:7071/x");
+}
+
+#[tokio::test]
+async fn h07_a_forwarded_failure_is_a_completed_invocation_with_its_status_and_body() {
+    let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "1")]).await;
+    app.cloud.add_fault(sandbox::Fault::status(500));
+    let target = format!("/api/hashes/{MALWARE}");
+    for mode in [HttpMode::Forwarding, HttpMode::Proxying] {
+        let (status, body) = app.host.http(mode, ClientRequest::get(&target)).await;
+        assert_eq!(status, 503, "{body}");
+        assert!(body.contains("upstream_unavailable"));
+    }
+}
+
+#[tokio::test]
+async fn h08_a_proxy_replaces_the_clients_host_headers_and_waits_for_a_restart() {
+    let mut app = App::start().await;
+    let forged = [
+        ("X-Azure-Functions-InvocationId", "forged"),
+        ("X-Azure-Functions-HostVersion", "0"),
+    ];
+    let answer = app
+        .send(ClientRequest::get("/api/hashes/zz").with(&forged))
+        .await;
+    assert_ne!(answer.json()["invocationId"], "forged");
+
+    app.host.kill();
+    assert_eq!(app.host.after_exit().await, AfterExit::Restarted);
+    assert_eq!(app.get_hash(MALWARE).await.json()["verdict"], "Malicious");
+}
+
+#[tokio::test]
+async fn h09_a_result_has_outputs_logs_and_a_return_value() {
+    let app = App::start().await;
+    let completed = app
+        .host
+        .invoke("hash_lookup", &wrapped("/api/hashes/zz"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (
+            completed.outputs.len(),
+            completed.logs.len(),
+            completed.return_value
+        ),
+        (1, 0, Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn h13_h14_x02_x03_every_reply_is_a_json_object_or_a_failure_and_none_hangs() {
+    let app = App::start().await;
+    for envelope in many_envelopes() {
+        let reply = app
+            .host
+            .post_envelope("hash_lookup", &envelope)
+            .await
+            .unwrap();
+        match reply.read() {
+            Ok(_) => assert_eq!(reply.content_type.as_deref(), Some("application/json")),
+            Err(InvocationFailure::HttpRequest(_)) => assert!(!reply.body.is_empty()),
+            Err(other) => panic!("{other:?} for {envelope}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn h15_a_refused_envelope_fails_the_invocation_and_the_log_says_why() {
+    let app = App::start().await;
+    let failure = app
+        .host
+        .invoke("hash_lookup", &json!({ "Metadata": {} }))
+        .await;
+    assert_eq!(
+        failure,
+        Err(InvocationFailure::HttpRequest("status 400".to_owned()))
+    );
+    let line = app.host.console_line(|line| line.level == "Error").await;
+    assert!(
+        line.text.contains("envelope_invalid") && line.text.contains("hash_lookup"),
+        "{}",
+        line.text
+    );
+}
+
+#[tokio::test]
+async fn h16_no_log_line_of_the_host_comes_from_an_ordinary_invocation() {
+    let app = App::start().await;
+    let completed = app
+        .host
+        .invoke("hash_lookup", &wrapped(&format!("/api/hashes/{CLEAN}")))
+        .await
+        .unwrap();
+    assert_eq!(completed.logs, Vec::<String>::new());
+    assert_eq!(app.host.complaints(), []);
+}
+
+#[tokio::test]
+async fn h17_the_http_output_has_a_status_code_single_headers_and_a_text() {
+    let app = App::start().await;
+    for envelope in many_envelopes().iter().take(7) {
+        let completed = app.host.invoke("hash_lookup", envelope).await.unwrap();
+        let output = &completed.outputs["res"];
+        assert!(
+            output.get("status").is_none()
+                && output["statusCode"].is_string()
+                && output["body"].is_string()
+        );
+        assert!(
+            output["headers"]
+                .as_object()
+                .unwrap()
+                .values()
+                .all(Value::is_string),
+            "{output}"
+        );
+        bind_http(Some(output)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn h18_the_handler_is_ready_at_once_and_any_answer_counts() {
+    let app = App::start().await;
+    assert!(
+        app.host.ready_after < Duration::from_secs(5),
+        "{:?}",
+        app.host.ready_after
+    );
+    assert_eq!(
+        app.cloud.identity_calls().len(),
+        0,
+        "no token is fetched before the port answers"
+    );
+    let ready = app.client().get(app.host.url("")).send().await.unwrap();
+    assert_eq!(ready.status(), 200);
+    let missing = app
+        .client()
+        .get(app.host.url("nothing"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(missing.status(), 404);
+    let nobody = app
+        .client()
+        .get(build_and_get_uri(free_port(), ""))
+        .send()
+        .await;
+    assert!(nobody.is_err_and(|error| error.is_connect()));
+}
+
+#[tokio::test]
+async fn h19_the_hosts_variables_win_over_app_settings_of_the_same_name() {
+    let app = App::start_with(&[("FUNCTIONS_CUSTOMHANDLER_PORT", "1")]).await;
+    assert_eq!(app.get_hash(MALWARE).await.status, 200);
+}
+
+#[test]
+fn h20_the_packaged_executable_may_be_executed() {
+    let handler = CustomHandler::read(package::unpacked(), &BTreeMap::new()).unwrap();
+    let mode = std::fs::metadata(&handler.executable)
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o755);
+}
+
+#[test]
+fn h21_no_argument_could_show_a_secret_in_the_hosts_log() {
+    assert_eq!(
+        CustomHandler::read(package::unpacked(), &BTreeMap::new())
+            .unwrap()
+            .arguments,
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test]
+async fn h22_a_handler_that_ends_at_once_never_counts_as_initialized() {
+    let ended =
+        SimulatedHost::try_start(package::unpacked(), &[("API_AUTH", "nobody".to_owned())]).await;
+    let (status, console) = ended.err().expect("must end");
+    assert_eq!(status.and_then(|status| status.code()), Some(2));
+    assert!(
+        console
+            .iter()
+            .any(|line| line.level == "Error" && line.text.contains("API_AUTH"))
+    );
+}
+
+#[test]
+fn h23_the_description_is_there_and_the_host_would_miss_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut without = host_json();
+    assert!(without["customHandler"]["description"].is_object());
+    without["customHandler"]
+        .as_object_mut()
+        .unwrap()
+        .remove("description");
+    std::fs::write(folder.path().join("host.json"), without.to_string()).unwrap();
+    let refused = CustomHandler::read(folder.path(), &BTreeMap::new()).unwrap_err();
+    assert_eq!(
+        refused,
+        HostConfigurationError("Missing WorkerDescription for HttpWorker".to_owned())
+    );
+}
+
+#[test]
+fn h24_h25_the_executable_is_found_under_the_script_root_without_variables() {
+    let path = host_json()["customHandler"]["description"]["defaultExecutablePath"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(!path.contains('%') && !path.contains('/'));
+    let handler = CustomHandler::read(package::unpacked(), &BTreeMap::new()).unwrap();
+    assert_eq!(
+        handler.executable,
+        package::unpacked().join("defender-functions")
+    );
+}
+
+#[tokio::test]
+async fn h26_arguments_from_the_environment_still_serve_the_hosts_port() {
+    let app = App::start_with(&[(
+        "AzureFunctionsJobHost__customHandler__description__arguments",
+        r#"["serve"]"#,
+    )])
+    .await;
+    assert_eq!(app.get_hash(MALWARE).await.status, 200);
+}
+
+#[tokio::test]
+async fn h27_a_port_set_by_hand_is_used_and_a_taken_one_is_a_clear_error() {
+    let port = free_port().to_string();
+    let app = App::start_with(&[("AzureFunctionsJobHost__customHandler__port", &port)]).await;
+    assert_eq!(app.host.port.to_string(), port);
+    let taken = run(&[], &[("FUNCTIONS_CUSTOMHANDLER_PORT", port.clone())], "");
+    assert_eq!(taken.status.code(), Some(2));
+    let stderr = String::from_utf8(taken.stderr).unwrap();
+    assert!(
+        stderr.lines().count() == 1 && stderr.contains(&port),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn h28_h29_host_json_has_no_routes_and_no_profile_beside_function_json() {
+    let host = host_json();
+    assert!(host["customHandler"]["http"].is_null() && host["configurationProfile"].is_null());
+    assert_eq!(host["customHandler"]["enableProxyingHttpRequest"], true);
+    assert_eq!(host["customHandler"]["enableForwardingHttpRequest"], true);
+    assert_eq!(host["extensions"]["http"]["routePrefix"], "api");
+}
+
+#[tokio::test]
+async fn x01_a_chunked_body_without_a_length_is_read() {
+    let app = App::start().await;
+    let list = json!({ "hashes": [MALWARE] }).to_string();
+    let envelope = wire::http_envelope(
+        "POST",
+        "/api/hashes",
+        &[("Content-Type", "application/json")],
+        Some(&list),
+    );
+    let completed = app.host.invoke("hash_lookup", &envelope).await.unwrap();
+    assert!(
+        bind_http(completed.outputs.get("res"))
+            .unwrap()
+            .1
+            .contains("\"malicious\":1")
+    );
+
+    let chunks = list
+        .into_bytes()
+        .chunks(7)
+        .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
+        .collect::<Vec<_>>();
+    let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
+    let answer = app
+        .client()
+        .post(app.host.url("api/hashes"))
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    assert!(answer.text().await.unwrap().contains("\"malicious\":1"));
+}
+
+#[tokio::test]
+async fn x04_a_signal_is_a_wanted_restart_and_never_an_exit_with_0() {
+    let mut app = App::start().await;
+    for signal in ["TERM", "INT", "TERM", "INT"] {
+        app.host.signal(signal);
+        assert_eq!(
+            within(20, app.host.after_exit()).await,
+            AfterExit::Restarted,
+            "SIG{signal} is not counted as an error"
+        );
+    }
+    assert_eq!(app.get_hash(MALWARE).await.status, 200);
+}
+
+#[tokio::test]
+async fn x05_three_crashes_stop_the_host() {
+    let mut app = App::start().await;
+    for expected in [
+        AfterExit::Restarted,
+        AfterExit::Restarted,
+        AfterExit::HostStopped,
+    ] {
+        app.host.kill();
+        assert_eq!(app.host.after_exit().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn x06_a_kill_in_the_middle_of_an_invocation_is_harmless() {
+    let mut app = App::start().await;
+    let list: Vec<String> = (0..50)
+        .map(unknown_hash)
+        .chain([MALWARE.to_owned()])
+        .collect();
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    app.cloud.set_latency(Duration::from_secs(30));
+    let body = json!({ "hashes": list }).to_string();
+    let cut_off = tokio::spawn(
+        app.client()
+            .post(app.host.url("api/hashes"))
+            .body(body)
+            .send(),
+    );
+    within(10, async {
+        while app.cloud.identity_calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    app.host.kill();
+    assert!(cut_off.await.unwrap().is_err());
+
+    app.cloud.set_latency(Duration::ZERO);
+    assert_eq!(app.host.after_exit().await, AfterExit::Restarted);
+    let answer = app.post_hashes(&list).await.json();
+    assert_eq!(
+        (&answer["complete"], &answer["summary"]["total"]),
+        (&json!(true), &json!(51))
+    );
+}
+
+#[tokio::test]
+async fn x07_the_ping_is_answered_under_load() {
+    let app = App::start().await;
+    app.cloud.set_latency(Duration::from_secs(3));
+    let load: Vec<_> = (0..400)
+        .map(|number| {
+            tokio::spawn(
+                app.client()
+                    .get(
+                        app.host
+                            .url(&format!("api/hashes/{}", unknown_hash(number))),
+                    )
+                    .send(),
+            )
+        })
+        .collect();
+    for _ in 0..20 {
+        let asked = Instant::now();
+        assert_eq!(
+            app.client()
+                .get(app.host.url(""))
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
+        assert!(
+            asked.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            asked.elapsed()
+        );
+    }
+    load.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn x12_of_two_invocation_ids_the_hosts_one_counts() {
+    let app = App::start().await;
+    let forged = [("X-Azure-Functions-InvocationId", "forged-by-the-client")];
+    let request = ClientRequest::get("/api/hashes/zz").with(&forged);
+    let response = app.host.forward(HttpMode::Forwarding, request).await;
+    let id = response.json::<Value>().await.unwrap()["invocationId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(id != "forged-by-the-client" && id.len() == 36, "{id}");
+}
+
+#[tokio::test]
+async fn x14_names_and_paths_are_matched_without_regard_to_case() {
+    let app = App::start().await;
+    let answer = app
+        .send(ClientRequest::get(&format!(
+            "/API/Hashes/{}",
+            MALWARE.to_uppercase()
+        )))
+        .await;
+    assert_eq!(answer.json()["hash"], MALWARE);
+    let envelope = wrapped(&format!("/API/HASHES/{MALWARE}"));
+    let completed = app.host.invoke("Hash_Lookup", &envelope).await.unwrap();
+    assert_eq!(bind_http(completed.outputs.get("res")).unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn x15_a_caller_cannot_forge_a_log_line() {
+    let app = App::start().await;
+    for forged in [
+        "a%0ALanguageWorkerConsoleLog%20x",
+        "azfuncjsonlog%3A%0D%0A%7B%7D",
+        "%1B%5B31m",
+    ] {
+        assert_eq!(app.get_hash(forged).await.status, 400);
+    }
+    app.host
+        .invoke(
+            "hash_lookup",
+            &json!({ "Data": { "req": { "Url": "\nazfuncjsonlog:", "Method": "GET" } } }),
+        )
+        .await
+        .unwrap_err();
+    app.host.console_line(|line| line.level == "Error").await;
+    for line in app.host.console() {
+        let object: Value = serde_json::from_str(&line.text)
+            .unwrap_or_else(|_| panic!("not one JSON object: {}", line.text));
+        assert!(object["level"].is_string() && object["message"].is_string());
+    }
+}

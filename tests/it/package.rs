@@ -1,1 +1,149 @@
-//! x
+//! The deployable package: what is in it, and that it runs.
+
+use std::{collections::BTreeSet, process::Command};
+
+use serde_json::Value;
+
+use crate::support::{App, app::MALWARE, package};
+
+/// Names and modes of the zip, as Python's zip reader sees them.
+fn zip_entries() -> Vec<(String, u32)> {
+    let script = "import json, sys, zipfile\n\
+        print(json.dumps([[i.filename, i.external_attr >> 16] for i in zipfile.ZipFile(sys.argv[1]).infolist()]))";
+    let listed = Command::new("python3")
+        .args(["-c", script])
+        .arg(package::archive())
+        .output()
+        .expect("python3 runs");
+    let listed: Vec<(String, u32)> = serde_json::from_slice(&listed.stdout).expect("a list");
+    listed
+}
+
+#[test]
+fn the_zip_holds_the_executable_the_host_settings_and_a_folder_for_each_function() {
+    let names: BTreeSet<String> = zip_entries().into_iter().map(|(name, _)| name).collect();
+    let functions = std::fs::read_dir(package::repository().join("functions"))
+        .unwrap()
+        .flatten();
+    let functions = functions.flat_map(|capability| {
+        std::fs::read_dir(capability.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+    });
+    let mut expected: BTreeSet<String> = functions
+        .filter(|function| function.path().join("function.json").is_file())
+        .map(|function| format!("{}/function.json", function.file_name().to_string_lossy()))
+        .collect();
+    expected.extend(["host.json".to_owned(), "defender-functions".to_owned()]);
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn the_zip_carries_unix_modes() {
+    for (name, mode) in zip_entries() {
+        assert_eq!(
+            mode,
+            if name == "defender-functions" {
+                0o100_755
+            } else {
+                0o100_644
+            },
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let make = |name: &str| {
+        let out = folder.path().join(name);
+        let made = Command::new("python3")
+            .arg(package::repository().join("infra/package.py"))
+            .args([
+                "--executable".as_ref(),
+                package::executable().as_os_str(),
+                "--out".as_ref(),
+                out.as_os_str(),
+            ])
+            .output()
+            .unwrap();
+        assert!(made.status.success());
+        std::fs::read(out.with_extension("zip")).unwrap()
+    };
+    assert!(make("one") == make("two"));
+}
+
+#[tokio::test]
+async fn the_unpacked_zip_runs_in_the_host() {
+    let app = App::start().await;
+    assert!(
+        app.host
+            .root
+            .ends_with(package::unpacked().file_name().unwrap())
+    );
+    assert_eq!(app.get_hash(MALWARE).await.json()["verdict"], "Malicious");
+}
+
+#[test]
+fn the_executable_holds_nothing_of_the_sandbox() {
+    let executable = std::fs::read(package::unpacked().join("defender-functions")).unwrap();
+    let contains = |text: &str| {
+        executable
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    };
+    assert!(
+        contains("determinationType"),
+        "the search finds what is there"
+    );
+    for text in [sandbox::IDENTITY_HEADER, "made-up-signature", MALWARE] {
+        assert!(!contains(text), "{text}");
+    }
+    let tree = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--package",
+            "handler",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--offline",
+            "--locked",
+        ])
+        .current_dir(package::repository())
+        .output()
+        .expect("cargo tree runs");
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(
+        tree.contains("functions v") && !tree.contains("sandbox v") && !tree.contains("demo v"),
+        "{tree}"
+    );
+}
+
+#[test]
+fn the_functions_bindings_let_the_host_forward_the_request() {
+    let text = std::fs::read(package::unpacked().join("hash_lookup/function.json")).unwrap();
+    let function: Value = serde_json::from_slice(&text).unwrap();
+    let bindings = function["bindings"].as_array().unwrap();
+    assert_eq!(bindings.len(), 2);
+    assert_eq!(
+        (
+            &bindings[0]["type"],
+            &bindings[0]["direction"],
+            &bindings[0]["name"]
+        ),
+        (&"httpTrigger".into(), &"in".into(), &"req".into())
+    );
+    assert_eq!(
+        (
+            &bindings[1]["type"],
+            &bindings[1]["direction"],
+            &bindings[1]["name"]
+        ),
+        (&"http".into(), &"out".into(), &"res".into())
+    );
+    assert_eq!(bindings[0]["route"], "hashes/{hash?}");
+}

@@ -40,8 +40,8 @@ pub enum Body {
     Dribble,
     /// A space after the other, as fast as the reader reads.
     Endless,
-    /// So many bytes of spaces, compressed with gzip.
-    GzipBomb(usize),
+    /// These bytes, said to be compressed with gzip.
+    Gzip(Bytes),
 }
 
 impl Fault {
@@ -116,7 +116,7 @@ impl Fault {
 
     pub(crate) async fn respond(self) -> Response<HttpBody> {
         tokio::time::sleep(self.delay).await;
-        let compressed = matches!(self.body, Body::GzipBomb(_));
+        let compressed = matches!(self.body, Body::Gzip(_));
         let mut response = Response::new(self.body.into_http());
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -146,6 +146,16 @@ pub(crate) fn take(faults: &mut [Fault], path: &str) -> Option<Fault> {
 }
 
 impl Body {
+    /// A small body that unpacks to so many spaces.
+    pub fn gzip_bomb(bytes: usize) -> Self {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        for _ in 0..bytes.div_ceil(1 << 16) {
+            // Writing to memory cannot fail.
+            let _ = encoder.write_all(&[b' '; 1 << 16]);
+        }
+        Self::Gzip(encoder.finish().unwrap_or_default().into())
+    }
+
     fn into_http(self) -> HttpBody {
         match self {
             Self::Text(text) => HttpBody::from(text),
@@ -167,14 +177,7 @@ impl Body {
             Self::Endless => HttpBody::from_stream(stream::repeat_with(|| {
                 Ok::<_, Error>(Bytes::from_static(&[b' '; 16_384]))
             })),
-            Self::GzipBomb(bytes) => {
-                let mut encoder =
-                    flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-                for _ in 0..bytes.div_ceil(1 << 16) {
-                    let _ = encoder.write_all(&[b' '; 1 << 16]);
-                }
-                HttpBody::from(encoder.finish().unwrap_or_default())
-            }
+            Self::Gzip(bytes) => HttpBody::from(bytes),
         }
     }
 }

@@ -30,6 +30,9 @@ use crate::{
 /// Calls to one endpoint at a time, so that a slow one cannot take everything.
 const MOST_IN_FLIGHT: usize = 32;
 
+/// A call that has less time than this is not begun: it would cost quota only.
+const LEAST_TIME: Duration = Duration::from_millis(100);
+
 /// One documented endpoint with limits of its own.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -194,11 +197,20 @@ impl DefenderClient {
         deadline: Instant,
     ) -> Result<Outcome, DefenderError> {
         let request = self.request(path, token)?;
+        let began = Instant::now();
         let permit = endpoint
             .limiter
             .acquire(deadline)
             .await
             .map_err(DefenderError::limited)?;
+        if let Some(error) = endpoint.breaker.opened_since(began) {
+            permit.give_back();
+            return Ok(Outcome::Failed(error));
+        }
+        if Instant::now() + LEAST_TIME > deadline {
+            permit.give_back();
+            return Ok(Outcome::Failed(DefenderError::deadline()));
+        }
         let answer = self.http.fetch(request, max_bytes, deadline).await;
         drop(permit);
         Ok(match answer {

@@ -1,6 +1,10 @@
 //! A tenant, and the packaged executable under the simulated host beside it.
 
-use std::time::Duration;
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
 
 use sandbox::{Sandbox, Tenant};
 use serde_json::{Value, json};
@@ -151,6 +155,38 @@ pub fn check_no_secret(console: &[ConsoleLine]) {
             );
         }
     }
+}
+
+/// Runs the executable to its end with nothing but these variables.
+pub fn run(arguments: &[&str], variables: &[(&str, String)], stdin: &str) -> Output {
+    let mut child = Command::new(package::unpacked().join("defender-functions"))
+        .args(arguments)
+        .env_clear()
+        .envs(
+            variables
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the executable starts");
+    // A command that reads no input may have closed the pipe already.
+    let _ = child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(stdin.as_bytes());
+    let output = child.wait_with_output().expect("it ends");
+    for stream in [&output.stdout, &output.stderr] {
+        let text = String::from_utf8_lossy(stream).into_owned();
+        check_no_secret(&[ConsoleLine {
+            level: "Information",
+            text,
+        }]);
+    }
+    output
 }
 
 /// Any hash, valid and unknown to the sandbox.

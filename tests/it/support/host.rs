@@ -234,14 +234,13 @@ impl SimulatedHost {
         }
     }
 
-    /// Posts an envelope, chunked and without a length as the host does.
+    /// Posts an envelope and reads the reply as the host does.
     pub async fn invoke(
         &self,
         function: &str,
         envelope: &Value,
     ) -> Result<Completed, InvocationFailure> {
-        let (status, content_type, body) = self.post_envelope(function, envelope).await?;
-        wire::read_reply(status, content_type.as_deref(), &body)
+        self.post_envelope(function, envelope).await?.read()
     }
 
     /// As `invoke`, with the reply as it came.
@@ -249,32 +248,8 @@ impl SimulatedHost {
         &self,
         function: &str,
         envelope: &Value,
-    ) -> Result<(u16, Option<String>, Vec<u8>), InvocationFailure> {
-        let body = reqwest::Body::wrap_stream(futures::stream::iter([Ok::<_, std::io::Error>(
-            envelope.to_string(),
-        )]));
-        let sent = self
-            .client
-            .post(self.url(function))
-            .header("Content-Type", "application/json; charset=utf-8")
-            .header("X-Azure-Functions-HostVersion", HOST_VERSION)
-            .header("X-Azure-Functions-InvocationId", invocation_id())
-            .header("User-Agent", format!("Azure-Functions-Host/{HOST_VERSION}"))
-            .body(body)
-            .send()
-            .await;
-        let response = sent.map_err(|error| InvocationFailure::HttpRequest(error.to_string()))?;
-        let content_type = response
-            .headers()
-            .get("content-type")
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let status = response.status().as_u16();
-        let body = response
-            .bytes()
-            .await
-            .map_err(|error| InvocationFailure::HttpRequest(error.to_string()))?;
-        Ok((status, content_type, body.to_vec()))
+    ) -> Result<RawReply, InvocationFailure> {
+        post_envelope(&self.client, self.port, function, envelope).await
     }
 
     /// Sends a client's HTTP request the way of `mode`; the answer's status and body.
@@ -429,6 +404,54 @@ impl Drop for SimulatedHost {
         let _ = self.child.wait();
         super::app::check_no_secret(&self.console());
     }
+}
+
+/// A reply as it came.
+#[derive(Clone, Debug)]
+pub struct RawReply {
+    pub invocation_id: String,
+    pub status: u16,
+    pub content_type: Option<String>,
+    pub body: Vec<u8>,
+}
+
+impl RawReply {
+    /// What the host makes of it.
+    pub fn read(&self) -> Result<Completed, InvocationFailure> {
+        wire::read_reply(self.status, self.content_type.as_deref(), &self.body)
+    }
+}
+
+/// Posts an envelope, chunked and without a length as the host does.
+pub async fn post_envelope(
+    client: &reqwest::Client,
+    port: u16,
+    function: &str,
+    envelope: &Value,
+) -> Result<RawReply, InvocationFailure> {
+    let failure = |error: reqwest::Error| InvocationFailure::HttpRequest(error.to_string());
+    let invocation_id = invocation_id();
+    let piece = Ok::<_, std::io::Error>(envelope.to_string());
+    let response = client
+        .post(build_and_get_uri(port, function))
+        .header("Content-Type", "application/json; charset=utf-8")
+        .header("X-Azure-Functions-HostVersion", HOST_VERSION)
+        .header("X-Azure-Functions-InvocationId", &invocation_id)
+        .header("User-Agent", format!("Azure-Functions-Host/{HOST_VERSION}"))
+        .body(reqwest::Body::wrap_stream(futures::stream::iter([piece])))
+        .send()
+        .await
+        .map_err(failure)?;
+    Ok(RawReply {
+        invocation_id,
+        status: response.status().as_u16(),
+        content_type: response
+            .headers()
+            .get("content-type")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned),
+        body: response.bytes().await.map_err(failure)?.to_vec(),
+    })
 }
 
 /// What a client of the function app sends.

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod host;
 pub mod package;
+pub mod stage;
 pub mod wire;
 
 pub use app::App;

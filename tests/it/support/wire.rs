@@ -66,10 +66,7 @@ pub fn queue_envelope(message: &str, dequeue_count: u64) -> Value {
             metadata.insert(name, written);
         }
     }
-    let data = Map::from_iter([(
-        "job".to_owned(),
-        convert(&Bound::Other(convert(&Bound::Other(message.into())))),
-    )]);
+    let data = Map::from_iter([("job".to_owned(), convert(&Bound::Other(message.into())))]);
     envelope(data, metadata)
 }
 
