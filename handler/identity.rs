@@ -8,6 +8,8 @@
 //! Life is counted on the monotonic clock from receipt: a wrong wall clock
 //! costs a refresh, not an outage.
 
+mod token;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -16,17 +18,17 @@ use std::{
 };
 
 use azure_core::{
-    credentials::{AccessToken, Secret, TokenCredential},
+    credentials::{AccessToken, TokenCredential},
     http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport},
 };
 use azure_identity::{
     DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
     UserAssignedId,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::Deserialize;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use tokio::time::{Instant, timeout, timeout_at};
+
+pub use token::{Claims, Token};
 
 use crate::{config::IdentitySource, http::HttpClient, single_flight::SingleFlight};
 
@@ -50,57 +52,6 @@ pub struct IdentityError {
     pub detail: String,
     /// What the SDK said; for the log.
     pub cause: String,
-}
-
-/// What a token says of itself, unverified: for messages alone.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Claims {
-    /// When it was issued, in seconds since 1970.
-    pub iat: Option<i64>,
-    /// When it expires, in seconds since 1970.
-    pub exp: Option<i64>,
-    /// Application roles in it.
-    pub roles: Vec<String>,
-    /// Delegated permissions in it; an application's token has none.
-    pub scp: Option<String>,
-}
-
-/// A token for one audience. Its `Debug` shows the claims, not the token.
-pub struct Token {
-    secret: Secret,
-    /// What it says of itself.
-    pub claims: Claims,
-}
-
-impl Token {
-    /// The value of the `Authorization` header, marked as sensitive.
-    pub fn authorization(&self) -> Option<reqwest::header::HeaderValue> {
-        let mut value =
-            reqwest::header::HeaderValue::from_str(&format!("Bearer {}", self.secret.secret()))
-                .ok()?;
-        value.set_sensitive(true);
-        Some(value)
-    }
-
-    /// When it was issued, RFC 3339; `unknown` when it does not say.
-    pub fn issued(&self) -> String {
-        let issued = self
-            .claims
-            .iat
-            .and_then(|iat| OffsetDateTime::from_unix_timestamp(iat).ok());
-        issued
-            .and_then(|issued| issued.format(&Rfc3339).ok())
-            .unwrap_or_else(|| "unknown".to_owned())
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token")
-            .field("claims", &self.claims)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Makes the credential for one token request.
@@ -257,10 +208,7 @@ impl Identity {
                     .unwrap_or_default();
                 let life = life.clamp(LIFE.0, LIFE.1);
                 let renew = (life / 2).min(life - EARLIEST).max(LEAST_INTERVAL);
-                let token = Arc::new(Token {
-                    claims: read_claims(access.token.secret()),
-                    secret: access.token,
-                });
+                let token = Arc::new(Token::new(access.token));
                 *slot = Held {
                     token: Some((Arc::clone(&token), now + life)),
                     fetched: Some(now),
@@ -362,14 +310,4 @@ fn causes(error: &azure_core::Error) -> String {
     }
     texts.dedup();
     texts.join(": ").chars().take(500).collect()
-}
-
-fn read_claims(token: &str) -> Claims {
-    let payload = token
-        .split('.')
-        .nth(1)
-        .and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    payload
-        .and_then(|payload| serde_json::from_slice(&payload).ok())
-        .unwrap_or_default()
 }

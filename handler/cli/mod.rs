@@ -2,6 +2,7 @@
 
 mod lookup;
 mod serve;
+mod table;
 
 use std::{collections::BTreeMap, ffi::OsString, future::Future, io::Write, process::ExitCode};
 

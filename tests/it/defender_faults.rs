@@ -15,7 +15,7 @@ use crate::support::{
     App,
     app::{CLEAN, MALWARE, PUA, PUA_SHA1, unknown_hash, within},
     host::free_port,
-    stage,
+    stage, tls,
 };
 
 /// Settings under which a failing call is given up after a second.
@@ -659,4 +659,53 @@ async fn two_hashes_of_one_file_cost_one_call() {
     assert_eq!(answer["summary"]["suspicious"], 4);
     assert_eq!(app.calls(), 1);
     assert_eq!(app.get_hash(PUA_SHA1).await.json()["cached"], true);
+}
+
+/// The verdict on [`MALWARE`] over TLS, with a certificate of this kind.
+async fn over_tls(certificate: tls::Certificate) -> (Value, App) {
+    let cloud = Sandbox::start(Tenant::default()).await.unwrap();
+    let behind = cloud
+        .defender_url()
+        .trim_start_matches("http://")
+        .parse()
+        .unwrap();
+    let server = tls::start(certificate, behind).await;
+    let url = format!("https://localhost:{}", server.port);
+    let trusted = server.trusted.display().to_string();
+    let app = App::start_on(
+        cloud,
+        &[("DEFENDER_API_URL", &url), ("SSL_CERT_FILE", &trusted)],
+    )
+    .await;
+    let answer = within(20, app.post_hashes(&[MALWARE])).await.json();
+    (answer, app)
+}
+
+#[tokio::test]
+async fn a20_a_certificate_that_is_not_valid_is_final() {
+    for certificate in [tls::Certificate::WrongHost, tls::Certificate::Expired] {
+        let (answer, app) = over_tls(certificate).await;
+        is_told_as_failure(&answer, "failed", "upstream_tls");
+        assert!(
+            answer["results"][0]["error"]["detail"]
+                .as_str()
+                .unwrap()
+                .contains("DEFENDER_API_URL")
+        );
+        assert_eq!(app.calls(), 0, "nothing is sent, and nothing without TLS");
+    }
+    let (answer, _) = over_tls(tls::Certificate::Good).await;
+    assert_eq!(answer["summary"]["malicious"], 1, "{answer}");
+}
+
+#[tokio::test]
+async fn a20_plain_text_where_tls_is_expected_is_no_answer() {
+    let cloud = Sandbox::start(Tenant::default()).await.unwrap();
+    let url = cloud
+        .defender_url()
+        .replace("http://127.0.0.1", "https://localhost");
+    let app = App::start_on(cloud, &[("DEFENDER_API_URL", &url)]).await;
+    let answer = within(20, app.post_hashes(&[MALWARE])).await.json();
+    is_told_as_failure(&answer, "failed", "upstream_tls");
+    assert_eq!(app.calls(), 0);
 }

@@ -2,7 +2,7 @@
 //! servers on loopback.
 
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
-#![expect(clippy::expect_used, reason = "a test ends where its support fails")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it fails")]
 #![allow(dead_code)]
 
 mod support;

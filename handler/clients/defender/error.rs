@@ -1,19 +1,10 @@
 //! What can go wrong with a call to Defender, and who has to act.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    time::Duration,
-};
+use std::time::Duration;
 
 use functions::hashes::{ItemError, ItemStatus};
-use reqwest::StatusCode;
-use serde::Deserialize;
 
-use crate::{
-    http::{Answer, FetchError},
-    identity::{IdentityError, Token},
-    limiter::Limited,
-};
+use crate::{http::FetchError, identity::IdentityError, limiter::Limited};
 
 /// Who has to act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,23 +54,8 @@ pub struct DefenderError {
     pub retry_after: Option<Duration>,
 }
 
-/// The documented error body: `{"error":{"code","message","target"}}`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ErrorBody {
-    error: ErrorFields,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct ErrorFields {
-    code: String,
-    /// The correlation id that Microsoft support asks for.
-    target: Option<String>,
-}
-
 impl DefenderError {
-    fn new(
+    pub(super) fn new(
         kind: Kind,
         code: &'static str,
         detail: impl Into<String>,
@@ -115,7 +91,7 @@ impl DefenderError {
 
     /// An answer that cannot be about the file asked for.
     pub fn unusable_answer(why: &str) -> Self {
-        protocol(&format!("{why}; nothing is concluded from it"))
+        super::answers::protocol(&format!("{why}; nothing is concluded from it"))
     }
 
     /// The same failure, told while the breaker is open for another `left`.
@@ -189,157 +165,4 @@ impl From<&FetchError> for DefenderError {
             ),
         }
     }
-}
-
-/// The answer is none that the documentation knows.
-pub(super) fn protocol(why: &str) -> DefenderError {
-    DefenderError::new(
-        Kind::Protocol,
-        "upstream_protocol",
-        format!("Microsoft Defender answered otherwise than documented: {why}"),
-        why,
-    )
-}
-
-/// The token holds characters that no header may have.
-pub(super) fn unusable_token() -> DefenderError {
-    DefenderError::new(
-        Kind::NoToken,
-        "identity_unavailable",
-        "the identity gave an unusable token",
-        "control characters in the token",
-    )
-}
-
-/// 429.
-pub(super) fn throttled(answer: &Answer, hint: Option<Duration>) -> DefenderError {
-    let detail =
-        "Microsoft Defender throttles this application; ask again later for what is missing";
-    DefenderError {
-        retry_after: hint,
-        ..DefenderError::new(
-            Kind::Throttled,
-            "upstream_throttled",
-            detail,
-            describe(answer),
-        )
-    }
-}
-
-/// 408 and 5xx.
-pub(super) fn down(answer: &Answer, hint: Option<Duration>) -> DefenderError {
-    let detail = format!(
-        "Microsoft Defender is not available (status {}); ask again later",
-        answer.status.as_u16()
-    );
-    DefenderError {
-        retry_after: hint,
-        ..DefenderError::new(
-            Kind::Unavailable,
-            "upstream_unavailable",
-            detail,
-            describe(answer),
-        )
-    }
-}
-
-/// 401 again after the token was replaced.
-pub(super) fn unauthorized(answer: &Answer, token: &Token) -> DefenderError {
-    let detail = format!(
-        "Microsoft Defender refused the token (issued {}); check `DEFENDER_API_AUDIENCE` and the tenant of the identity",
-        token.issued()
-    );
-    DefenderError::new(
-        Kind::Unauthorized,
-        "upstream_unauthorized",
-        detail,
-        describe(answer),
-    )
-}
-
-/// 403: a role is missing, or the audience, or the licence.
-pub(super) fn forbidden(
-    answer: &Answer,
-    endpoint: &str,
-    role: &str,
-    token: &Token,
-) -> DefenderError {
-    let issued = token.issued();
-    let detail = if token.claims.scp.is_some() {
-        format!(
-            "Microsoft Defender refused this person's sign-in for {endpoint}: use an identity that holds the application role \
-             `{role}` (`az login --service-principal` or `--identity`), or ask the deployed service; docs/permissions.md"
-        )
-    } else if token.claims.roles.iter().any(|held| held == role) {
-        format!(
-            "Microsoft Defender refused {endpoint} although the token holds `{role}`: check that `DEFENDER_API_AUDIENCE` is the \
-             audience of this cloud and that the tenant has a Defender for Endpoint licence"
-        )
-    } else {
-        format!(
-            "the identity lacks the application role `{role}` of WindowsDefenderATP; grant it as docs/permissions.md says. The \
-             token in use was issued {issued}: the platform keeps it for up to 24 hours, and a grant made since then takes \
-             effect with the next one"
-        )
-    };
-    DefenderError::new(
-        Kind::Forbidden,
-        "missing_permission",
-        detail,
-        describe(answer),
-    )
-}
-
-/// Any other status: our request was not taken.
-pub(super) fn rejected(answer: &Answer) -> DefenderError {
-    let detail = match correlation(answer) {
-        Some(id) => format!(
-            "Microsoft Defender rejected the request (status {}, correlation id {id})",
-            answer.status.as_u16()
-        ),
-        None => format!(
-            "Microsoft Defender rejected the request (status {})",
-            answer.status.as_u16()
-        ),
-    };
-    DefenderError::new(
-        Kind::Rejected,
-        "upstream_rejected",
-        detail,
-        describe(answer),
-    )
-}
-
-/// Whether a 404 is Defender's own: the code of the page, or no body at all.
-pub(super) fn is_documented_404(answer: &Answer) -> bool {
-    debug_assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    answer.body.is_empty()
-        || ["NotFound", "ResourceNotFound"].contains(&fields(answer).code.as_str())
-}
-
-/// Status, error code, correlation id, size and digest, never the body.
-fn describe(answer: &Answer) -> String {
-    let code = fields(answer).code.chars().take(60).collect::<String>();
-    let target = correlation(answer).unwrap_or_default();
-    let mut digest = DefaultHasher::new();
-    answer.body.hash(&mut digest);
-    format!(
-        "status {}, code `{code}`, correlation id `{target}`, {} bytes, digest {:016x}",
-        answer.status.as_u16(),
-        answer.body.len(),
-        digest.finish()
-    )
-}
-
-fn correlation(answer: &Answer) -> Option<String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    fields(answer)
-        .target
-        .filter(|id| id.len() <= 64 && id.chars().all(plain))
-}
-
-fn fields(answer: &Answer) -> ErrorFields {
-    serde_json::from_slice::<ErrorBody>(&answer.body)
-        .unwrap_or_default()
-        .error
 }

@@ -3,25 +3,25 @@
 //! Token, call limits, time limits, retries, the breaker, and what each status
 //! means. Source: <https://learn.microsoft.com/defender-endpoint/api/common-errors>
 
+mod answers;
 pub mod error;
 pub mod files;
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
-use reqwest::{Method, Request, StatusCode, header};
+use reqwest::{Method, Request, header};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
 pub use error::{DefenderError, Kind};
 
+use answers::Outcome;
+
 use crate::{
     breaker::Breaker,
     config::Config,
-    http::{Answer, FetchError, HttpClient},
+    http::{FetchError, HttpClient},
     identity::{Identity, Token},
     limiter::Limiter,
     retry,
@@ -68,18 +68,6 @@ pub enum Found {
     Yes(Value),
     /// 404 as Defender documents it.
     No,
-}
-
-/// What to do after one try.
-enum Outcome {
-    Done(Found),
-    Retry {
-        error: DefenderError,
-        hint: Option<Duration>,
-        most: u32,
-    },
-    Unauthorized(Answer),
-    Failed(DefenderError),
 }
 
 /// The Defender for Endpoint API.
@@ -159,7 +147,7 @@ impl DefenderClient {
                 Outcome::Done(found) => return Ok(found),
                 Outcome::Failed(error) => return Err(error),
                 Outcome::Unauthorized(answer) if replaced => {
-                    return Err(error::unauthorized(&answer, &token));
+                    return Err(answers::unauthorized(&answer, &token));
                 }
                 Outcome::Unauthorized(_) => {
                     replaced = true;
@@ -214,11 +202,11 @@ impl DefenderClient {
         let answer = self.http.fetch(request, max_bytes, deadline).await;
         drop(permit);
         Ok(match answer {
-            Ok(answer) => read(answer, endpoint, token),
+            Ok(answer) => answers::read(answer, endpoint, token),
             Err(FetchError::Timeout(_)) if Instant::now() >= deadline => {
                 Outcome::Failed(DefenderError::deadline())
             }
-            Err(error) => failed_fetch(&error),
+            Err(error) => answers::failed_fetch(&error),
         })
     }
 
@@ -228,7 +216,7 @@ impl DefenderClient {
             segments.clear().push("api").extend(path);
         }
         let mut request = Request::new(Method::GET, url);
-        let authorization = token.authorization().ok_or_else(error::unusable_token)?;
+        let authorization = token.authorization().ok_or_else(answers::unusable_token)?;
         request
             .headers_mut()
             .insert(header::AUTHORIZATION, authorization);
@@ -237,77 +225,5 @@ impl DefenderClient {
             header::HeaderValue::from_static("application/json"),
         );
         Ok(request)
-    }
-}
-
-fn failed_fetch(error: &FetchError) -> Outcome {
-    let known = DefenderError::from(error);
-    match error {
-        FetchError::Connect(_) | FetchError::Timeout(_) | FetchError::Interrupted(_) => {
-            Outcome::Retry {
-                error: known,
-                hint: None,
-                most: retry::MAX_RETRIES,
-            }
-        }
-        FetchError::Tls(_) | FetchError::TooLarge(_) | FetchError::NoClient(_) => {
-            Outcome::Failed(known)
-        }
-    }
-}
-
-/// What an answer means: the table of the common errors page.
-fn read(answer: Answer, endpoint: &Endpoint, token: &Token) -> Outcome {
-    let hint = retry::retry_after(&answer.headers, SystemTime::now());
-    match answer.status {
-        StatusCode::OK => read_json(&answer),
-        StatusCode::NOT_FOUND if error::is_documented_404(&answer) => Outcome::Done(Found::No),
-        StatusCode::UNAUTHORIZED => Outcome::Unauthorized(answer),
-        StatusCode::FORBIDDEN => Outcome::Failed(error::forbidden(
-            &answer,
-            endpoint.name,
-            endpoint.role,
-            token,
-        )),
-        StatusCode::TOO_MANY_REQUESTS => Outcome::Retry {
-            error: error::throttled(&answer, hint),
-            hint,
-            most: retry::MAX_RETRIES,
-        },
-        StatusCode::REQUEST_TIMEOUT => Outcome::Retry {
-            error: error::down(&answer, hint),
-            hint,
-            most: retry::MAX_RETRIES,
-        },
-        status if status.is_server_error() => Outcome::Retry {
-            error: error::down(&answer, hint),
-            hint,
-            most: retry::MAX_RETRIES,
-        },
-        _ => Outcome::Failed(error::rejected(&answer)),
-    }
-}
-
-fn read_json(answer: &Answer) -> Outcome {
-    let content_type = answer
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    if !content_type.to_ascii_lowercase().contains("json") {
-        return Outcome::Retry {
-            error: error::protocol("the answer is not JSON; is a proxy in between?"),
-            hint: None,
-            most: 1,
-        };
-    }
-    match serde_json::from_slice(&answer.body) {
-        Ok(json) => Outcome::Done(Found::Yes(json)),
-        Err(_) if answer.body.is_empty() => Outcome::Failed(error::protocol("the answer is empty")),
-        Err(_) => Outcome::Retry {
-            error: error::protocol("the answer is not valid JSON"),
-            hint: None,
-            most: retry::MAX_RETRIES,
-        },
     }
 }

@@ -4,6 +4,7 @@ pub mod app;
 pub mod host;
 pub mod package;
 pub mod stage;
+pub mod tls;
 pub mod wire;
 
 pub use app::App;

@@ -1,0 +1,162 @@
+//! Reads single settings and collects what is wrong with them.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use url::{Host, Url};
+
+use super::{ApiAuth, IdentitySource, PREFIXES, SETTINGS};
+
+/// Every method reads one setting, and on a mistake notes it and goes on.
+pub(super) struct Reader<'a> {
+    pub(super) variables: &'a BTreeMap<String, String>,
+    pub(super) problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// The value without blanks around it; an empty one counts as unset.
+    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
+        self.variables
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn find_misspelt(&mut self) {
+        for name in self.variables.keys() {
+            let ours = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+            if ours && !SETTINGS.contains(&name.as_str()) {
+                self.problems.push(format!(
+                    "`{}` is not a setting; see docs/configuration.md for their names",
+                    printable(name)
+                ));
+            }
+        }
+    }
+
+    pub(super) fn number(&mut self, name: &str, default: usize, most: usize) -> usize {
+        let Some(text) = self.text(name) else {
+            return default;
+        };
+        text.parse()
+            .ok()
+            .filter(|number| (1..=most).contains(number))
+            .unwrap_or_else(|| {
+                self.problems.push(format!(
+                    "`{name}` is `{}`, not a whole number from 1 to {most}",
+                    printable(text)
+                ));
+                default
+            })
+    }
+
+    pub(super) fn base_url(&mut self, name: &str, default: &str) -> Url {
+        let text = self.text(name).unwrap_or(default);
+        let url = Url::parse(text)
+            .ok()
+            .filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none());
+        match url {
+            Some(url) if !url.username().is_empty() || url.password().is_some() => {
+                self.problems
+                    .push(format!("`{name}` holds a user name or password; remove it"));
+                url
+            }
+            Some(url)
+                if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) =>
+            {
+                url
+            }
+            _ => {
+                self.problems.push(format!(
+                    "`{name}` is `{}`, not an https:// URL without a path (http:// is for loopback addresses)",
+                    printable(text)
+                ));
+                Url::parse("https://invalid.invalid")
+                    .unwrap_or_else(|_| unreachable!("a literal URL"))
+            }
+        }
+    }
+
+    /// An audience as Entra knows it: a URI without a trailing slash.
+    pub(super) fn audience(&mut self, name: &str, default: &str) -> String {
+        let text = self.text(name).unwrap_or(default);
+        let audience = text.trim_end_matches('/').trim_end_matches("/.default");
+        if audience.is_empty()
+            || audience.contains(char::is_whitespace)
+            || Url::parse(audience).is_err()
+        {
+            self.problems.push(format!(
+                "`{name}` is `{}`, not an audience such as {default}",
+                printable(text)
+            ));
+        }
+        audience.to_owned()
+    }
+
+    pub(super) fn identity(&mut self, in_azure: bool) -> IdentitySource {
+        let client_id = self.text("AZURE_CLIENT_ID").map(str::to_owned);
+        if client_id
+            .as_deref()
+            .is_some_and(|id| uuid::Uuid::try_parse(id).is_err())
+        {
+            self.problems.push(
+                "`AZURE_CLIENT_ID` is not a client id (a GUID) of a user-assigned identity"
+                    .to_owned(),
+            );
+        }
+        match (self.text("IDENTITY_ENDPOINT"), self.text("IDENTITY_HEADER")) {
+            (Some(endpoint), Some(_)) => {
+                if Url::parse(endpoint).is_err() {
+                    self.problems.push("`IDENTITY_ENDPOINT` is not a URL; the platform sets it, do not set it yourself".to_owned());
+                }
+                IdentitySource::Managed { client_id }
+            }
+            (None, None) if in_azure => IdentitySource::Missing,
+            (None, None) => IdentitySource::DeveloperTools,
+            _ => {
+                self.problems.push(
+                    "`IDENTITY_ENDPOINT` and `IDENTITY_HEADER` come as a pair from the platform, but only one is set".to_owned(),
+                );
+                IdentitySource::Missing
+            }
+        }
+    }
+
+    pub(super) fn api_auth(&mut self, in_azure: bool) -> ApiAuth {
+        match self.text("API_AUTH").unwrap_or("host") {
+            "host" => ApiAuth::Host,
+            "off" if !in_azure => ApiAuth::Off,
+            "off" => {
+                self.problems.push(
+                    "`API_AUTH` is `off`, which is for loopback development and refused in Azure"
+                        .to_owned(),
+                );
+                ApiAuth::Host
+            }
+            other => {
+                self.problems.push(format!(
+                    "`API_AUTH` is `{}`, not one of `host`, `off`",
+                    printable(other)
+                ));
+                ApiAuth::Host
+            }
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+/// A value as it may stand in a message: one line, cut, no control characters.
+pub(super) fn printable(value: &str) -> String {
+    value
+        .chars()
+        .take(60)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
