@@ -2,7 +2,11 @@
 //! servers on loopback.
 
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it fails")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test ends where it fails"
+)]
 #![allow(dead_code)]
 
 mod support;
