@@ -1,6 +1,7 @@
 # Every target is one line that also works by hand.
 CARGO ?= cargo
 ARGS ?=
+AUTH_LEVEL ?= anonymous
 
 .PHONY: demo test check package
 
@@ -16,6 +17,6 @@ test:
 check:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings && $(CARGO) test --workspace --locked
 
-# Release executable, target/package/ and target/package.zip.
+# Release executable, target/package/ and target/package.zip; AUTH_LEVEL=function for API_AUTH=host.
 package:
-	$(CARGO) build --release --locked -p handler && python3 infra/package.py --executable target/release/defender-functions --out target/package
+	$(CARGO) build --release --locked -p handler && python3 infra/package.py --executable target/release/defender-functions --out target/package --auth-level $(AUTH_LEVEL)

@@ -10,8 +10,12 @@ use std::{
 
 use tokio::time::Instant;
 
-/// Failed calls in a row, each with its retries, that open the breaker.
+/// Calls given up in a row, or failed tries in a row over [`LASTING`], that
+/// open the breaker.
 const FAILURES_TO_OPEN: u32 = 5;
+
+/// Failed tries over a shorter time are a hiccup that retries get over.
+const LASTING: Duration = Duration::from_secs(1);
 
 /// How long it stays open before one call may try again.
 pub(crate) const OPEN_FOR: Duration = Duration::from_secs(15);
@@ -24,26 +28,41 @@ pub(crate) struct Breaker<E> {
 
 #[derive(Debug)]
 struct State<E> {
-    failures: u32,
-    open: Option<(Instant, E)>,
-    opened: Option<Instant>,
+    given_up: u32,
+    failed_tries: u32,
+    failing_since: Option<Instant>,
+    open: Option<Open<E>>,
+}
+
+#[derive(Debug)]
+struct Open<E> {
+    since: Instant,
+    until: Instant,
+    failure: E,
 }
 
 impl<E> Default for State<E> {
     fn default() -> Self {
         Self {
-            failures: 0,
+            given_up: 0,
+            failed_tries: 0,
+            failing_since: None,
             open: None,
-            opened: None,
         }
     }
 }
 
 impl<E> State<E> {
-    fn open(&mut self, failure: E) {
+    /// Opens where it is not open; returns whether it was closed before.
+    fn open(&mut self, failure: E) -> bool {
         let now = Instant::now();
-        self.open = Some((now + OPEN_FOR, failure));
-        self.opened = Some(now);
+        let closed = self.open.is_none();
+        self.open = Some(Open {
+            since: now,
+            until: now + OPEN_FOR,
+            failure,
+        });
+        closed
     }
 }
 
@@ -60,13 +79,25 @@ impl<E: Clone> Breaker<E> {
         let mut state = self.lock();
         let now = Instant::now();
         match &mut state.open {
-            Some((until, failure)) if *until > now => Err((failure.clone(), *until - now)),
-            Some((until, _)) => {
-                *until = now + OPEN_FOR;
+            Some(open) if open.until > now => Err((open.failure.clone(), open.until - now)),
+            Some(open) => {
+                open.until = now + OPEN_FOR;
                 Ok(())
             }
             None => Ok(()),
         }
+    }
+
+    /// The failure that opened it since this instant, and for how much longer:
+    /// a call that waits meanwhile need not be made any more.
+    pub(crate) fn opened_since(&self, instant: Instant) -> Option<(E, Duration)> {
+        let state = self.lock();
+        let now = Instant::now();
+        let open = state
+            .open
+            .as_ref()
+            .filter(|open| open.since > instant && open.until > now)?;
+        Some((open.failure.clone(), open.until - now))
     }
 
     /// A call got an answer: the service is there.
@@ -74,33 +105,24 @@ impl<E: Clone> Breaker<E> {
         *self.lock() = State::default();
     }
 
-    /// The failure that opened it since this instant: a call that waited for
-    /// its turn meanwhile need not be made any more.
-    pub(crate) fn opened_since(&self, instant: Instant) -> Option<E> {
-        let state = self.lock();
-        let (_, failure) = state.open.as_ref()?;
-        state
-            .opened
-            .is_some_and(|opened| opened > instant)
-            .then(|| failure.clone())
+    /// A try failed and may be repeated; returns whether this opened it.
+    pub(crate) fn try_failed(&self, failure: E) -> bool {
+        let mut state = self.lock();
+        state.failed_tries += 1;
+        let since = *state.failing_since.get_or_insert_with(Instant::now);
+        state.failed_tries >= FAILURES_TO_OPEN && since.elapsed() >= LASTING && state.open(failure)
     }
 
-    /// A call failed for good; returns whether this opened the breaker.
-    pub(crate) fn failed(&self, failure: E) -> bool {
+    /// A call failed for good; returns whether this opened it.
+    pub(crate) fn gave_up(&self, failure: E) -> bool {
         let mut state = self.lock();
-        state.failures += 1;
-        let opens = state.failures >= FAILURES_TO_OPEN && state.open.is_none();
-        if state.failures >= FAILURES_TO_OPEN {
-            state.open(failure);
-        }
-        opens
+        state.given_up += 1;
+        state.given_up >= FAILURES_TO_OPEN && state.open(failure)
     }
 
     /// Opens at once, for a failure that every other call would meet as well.
     pub(crate) fn open(&self, failure: E) {
-        let mut state = self.lock();
-        state.failures = FAILURES_TO_OPEN;
-        state.open(failure);
+        self.lock().open(failure);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State<E>> {
@@ -117,7 +139,7 @@ mod tests {
         let breaker = Breaker::new();
         for call in 1..=FAILURES_TO_OPEN {
             assert_eq!(breaker.check(), Ok(()));
-            assert_eq!(breaker.failed("down"), call == FAILURES_TO_OPEN);
+            assert_eq!(breaker.gave_up("down"), call == FAILURES_TO_OPEN);
         }
         assert_eq!(breaker.check(), Err(("down", OPEN_FOR)));
         tokio::time::advance(OPEN_FOR).await;
@@ -125,5 +147,19 @@ mod tests {
         assert!(breaker.check().is_err(), "no second probe");
         breaker.succeeded();
         assert_eq!(breaker.check(), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a04_tries_that_keep_failing_open_it_and_a_hiccup_does_not() {
+        let breaker = Breaker::new();
+        let began = Instant::now();
+        for _ in 0..100 {
+            assert!(!breaker.try_failed("down"), "all at once is a hiccup");
+        }
+        tokio::time::advance(LASTING).await;
+        assert!(breaker.try_failed("down"));
+        assert_eq!(breaker.opened_since(began), Some(("down", OPEN_FOR)));
+        assert_eq!(breaker.opened_since(Instant::now()), None);
+        assert!(!breaker.try_failed("down"), "told once");
     }
 }

@@ -21,8 +21,15 @@ pub enum Purpose {
 }
 
 /// Who may call the HTTP API. Setting `API_AUTH`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiAuth {
+    /// A bearer token of our tenant with an application role.
+    Entra {
+        /// Setting `AZURE_TENANT_ID`: the tenant whose callers are accepted.
+        tenant: String,
+        /// Setting `API_AUDIENCE`: accepted audiences, separated by blanks.
+        audiences: Vec<String>,
+    },
     /// The Functions host checks its keys; nothing else is checked.
     Host,
     /// Nobody checks anything; refused in Azure.
@@ -65,8 +72,11 @@ pub struct Config {
     /// Where tokens come from. Settings `IDENTITY_ENDPOINT`,
     /// `IDENTITY_HEADER` (both of the platform) and `AZURE_CLIENT_ID`.
     pub identity: IdentitySource,
-    /// Who may call. Setting `API_AUTH`: `host` (default) or `off`.
+    /// Who may call. Setting `API_AUTH`: `entra` (default), `host` or `off`.
     pub api_auth: ApiAuth,
+    /// Authority of the callers' tokens. Setting `LOGIN_URL`, default
+    /// `https://login.microsoftonline.com`.
+    pub login_url: Url,
     /// Whether the process runs in Azure: any of `WEBSITE_SITE_NAME`,
     /// `WEBSITE_INSTANCE_ID`, `WEBSITE_POD_NAME`, `CONTAINER_NAME` is set.
     pub in_azure: bool,
@@ -86,14 +96,17 @@ impl fmt::Display for ConfigProblems {
 
 /// Settings of the product; a name with one of [`PREFIXES`] that is not among
 /// them is a misspelt one.
-pub const SETTINGS: [&str; 7] = [
+pub const SETTINGS: [&str; 10] = [
     "DEFENDER_API_URL",
     "DEFENDER_API_AUDIENCE",
     "DEFENDER_CALLS_PER_MINUTE",
     "DEFENDER_CALLS_PER_HOUR",
     "LOOKUP_DEADLINE_SECONDS",
     "AZURE_CLIENT_ID",
+    "AZURE_TENANT_ID",
     "API_AUTH",
+    "API_AUDIENCE",
+    "LOGIN_URL",
 ];
 
 /// Variables that the platform or the Functions host sets and this file reads.
@@ -108,6 +121,9 @@ pub const PLATFORM_SETTINGS: [&str; 8] = [
     "FUNCTIONS_CUSTOMHANDLER_PORT",
 ];
 
+/// Settings of the command line that later versions read.
+const RESERVED: [&str; 1] = ["DEFENDER_FUNCTIONS_URL"];
+
 const PREFIXES: [&str; 2] = ["DEFENDER_", "LOOKUP_"];
 
 /// The variables of the process.
@@ -116,8 +132,9 @@ const PREFIXES: [&str; 2] = ["DEFENDER_", "LOOKUP_"];
     reason = "the one place that reads the environment"
 )]
 pub fn environment() -> BTreeMap<String, String> {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .map(|(name, value)| (text(name), text(value)))
         .collect()
 }
 
@@ -178,6 +195,7 @@ impl Config {
             } else {
                 ApiAuth::Off
             },
+            login_url: reader.base_url("LOGIN_URL", "https://login.microsoftonline.com"),
             in_azure,
             app_root: reader.text("FUNCTIONS_APP_ROOT_PATH").map(str::to_owned),
         };
@@ -202,8 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn defaults_need_no_setting_at_all() {
-        let config = read(&[], Purpose::Serve).unwrap();
+    fn a_command_needs_no_setting_at_all() {
+        let config = read(&[], Purpose::Command).unwrap();
         assert_eq!(
             config.defender_api_url.as_str(),
             "https://api.security.microsoft.com/"
@@ -292,6 +310,33 @@ mod tests {
     }
 
     #[test]
+    fn serving_needs_a_tenant_and_an_audience_unless_told_otherwise() {
+        let missing = read(&[], Purpose::Serve).unwrap_err();
+        assert_eq!(missing.len(), 2, "{missing:#?}");
+        let tenant = ("AZURE_TENANT_ID", "5d2a6d2b-0d5e-4a8c-9a5e-3f6c1c6a9f10");
+        let audience = (
+            "API_AUDIENCE",
+            "api://one/ 22222222-3333-4444-5555-666666666666",
+        );
+        let config = read(&[tenant, audience], Purpose::Serve).unwrap();
+        let audiences = vec![
+            "api://one".to_owned(),
+            "22222222-3333-4444-5555-666666666666".to_owned(),
+        ];
+        assert_eq!(
+            config.api_auth,
+            ApiAuth::Entra {
+                tenant: tenant.1.to_owned(),
+                audiences
+            }
+        );
+        assert!(read(&[("AZURE_TENANT_ID", "common"), audience], Purpose::Serve).is_err());
+        for other in ["host", "off"] {
+            assert!(read(&[("API_AUTH", other)], Purpose::Serve).is_ok());
+        }
+    }
+
+    #[test]
     fn an_audience_is_kept_without_scope_suffix_and_slash() {
         let audience = |text| {
             read(&[("DEFENDER_API_AUDIENCE", text)], Purpose::Command)
@@ -312,7 +357,7 @@ mod tests {
     #[test]
     fn in_azure_without_an_identity_is_known() {
         assert_eq!(
-            read(&[("CONTAINER_NAME", "x")], Purpose::Serve)
+            read(&[("CONTAINER_NAME", "x")], Purpose::Command)
                 .unwrap()
                 .identity,
             IdentitySource::Missing

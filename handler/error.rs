@@ -26,6 +26,8 @@ pub struct ApiError {
     pub retry_after_seconds: Option<u64>,
     /// Header `Allow` of a 405.
     pub allow: Option<&'static str>,
+    /// Header `WWW-Authenticate: Bearer` of a 401.
+    pub authenticate: bool,
 }
 
 /// The body: RFC 9457 with our `code` and `invocationId`.
@@ -50,6 +52,7 @@ impl ApiError {
             cause: String::new(),
             retry_after_seconds: None,
             allow: None,
+            authenticate: false,
         }
     }
 
@@ -109,6 +112,9 @@ impl ApiError {
         );
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.authenticate {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));

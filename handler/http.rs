@@ -5,7 +5,8 @@ use std::{error::Error as _, sync::OnceLock, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{StatusCode, header::HeaderMap, redirect};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
+use url::Url;
 
 /// How long each phase of a call may take.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +71,8 @@ pub enum FetchError {
 #[derive(Debug)]
 pub struct HttpClient {
     limits: TimeLimits,
-    client: OnceLock<Result<reqwest::Client, String>>,
+    proxied: OnceLock<Result<reqwest::Client, String>>,
+    direct: OnceLock<Result<reqwest::Client, String>>,
 }
 
 impl HttpClient {
@@ -78,17 +80,30 @@ impl HttpClient {
     pub fn new(limits: TimeLimits) -> Self {
         Self {
             limits,
-            client: OnceLock::new(),
+            proxied: OnceLock::new(),
+            direct: OnceLock::new(),
         }
     }
 
-    /// The client underneath, for the Azure SDK.
+    /// The client for plain http, which never leaves by a proxy: the managed
+    /// identity's endpoint and loopback addresses. For the Azure SDK.
     ///
     /// # Errors
     /// [`FetchError::NoClient`].
-    pub fn reqwest(&self) -> Result<reqwest::Client, FetchError> {
-        self.client
-            .get_or_init(|| build(self.limits))
+    pub fn direct(&self) -> Result<reqwest::Client, FetchError> {
+        let build = || build(self.limits, reqwest::ClientBuilder::no_proxy);
+        self.direct
+            .get_or_init(build)
+            .clone()
+            .map_err(FetchError::NoClient)
+    }
+
+    fn client_for(&self, url: &Url) -> Result<reqwest::Client, FetchError> {
+        if url.scheme() == "http" {
+            return self.direct();
+        }
+        self.proxied
+            .get_or_init(|| build(self.limits, |builder| builder))
             .clone()
             .map_err(FetchError::NoClient)
     }
@@ -103,7 +118,7 @@ impl HttpClient {
         max_bytes: usize,
         deadline: Instant,
     ) -> Result<Answer, FetchError> {
-        let client = self.reqwest()?;
+        let client = self.client_for(request.url())?;
         let now = Instant::now();
         let first_byte = deadline.min(now + self.limits.first_byte);
         let total = deadline.min(now + self.limits.total);
@@ -111,27 +126,39 @@ impl HttpClient {
             .await
             .map_err(|_| FetchError::Timeout("first byte"))?
             .map_err(|error| classify(&error))?;
-        timeout_at(total, read(response, max_bytes))
+        timeout_at(total, read(response, max_bytes, self.limits.idle))
             .await
             .map_err(|_| FetchError::Timeout("total"))?
     }
 }
 
-fn build(limits: TimeLimits) -> Result<reqwest::Client, String> {
-    reqwest::Client::builder()
+fn build(
+    limits: TimeLimits,
+    proxy: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, String> {
+    proxy(reqwest::Client::builder())
         .user_agent(concat!("defender-functions/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .referer(false)
         .connect_timeout(limits.connect)
-        .read_timeout(limits.idle)
         .pool_idle_timeout(Duration::from_secs(60))
         .build()
         .map_err(|error| chain(&error))
 }
 
-async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Answer, FetchError> {
+async fn read(
+    mut response: reqwest::Response,
+    max_bytes: usize,
+    idle: Duration,
+) -> Result<Answer, FetchError> {
     let mut body = BytesMut::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| classify(&error))? {
+    loop {
+        let piece = timeout(idle, response.chunk())
+            .await
+            .map_err(|_| FetchError::Timeout("idle"))?;
+        let Some(piece) = piece.map_err(|error| classify(&error))? else {
+            break;
+        };
         if body.len() + piece.len() > max_bytes {
             return Err(FetchError::TooLarge(max_bytes));
         }
@@ -155,7 +182,7 @@ fn classify(error: &reqwest::Error) -> FetchError {
         FetchError::Timeout(if error.is_connect() {
             "connect"
         } else {
-            "idle"
+            "first byte"
         })
     } else if error.is_connect() {
         FetchError::Connect(text)

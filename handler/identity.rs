@@ -52,6 +52,8 @@ pub struct IdentityError {
     pub detail: String,
     /// What the SDK said; for the log.
     pub cause: String,
+    /// Whether the caller's deadline came before the answer.
+    pub timed_out: bool,
 }
 
 /// Makes the credential for one token request.
@@ -69,7 +71,7 @@ pub struct Identity {
 #[derive(Default)]
 struct Held {
     token: Option<(Arc<Token>, Instant)>,
-    fetched: Option<Instant>,
+    replaced: Option<Instant>,
     refresh_at: Option<Instant>,
     failure: Option<(IdentityError, Instant)>,
 }
@@ -133,8 +135,8 @@ impl Identity {
 
     /// Another token than `refused`, which a service did not take.
     ///
-    /// Hands `refused` back where it is too new for the platform to have
-    /// another one.
+    /// Hands the token at hand back where it was replaced in the last half
+    /// minute.
     ///
     /// # Errors
     /// As [`Identity::token`].
@@ -144,20 +146,28 @@ impl Identity {
         refused: &Arc<Token>,
         deadline: Instant,
     ) -> Result<Arc<Token>, IdentityError> {
-        if let Some(token) = self.newer_than(audience, refused) {
-            return Ok(token);
+        match self.newer_than(audience, refused) {
+            Some(token) => Ok(token),
+            None => self.token(audience, deadline).await,
         }
-        self.wait(audience, deadline).await
     }
 
+    /// The token at hand, where it is another one than `refused`, or where
+    /// it was replaced so lately that the platform has no other one.
     fn newer_than(&self, audience: &str, refused: &Arc<Token>) -> Option<Arc<Token>> {
-        let held = self.lock();
-        let slot = held.get(audience)?;
+        let mut held = self.lock();
+        let slot = held.get_mut(audience)?;
         let (token, _) = slot.token.as_ref()?;
-        let just_fetched = slot
-            .fetched
-            .is_some_and(|fetched| fetched.elapsed() < LEAST_INTERVAL);
-        (just_fetched || !Arc::ptr_eq(token, refused)).then(|| Arc::clone(token))
+        let lately = slot
+            .replaced
+            .is_some_and(|replaced| replaced.elapsed() < LEAST_INTERVAL);
+        if lately || !Arc::ptr_eq(token, refused) {
+            return Some(Arc::clone(token));
+        }
+        slot.replaced = Some(Instant::now());
+        // Nobody else should be sent away with it.
+        slot.token = None;
+        None
     }
 
     async fn wait(
@@ -165,9 +175,15 @@ impl Identity {
         audience: &str,
         deadline: Instant,
     ) -> Result<Arc<Token>, IdentityError> {
+        let late = |_| {
+            Err(IdentityError {
+                timed_out: true,
+                ..self.error("the caller's deadline")
+            })
+        };
         timeout_at(deadline, self.fetch_once(audience))
             .await
-            .unwrap_or_else(|_| Err(self.error("no answer in time")))
+            .unwrap_or_else(late)
     }
 
     async fn fetch_once(self: &Arc<Self>, audience: &str) -> Result<Arc<Token>, IdentityError> {
@@ -188,7 +204,7 @@ impl Identity {
         let request = async { (self.make_credential)()?.get_token(&[&scope], None).await };
         let result = match timeout(REQUEST_LIMIT, request).await {
             Ok(Ok(token)) => Ok(token),
-            Ok(Err(error)) => Err(self.error(&causes(&error))),
+            Ok(Err(error)) => Err(self.error(&cause(&error))),
             Err(_) => Err(self.error("no answer in time")),
         };
         self.keep(audience, result)
@@ -209,12 +225,9 @@ impl Identity {
                 let life = life.clamp(LIFE.0, LIFE.1);
                 let renew = (life / 2).min(life - EARLIEST).max(LEAST_INTERVAL);
                 let token = Arc::new(Token::new(access.token));
-                *slot = Held {
-                    token: Some((Arc::clone(&token), now + life)),
-                    fetched: Some(now),
-                    refresh_at: Some(now + renew),
-                    failure: None,
-                };
+                slot.token = Some((Arc::clone(&token), now + life));
+                slot.refresh_at = Some(now + renew);
+                slot.failure = None;
                 Ok(token)
             }
             Err(error) => {
@@ -255,6 +268,7 @@ impl Identity {
         IdentityError {
             detail: format!("no token from the identity: {}", self.advice),
             cause: cause.to_owned(),
+            timed_out: false,
         }
     }
 
@@ -281,7 +295,7 @@ fn managed(
     http: &HttpClient,
 ) -> azure_core::Result<Arc<dyn TokenCredential>> {
     let client = http
-        .reqwest()
+        .direct()
         .map_err(|error| azure_core::Error::new(azure_core::error::ErrorKind::Credential, error))?;
     let client_options = ClientOptions {
         retry: RetryOptions::exponential(ExponentialRetryOptions {
@@ -300,14 +314,28 @@ fn managed(
     Ok(credential)
 }
 
-/// The causes of an SDK error, cut: it may quote what the endpoint said.
-fn causes(error: &azure_core::Error) -> String {
-    let mut texts = vec![error.to_string()];
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        texts.push(error.to_string());
-        cause = error.source();
+/// What went wrong, without what an endpoint said: that could hold a token.
+fn cause(error: &azure_core::Error) -> String {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(status) = error
+            .downcast_ref::<azure_core::Error>()
+            .and_then(azure_core::Error::http_status)
+        {
+            return format!("status {}", u16::from(status));
+        }
+        if error.is::<serde_json::Error>() {
+            return "the answer holds no token".to_owned();
+        }
+        if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+            return if error.is_connect() {
+                "no connection"
+            } else {
+                "no answer"
+            }
+            .to_owned();
+        }
+        next = error.source();
     }
-    texts.dedup();
-    texts.join(": ").chars().take(500).collect()
+    "no usable answer".to_owned()
 }

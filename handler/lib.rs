@@ -14,11 +14,13 @@ pub mod routes;
 
 pub mod clients;
 
+pub mod auth;
 pub mod error;
 pub mod host;
 pub mod http;
 pub mod identity;
 pub mod limiter;
+pub mod listen;
 pub mod single_flight;
 pub mod telemetry;
 

@@ -20,12 +20,21 @@ use tokio::{
 const MINUTE: Duration = Duration::from_secs(61);
 const HOUR: Duration = Duration::from_secs(3_601);
 
-/// A call would have to wait longer than its caller can.
+/// A pause from this length on is worth a line in the log.
+const LONG_PAUSE: Duration = Duration::from_secs(5);
+
+/// Why a caller gets no permit in the time it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the call limit is used up for another {} s", .retry_after.as_secs())]
-pub struct Limited {
-    /// When the limit lets the next call through.
-    pub retry_after: Duration,
+pub enum Limited {
+    /// The limit is used up, or the service told everybody to wait.
+    #[error("the call limit is used up for another {} s", .retry_after.as_secs())]
+    UsedUp {
+        /// When the limit lets the next call through.
+        retry_after: Duration,
+    },
+    /// Too many calls are under way, and none ended in time.
+    #[error("too many calls are under way")]
+    Busy,
 }
 
 /// The limits of one endpoint, shared by all its callers.
@@ -115,6 +124,13 @@ impl Limiter {
         let mut state = self.lock();
         state.paused_until = state.paused_until.max(Some(until));
         drop(state);
+        if time >= LONG_PAUSE {
+            tracing::warn!(
+                code = "throttled",
+                seconds = time.as_secs(),
+                "the service asks to wait"
+            );
+        }
         self.changed.notify_waiters();
     }
 
@@ -127,14 +143,14 @@ impl Limiter {
 
     fn limited(&self) -> Limited {
         let now = Instant::now();
-        let at = match self.next(false) {
-            Next::At(instant) => instant,
-            Next::Now | Next::WhenACallEnds => now,
-        };
-        Limited {
-            retry_after: at
-                .saturating_duration_since(now)
-                .max(Duration::from_secs(1)),
+        match self.next(false) {
+            Next::At(at) => {
+                let retry_after = at
+                    .saturating_duration_since(now)
+                    .max(Duration::from_secs(1));
+                Limited::UsedUp { retry_after }
+            }
+            Next::Now | Next::WhenACallEnds => Limited::Busy,
         }
     }
 
@@ -268,7 +284,12 @@ mod tests {
         let before = Instant::now();
         let refused = limiter.acquire(in_seconds(20)).await.unwrap_err();
         assert_eq!(Instant::now(), before);
-        assert_eq!(refused.retry_after, MINUTE);
+        assert_eq!(
+            refused,
+            Limited::UsedUp {
+                retry_after: MINUTE
+            }
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -283,7 +304,7 @@ mod tests {
         limiter.pause(Duration::from_secs(600));
         assert_eq!(
             waiting.await.unwrap(),
-            Err(Limited {
+            Err(Limited::UsedUp {
                 retry_after: Duration::from_secs(600)
             })
         );
@@ -304,7 +325,10 @@ mod tests {
     async fn a_waiter_that_gives_up_costs_nothing() {
         let limiter = Limiter::new(1, 1_500, 1);
         let held = limiter.acquire(in_seconds(1)).await.unwrap();
-        assert!(limiter.acquire(in_seconds(5)).await.is_err());
+        assert_eq!(
+            limiter.acquire(in_seconds(5)).await.err(),
+            Some(Limited::Busy)
+        );
         drop(held);
         assert!(limiter.acquire(in_seconds(61)).await.is_ok());
     }

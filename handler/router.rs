@@ -26,6 +26,7 @@ use tower::{
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
+    auth::{self, Gate, Role},
     error::ApiError,
     host::{self, envelope::Invocation, reply::Reply, wrapped_http},
     routes,
@@ -37,6 +38,13 @@ pub const MOST_REQUESTS: usize = 256;
 
 /// All routes, with paths read without regard to case.
 pub type App = MapRequest<Router, fn(Request) -> Request>;
+
+/// What the callers of a function need.
+#[derive(Clone, Debug)]
+pub struct Access {
+    gate: Gate,
+    role: Role,
+}
 
 /// A function name that cannot be served; the build has to be mended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,23 +64,41 @@ pub enum FunctionNameError {
 ///
 /// # Errors
 /// [`FunctionNameError`], a mistake in this file.
-pub fn app(services: Services) -> Result<App, FunctionNameError> {
+pub fn app(services: Services, gate: &Gate) -> Result<App, FunctionNameError> {
     let services = Arc::new(services);
+    let needs = |role| Access {
+        gate: gate.clone(),
+        role,
+    };
     Functions::new()
         .http(
             "hash_lookup",
             routes::hashes::PATH,
+            Some(needs(Role::HashesRead)),
             any(routes::hashes::hash_lookup).with_state(services),
         )
         .build()
 }
 
 /// Collects functions and makes the routes of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Functions {
     names: Vec<&'static str>,
     paths: Vec<&'static str>,
     routes: Vec<(&'static str, Router)>,
+    gate: Arc<Semaphore>,
+}
+
+impl Default for Functions {
+    fn default() -> Self {
+        let gate = Arc::new(Semaphore::new(MOST_REQUESTS));
+        Self {
+            names: Vec::new(),
+            paths: Vec::new(),
+            routes: Vec::new(),
+            gate,
+        }
+    }
 }
 
 impl Functions {
@@ -81,15 +107,31 @@ impl Functions {
         Self::default()
     }
 
-    /// An HTTP function: at `path` and below it, and by envelope.
+    /// An HTTP function: at `path` and below it, and by envelope. `access` is
+    /// what its callers need; `None` lets everybody in.
     #[must_use]
-    pub fn http(mut self, name: &'static str, path: &'static str, handler: MethodRouter) -> Self {
+    pub fn http(
+        mut self,
+        name: &'static str,
+        path: &'static str,
+        access: Option<Access>,
+        handler: MethodRouter,
+    ) -> Self {
+        let handler = match access {
+            Some(Access { gate, role }) => handler.layer(from_fn(move |request, next| {
+                auth::require(gate.clone(), role, request, next)
+            })),
+            None => handler,
+        };
         let below = |suffix: &str| format!("{path}{suffix}");
         let routes = Router::new()
             .route(path, handler.clone())
             .route(&below("/"), handler.clone())
             .route(&below("/{*rest}"), handler);
-        let wrapped = invoked(name, routes.clone());
+        // A wrapped request is shed inside its envelope, or the host would make
+        // a failed invocation of it.
+        let routes = self.limited(routes);
+        let wrapped = invoked(name, routes.clone().fallback(unknown_path));
         let by_envelope = move |request: Request| wrapped_http::run(wrapped.clone(), request);
         self.paths.push(path);
         self.routes.push((name, routes));
@@ -121,24 +163,28 @@ impl Functions {
         self
     }
 
+    /// Routes that answer 503 at once when too many requests are under way.
+    fn limited(&self, routes: Router) -> Router {
+        let shed = |_: BoxError| async { ApiError::overloaded() };
+        routes.layer(
+            ServiceBuilder::new()
+                .layer(HandleErrorLayer::new(shed))
+                .layer(LoadShedLayer::new())
+                .layer(GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(
+                    &self.gate,
+                ))),
+        )
+    }
+
     /// The routes, with the readiness answer and what answers unknown paths.
     ///
     /// # Errors
     /// [`FunctionNameError`].
     pub fn build(self) -> Result<App, FunctionNameError> {
         self.check_names()?;
-        let gate = Arc::new(Semaphore::new(MOST_REQUESTS));
         let mut app = invoked("-", Router::new().fallback(unknown_path)).route("/", get(ready));
         for (name, routes) in self.routes {
-            let limited = ServiceBuilder::new()
-                .layer(HandleErrorLayer::new(|_: BoxError| async {
-                    ApiError::overloaded()
-                }))
-                .layer(LoadShedLayer::new())
-                .layer(GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(
-                    &gate,
-                )));
-            app = app.merge(invoked(name, routes.layer(limited)));
+            app = app.merge(invoked(name, routes));
         }
         Ok(MapRequestLayer::new(host::lower_route as fn(Request) -> Request).layer(app))
     }

@@ -173,17 +173,18 @@ fn hide_warn(line: &str) -> Cow<'_, str> {
 
 /// Takes out what looks like a secret: tokens, keys, signatures, passwords.
 pub fn redact(text: &str) -> Cow<'_, str> {
-    const SECRETS: [(&str, &str); 3] = [
+    const SECRETS: [(&str, &str); 4] = [
         (
-            r"(?i)\bbearer\s+[A-Za-z0-9._~+/=-]{8,}",
-            "Bearer [redacted]",
+            r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}",
+            "$1 [redacted]",
         ),
         (
             r"\beyJ[A-Za-z0-9_-]{8,}(\.[A-Za-z0-9_-]*){0,2}",
             "[redacted]",
         ),
+        (r"(?i)([?&](?:sig|code)=)[^&\s]+", "$1[redacted]"),
         (
-            r#"(?i)\b(sig|code|access_?token|client_?secret|(?:account|shared_?access|functions|master|host)_?-?key|password|pwd|identity-header)("?\s*[=:]\s*"?|%3d)[^&\s"';,}]+"#,
+            r#"(?i)\b((?:access|refresh|id)[_-]?token|client[_-]?secret|[a-z_-]*key|shared_?access_?signature|password|pwd|identity[_-]header)((?:\\?")?\s*[=:]\s*(?:\\?")?)[^&\s"'\\;,}]+"#,
             "$1$2[redacted]",
         ),
     ];
@@ -251,6 +252,12 @@ mod tests {
             "x-functions-key: SECRET",
             "X-IDENTITY-HEADER: SECRET",
             "client_secret=SECRET",
+            r#"{\"access_token\":\"SECRET\"}"#,
+            "IDENTITY_HEADER=SECRET",
+            "refresh_token=SECRET",
+            "SharedAccessSignature=SECRET",
+            "client-secret: SECRET",
+            "Authorization: Basic SECRETSECRET",
         ] {
             let redacted = redact(secret);
             assert!(

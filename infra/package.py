@@ -8,6 +8,7 @@ rest. The same input gives the same bytes.
 """
 
 import argparse
+import json
 import pathlib
 import shutil
 import sys
@@ -17,11 +18,27 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXECUTABLE = "defender-functions"
 
 
-def entries(executable):
-    """Path in the package -> (file, mode)."""
-    found = {EXECUTABLE: (executable, 0o755), "host.json": (ROOT / "host.json", 0o644)}
-    for binding in sorted((ROOT / "functions").glob("*/*/function.json")):
-        found[f"{binding.parent.name}/function.json"] = (binding, 0o644)
+# What anybody may call whatever the level of the others is.
+ALWAYS_ANONYMOUS = {"health", "explorer", "teams_bot"}
+
+
+def binding(path, auth_level):
+    """The bytes of a function.json, with the level of its HTTP trigger set."""
+    function = json.loads(path.read_text())
+    for item in function["bindings"]:
+        if item["type"] == "httpTrigger" and path.parent.name not in ALWAYS_ANONYMOUS:
+            item["authLevel"] = auth_level
+    return json.dumps(function, indent=2).encode() + b"\n"
+
+
+def entries(executable, auth_level):
+    """Path in the package -> (bytes, mode)."""
+    found = {
+        EXECUTABLE: (executable.read_bytes(), 0o755),
+        "host.json": ((ROOT / "host.json").read_bytes(), 0o644),
+    }
+    for path in sorted((ROOT / "functions").glob("*/*/function.json")):
+        found[f"{path.parent.name}/function.json"] = (binding(path, auth_level), 0o644)
     return found
 
 
@@ -29,25 +46,35 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executable", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the package; the zip gets its name")
+    parser.add_argument(
+        "--auth-level",
+        choices=["anonymous", "function", "admin"],
+        default="anonymous",
+        help="authLevel of the HTTP functions: anonymous for API_AUTH=entra, another one for API_AUTH=host",
+    )
     options = parser.parse_args()
     if not options.executable.is_file():
         sys.exit(f"error: {options.executable} does not exist; build it first")
 
+    if options.out.resolve() in options.executable.resolve().parents:
+        sys.exit(f"error: {options.executable} lies in {options.out}, which is made anew")
+
     shutil.rmtree(options.out, ignore_errors=True)
-    archive = options.out.with_suffix(".zip")
+    archive = options.out.with_name(options.out.name + ".zip")
     archive.unlink(missing_ok=True)
+    files = entries(options.executable, options.auth_level)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as zipped:
-        for name, (source, mode) in entries(options.executable).items():
+        for name, (content, mode) in files.items():
             target = options.out / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            target.write_bytes(content)
             target.chmod(mode)
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             info.external_attr = (0o100000 | mode) << 16
             info.create_system = 3
             info.compress_type = zipfile.ZIP_DEFLATED
-            zipped.writestr(info, source.read_bytes())
-    print(f"{archive}: {archive.stat().st_size} bytes, {len(entries(options.executable))} files")
+            zipped.writestr(info, content)
+    print(f"{archive}: {archive.stat().st_size} bytes, {len(files)} files")
 
 
 if __name__ == "__main__":

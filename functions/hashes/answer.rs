@@ -43,6 +43,9 @@ pub struct ItemError {
     /// Seconds after which a retry may help; null where it does not or where
     /// it is not known.
     pub retry_after_seconds: Option<u64>,
+    /// More for the log; not part of the answer.
+    #[serde(skip)]
+    pub cause: String,
 }
 
 /// The result for one input.
@@ -79,6 +82,9 @@ pub struct HashResult {
     pub next_actions: Vec<()>,
     /// Why there is no verdict; null when there is one.
     pub error: Option<ItemError>,
+    /// Results with the same number are of one file; not part of the answer.
+    #[serde(skip)]
+    pub same_file: Option<usize>,
 }
 
 impl HashResult {
@@ -110,6 +116,7 @@ impl HashResult {
             code: reason.code().to_owned(),
             detail: reason.to_string(),
             retry_after_seconds: None,
+            cause: String::new(),
         };
         Some(Self::without_verdict(
             &input.text,
@@ -141,6 +148,7 @@ impl HashResult {
             devices: None,
             next_actions: Vec::new(),
             error,
+            same_file: None,
         }
     }
 }
@@ -164,8 +172,9 @@ pub struct Summary {
     /// Hashes without a verdict: throttled or failed.
     pub failed: usize,
     /// The most severe verdict. Null while an item is not `ok` and none is
-    /// Malicious or Suspicious: what was not asked is not Clean. The MD5 of a
-    /// file whose other hash was answered does not count as not asked.
+    /// Malicious or Suspicious: what was not asked is not Clean, nor is what
+    /// is told as stale. An unusable hash of a file whose other hash was
+    /// answered does not count.
     pub worst: Option<Verdict>,
 }
 
@@ -186,24 +195,37 @@ impl Summary {
             } += 1;
         }
         let worst = results.iter().filter_map(|result| result.verdict).max();
+        let told_old =
+            |result: &HashResult| result.stale && result.verdict < Some(Verdict::Suspicious);
         let all_asked = summary.failed == 0
+            && !results.iter().any(told_old)
             && results.iter().all(|result| {
-                result.status != ItemStatus::Invalid || is_md5_of_answered(result, results)
+                result.status != ItemStatus::Invalid || is_of_answered_file(result, results)
             });
         summary.worst = worst.filter(|worst| all_asked || *worst >= Verdict::Suspicious);
         summary
     }
 }
 
-/// Whether an invalid item is the MD5 of a file whose other hash was answered.
-fn is_md5_of_answered(item: &HashResult, results: &[HashResult]) -> bool {
+/// Whether an invalid item is a hash of a file whose other hash was answered:
+/// its MD5, or a hash that the sender's entities join with another one.
+fn is_of_answered_file(item: &HashResult, results: &[HashResult]) -> bool {
+    let is_md5 = item
+        .error
+        .as_ref()
+        .is_some_and(|error| error.code == "hash_md5");
+    let digits = item.hash.rsplit(':').next().unwrap_or_default().trim();
     results
         .iter()
-        .filter_map(|result| result.file.as_ref()?.md5.as_deref())
-        .any(|md5| {
-            item.hash
-                .to_ascii_lowercase()
-                .ends_with(&md5.to_ascii_lowercase())
+        .filter(|result| result.verdict.is_some())
+        .any(|result| {
+            let md5 = result
+                .file
+                .as_ref()
+                .and_then(|file| file.md5.as_deref())
+                .filter(|md5| md5.len() == 32);
+            let joined = item.same_file.is_some() && item.same_file == result.same_file;
+            joined || (is_md5 && md5.is_some_and(|md5| digits.eq_ignore_ascii_case(md5)))
         })
 }
 
@@ -243,6 +265,17 @@ impl LookupAnswer {
             .iter()
             .filter_map(|result| result.error.as_ref()?.retry_after_seconds)
             .max()
+    }
+
+    /// Whether a hash was given that could not be asked: one without a verdict,
+    /// or an unusable one of a file that was not answered by another hash.
+    pub fn has_unasked(&self) -> bool {
+        let unasked = |result: &HashResult| match result.status {
+            ItemStatus::Ok => false,
+            ItemStatus::Invalid => !is_of_answered_file(result, &self.results),
+            ItemStatus::Throttled | ItemStatus::Failed => true,
+        };
+        self.results.iter().any(unasked)
     }
 
     /// The results as CSV (RFC 4180, UTF-8, header line), a row each.
@@ -310,6 +343,7 @@ mod tests {
             code: "upstream_unavailable".into(),
             detail: String::new(),
             retry_after_seconds: Some(3),
+            cause: String::new(),
         };
         HashResult::unanswered("ab", HashKind::Sha1, ItemStatus::Failed, error)
     }
@@ -337,6 +371,19 @@ mod tests {
         );
         assert_eq!(
             worst(vec![verified("Malware"), invalid(), failed()]),
+            Some(Verdict::Malicious)
+        );
+    }
+
+    #[test]
+    fn a_stale_clean_is_no_all_clear() {
+        let stale = |word| HashResult {
+            stale: true,
+            ..verified(word)
+        };
+        assert_eq!(worst(vec![stale("Clean"), verified("Clean")]), None);
+        assert_eq!(
+            worst(vec![stale("Malware"), verified("Clean")]),
             Some(Verdict::Malicious)
         );
     }

@@ -79,7 +79,7 @@ pub enum UnusableHash {
     #[error("{0} hexadecimal digits are neither a SHA-1 (40) nor a SHA-256 (64)")]
     Length(usize),
     /// A prefix such as `sha1:` before a hash of the other kind.
-    #[error("the prefix says {prefix}, but the {digits} digits behind it do not")]
+    #[error("the prefix or algorithm says {prefix}, but the {digits} digits do not")]
     PrefixMismatch {
         /// What the prefix names.
         prefix: &'static str,
@@ -95,6 +95,11 @@ pub enum UnusableHash {
         /// Its position in the trimmed text, counted from 1.
         position: usize,
     },
+    /// An entity whose algorithm is `SHA256AC`.
+    #[error(
+        "this is an Authenticode hash (SHA256AC), which the Files API does not know; send the SHA-1 or SHA-256 of the file"
+    )]
+    Authenticode,
     /// A JSON value that is no text.
     #[error("{0} is not a text; send each hash as a JSON string")]
     NotText(&'static str),
@@ -109,6 +114,7 @@ impl UnusableHash {
             Self::Length(_) => "hash_length",
             Self::PrefixMismatch { .. } => "hash_prefix",
             Self::Character { .. } => "hash_character",
+            Self::Authenticode => "hash_authenticode",
             Self::NotText(_) => "hash_not_text",
         }
     }
@@ -163,6 +169,9 @@ pub struct Observable {
     pub text: String,
     /// The hash, or why there is none.
     pub hash: Result<FileHash, UnusableHash>,
+    /// Inputs with the same number are hashes of one file, as the sender's
+    /// entities say; `None` where they say nothing.
+    pub file: Option<usize>,
 }
 
 impl Observable {
@@ -175,8 +184,30 @@ impl Observable {
             Ok(hash) => Self {
                 text: hash.to_string(),
                 hash: Ok(hash),
+                file: None,
             },
             Err(reason) => Self::unusable(text, reason),
+        }
+    }
+
+    /// Reads one text that is said to be of this kind.
+    pub fn of_kind(text: &str, kind: HashKind) -> Self {
+        match text.parse::<FileHash>() {
+            Ok(hash) if hash.kind() != kind => {
+                let prefix = if kind == HashKind::Sha1 {
+                    "SHA-1"
+                } else {
+                    "SHA-256"
+                };
+                Self::unusable(
+                    text,
+                    UnusableHash::PrefixMismatch {
+                        prefix,
+                        digits: hash.to_string().len(),
+                    },
+                )
+            }
+            _ => Self::parse(text),
         }
     }
 
@@ -194,6 +225,7 @@ impl Observable {
         Self {
             text: echo,
             hash: Err(reason),
+            file: None,
         }
     }
 }

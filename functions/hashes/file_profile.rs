@@ -75,8 +75,8 @@ pub struct FileProfile {
 /// Why an answer of the Files API is not about the file that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableProfile {
-    /// Not a JSON object, or without a SHA-1 and a SHA-256.
-    #[error("the answer names no file")]
+    /// Not a JSON object, or without the hash that was asked for.
+    #[error("the answer does not name the file asked for")]
     NamesNoFile,
     /// Its hash is another one than was asked for.
     #[error("the answer is about another file than the one asked for")]
@@ -84,19 +84,17 @@ pub enum UnusableProfile {
 }
 
 impl FileProfile {
-    /// Reads the answer to a question about `asked`.
+    /// Reads the answer to a question about `asked`, JSON text.
     ///
-    /// Of duplicate keys the last one counts.
+    /// An answer that has a field twice is refused: it would be anybody's guess
+    /// which one counts.
     ///
     /// # Errors
     /// [`UnusableProfile`] when the answer is not about `asked`; a retry may
     /// help, a verdict must not be made of it.
-    pub fn read(answer: Value, asked: FileHash) -> Result<Self, UnusableProfile> {
-        if !answer.is_object() {
-            return Err(UnusableProfile::NamesNoFile);
-        }
+    pub fn read(answer: &[u8], asked: FileHash) -> Result<Self, UnusableProfile> {
         let profile: Self =
-            serde_json::from_value(answer).map_err(|_| UnusableProfile::NamesNoFile)?;
+            serde_json::from_slice(answer).map_err(|_| UnusableProfile::NamesNoFile)?;
         let said = match asked {
             FileHash::Sha1(_) => &profile.sha1,
             FileHash::Sha256(_) => &profile.sha256,
@@ -104,36 +102,45 @@ impl FileProfile {
         match said.as_deref() {
             Some(said) if said.parse() == Ok(asked) => Ok(profile),
             Some(_) => Err(UnusableProfile::AnotherFile),
-            None if profile.sha1.is_some() || profile.sha256.is_some() => Ok(profile),
             None => Err(UnusableProfile::NamesNoFile),
         }
     }
 
-    /// The hashes under which this answer may be remembered.
-    ///
-    /// Always `asked`; the other hash of the file only when the answer repeats
-    /// `asked` beside it, so that a sloppy answer cannot speak for another file.
+    /// The hashes under which this answer may be remembered: the one asked for
+    /// and, where the answer has it, the other one of the file.
     pub fn known_hashes(&self, asked: FileHash) -> Vec<FileHash> {
         let parse = |text: &Option<String>| {
             text.as_deref()
                 .and_then(|text| text.parse::<FileHash>().ok())
         };
-        let mut hashes = vec![asked];
-        if let (Some(sha1), Some(sha256)) = (parse(&self.sha1), parse(&self.sha256)) {
-            hashes.extend([sha1, sha256].into_iter().filter(|hash| *hash != asked));
-        }
-        hashes
+        let others = [parse(&self.sha1), parse(&self.sha256)]
+            .into_iter()
+            .flatten();
+        std::iter::once(asked)
+            .chain(others.filter(|hash| hash.kind() != asked.kind()))
+            .collect()
     }
 }
 
+/// Longest text that is kept, in characters; real ones are far shorter.
+const MAX_TEXT: usize = 1_024;
+
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
         Value::String(text) if text.trim().is_empty() => None,
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        Value::String(text) => Some(cut(text)),
+        // Kept as JSON, so that a rule sees that something is there.
+        other => Some(cut(other.to_string())),
     })
+}
+
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
 }
 
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
@@ -159,6 +166,7 @@ fn instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hashes::{Verdict, judge};
     use serde_json::json;
 
     const SHA1: &str = "4388963aaa83afe2042a46a3c017ad50bdcdafb3";
@@ -171,7 +179,7 @@ mod tests {
     #[test]
     fn documented_sample_is_read_whole() {
         let sample = include_str!("../../tests/data/defender/file-pua.json");
-        let profile = FileProfile::read(serde_json::from_str(sample).unwrap(), asked()).unwrap();
+        let profile = FileProfile::read(sample.as_bytes(), asked()).unwrap();
         assert_eq!(
             profile.determination_value.as_deref(),
             Some("PUA:Win32/FusionCore")
@@ -184,25 +192,57 @@ mod tests {
         );
     }
 
+    fn read(answer: &Value, asked: FileHash) -> Result<FileProfile, UnusableProfile> {
+        FileProfile::read(answer.to_string().as_bytes(), asked)
+    }
+
     #[test]
     fn numbers_as_text_nulls_and_huge_numbers_are_tolerated() {
-        let answer: Value = serde_json::from_str(&format!(
+        let answer = format!(
             r#"{{"sha256":"{SHA256}","sha1":null,"globalPrevalence":"12","size":1e300,"isPeFile":"True",
-               "determinationType":7,"signer":{{}},"globalFirstObserved":"0001-01-01T00:00:00","extra":[],
-               "determinationValue":"a","determinationValue":"b"}}"#
-        ))
-        .unwrap();
-        let profile = FileProfile::read(answer, asked()).unwrap();
+               "determinationType":7,"globalFirstObserved":"0001-01-01T00:00:00","extra":[],"extra":{{}}}}"#
+        );
+        let profile = FileProfile::read(answer.as_bytes(), asked()).unwrap();
         assert_eq!(
             (profile.global_prevalence, profile.size, profile.is_pe_file),
             (Some(12), None, Some(true))
         );
         assert_eq!(profile.determination_type.as_deref(), Some("7"));
-        assert_eq!(profile.determination_value.as_deref(), Some("b"));
         assert_eq!(
             (profile.signer, profile.global_first_observed),
             (None, None)
         );
+    }
+
+    #[test]
+    fn a_determination_in_another_shape_is_not_lost() {
+        let threat = json!({ "sha256": SHA256, "determinationType": "Clean", "determinationValue": { "name": "Trojan:Win32/X" } });
+        assert_eq!(
+            judge(&read(&threat, asked()).unwrap()).0,
+            Verdict::Suspicious
+        );
+        let list = json!({ "sha256": SHA256, "determinationType": ["Malware"] });
+        assert_eq!(
+            judge(&read(&list, asked()).unwrap()).1[0].code,
+            "unrecognised_determination"
+        );
+        let twice = format!(
+            r#"{{"sha256":"{SHA256}","determinationType":"Malware","determinationType":"Clean"}}"#
+        );
+        assert_eq!(
+            FileProfile::read(twice.as_bytes(), asked()),
+            Err(UnusableProfile::NamesNoFile)
+        );
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let profile = read(
+            &json!({ "sha256": SHA256, "signer": "é".repeat(5_000) }),
+            asked(),
+        )
+        .unwrap();
+        assert_eq!(profile.signer.unwrap().chars().count(), MAX_TEXT + 3);
     }
 
     #[test]
@@ -213,17 +253,42 @@ mod tests {
                 UnusableProfile::AnotherFile,
             ),
             (json!({ "sha256": "garbage" }), UnusableProfile::AnotherFile),
+            (json!({ "sha256": SHA1 }), UnusableProfile::AnotherFile),
             (json!({}), UnusableProfile::NamesNoFile),
             (json!(null), UnusableProfile::NamesNoFile),
             (json!([1]), UnusableProfile::NamesNoFile),
+            (
+                json!({ "sha1": SHA1, "sha256": null }),
+                UnusableProfile::NamesNoFile,
+            ),
+            (
+                json!({ "sha1": "x", "determinationType": "Clean" }),
+                UnusableProfile::NamesNoFile,
+            ),
         ] {
-            assert_eq!(FileProfile::read(answer, asked()), Err(expected));
+            assert_eq!(read(&answer, asked()), Err(expected), "{answer}");
         }
     }
 
     #[test]
-    fn an_answer_that_does_not_repeat_the_question_speaks_for_no_other_hash() {
-        let profile = FileProfile::read(json!({ "sha1": SHA1, "sha256": null }), asked()).unwrap();
-        assert_eq!(profile.known_hashes(asked()), [asked()]);
+    fn an_answer_is_remembered_under_hashes_of_its_own_file_alone() {
+        let by_sha1: FileHash = SHA1.parse().unwrap();
+        let known = |answer: Value, asked| read(&answer, asked).unwrap().known_hashes(asked);
+        assert_eq!(
+            known(json!({ "sha1": SHA1, "sha256": null }), by_sha1),
+            [by_sha1]
+        );
+        assert_eq!(
+            known(json!({ "sha1": SHA1, "sha256": SHA256 }), by_sha1),
+            [by_sha1, asked()]
+        );
+        assert_eq!(
+            known(json!({ "sha1": "b".repeat(64), "sha256": SHA256 }), asked()),
+            [asked()]
+        );
+        assert_eq!(
+            known(json!({ "sha1": SHA1, "sha256": "b".repeat(40) }), by_sha1),
+            [by_sha1]
+        );
     }
 }

@@ -6,11 +6,11 @@
 pub mod answer;
 pub mod file_hash;
 pub mod file_profile;
-pub mod request;
+pub mod payload;
 pub mod verdict;
 
 pub use answer::{HashResult, ItemError, ItemStatus, LookupAnswer, Summary, Verified};
 pub use file_hash::{FileHash, HashKind, Observable, UnusableHash};
 pub use file_profile::FileProfile;
-pub use request::{UnusableRequest, parse_list};
+pub use payload::UnusableRequest;
 pub use verdict::{RULE_SET, Reason, Verdict, judge, judge_not_seen};

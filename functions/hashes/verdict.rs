@@ -78,21 +78,24 @@ const NO_THREAT: [&str; 6] = ["", "unknown", "clean", "benign", "none", "notavai
 pub fn judge(profile: &FileProfile) -> (Verdict, Vec<Reason>) {
     let (mut verdict, decided) = by_determination(profile);
     let mut reasons = vec![decided];
-    if let Some((rule, word)) = profile
+    if let Some(word) = profile
         .file_classification
         .as_deref()
-        .and_then(|word| Some((rule(word)?, word)))
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
     {
+        let classified = rule(word).map_or(Verdict::Unknown, |rule| rule.verdict);
+        let text = format!(
+            "`fileClassification` is {word}, which counts as {}",
+            classified.as_str()
+        );
         let reason = Reason {
             code: "file_classification",
-            text: format!("`fileClassification` is {word}: {}", rule.meaning),
+            text,
         };
-        if rule.verdict > verdict {
-            verdict = rule.verdict;
-            reasons.insert(0, reason);
-        } else {
-            reasons.push(reason);
-        }
+        let decides = classified > verdict;
+        verdict = verdict.max(classified);
+        reasons.insert(if decides { 0 } else { 1 }, reason);
     }
     (verdict, reasons)
 }
@@ -250,8 +253,17 @@ mod tests {
         );
         let (verdict, _) = judge(&profile(None, None, Some("Clean")));
         assert_eq!(verdict, Verdict::Unknown);
-        let (verdict, reasons) = judge(&profile(Some("Clean"), None, Some("Foo")));
-        assert_eq!((verdict, reasons.len()), (Verdict::Clean, 1));
+        for word in ["Foo", "Unknown"] {
+            let (verdict, reasons) = judge(&profile(Some("Clean"), None, Some(word)));
+            assert_eq!(
+                (verdict, reasons[0].code),
+                (Verdict::Unknown, "file_classification")
+            );
+        }
+        assert_eq!(
+            judge(&profile(Some("Clean"), None, Some(" "))).0,
+            Verdict::Clean
+        );
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! `lookup`: verdicts at a terminal or in a pipeline.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io::{IsTerminal, Read, Write},
     path::PathBuf,
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
 use clap::{Args, ValueEnum};
-use functions::hashes::{LookupAnswer, Observable, Verdict};
+use functions::{
+    hashes::{LookupAnswer, Observable, Verdict},
+    report::text::visible,
+};
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
@@ -20,7 +24,9 @@ use super::{
     table::{summary, table},
 };
 use crate::{
+    clients::defender::DefenderError,
     config::{Config, Purpose},
+    http::{HttpClient, TimeLimits},
     services::{Services, hashes::HashLookup},
     telemetry::{self, Reader},
 };
@@ -79,7 +85,7 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
         if args.verbose {
             LevelFilter::DEBUG
         } else {
-            LevelFilter::OFF
+            LevelFilter::WARN
         },
     );
     let config = match Config::read(variables, Purpose::Command) {
@@ -97,7 +103,11 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
         .get("NO_COLOR")
         .is_some_and(|value| !value.is_empty());
     block_on(async {
-        let answer = ask(&Services::new(&config), &inputs).await;
+        let answer = ask(
+            &Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default()))),
+            &inputs,
+        )
+        .await;
         match print(args.format, &answer, !no_color) {
             Ok(()) => judge(args, &answer),
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => judge(args, &answer),
@@ -144,13 +154,20 @@ fn significant(text: &str) -> impl Iterator<Item = String> + '_ {
 
 /// Asks for everything; Ctrl-C ends it early with what there is.
 async fn ask(services: &Services, inputs: &[Observable]) -> LookupAnswer {
-    let progress = progress_bar(inputs.len());
+    let distinct: HashSet<_> = inputs
+        .iter()
+        .filter_map(|input| input.hash.as_ref().ok())
+        .collect();
+    let progress = progress_bar(distinct.len());
     let mut results = HashMap::new();
     let mut answers = pin!(
         services
             .hashes
             .look_up_each(inputs, Instant::now() + NO_DEADLINE)
     );
+    let mut missing = DefenderError::deadline();
+    // Listens from here on: a signal between two answers must not be lost.
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             answer = answers.next() => match answer {
@@ -160,14 +177,15 @@ async fn ask(services: &Services, inputs: &[Observable]) -> LookupAnswer {
                 }
                 None => break,
             },
-            _ = tokio::signal::ctrl_c() => {
+            _ = &mut interrupted => {
+                missing = DefenderError::interrupted();
                 progress.suspend(|| say("interrupted; this is what was answered so far"));
                 break;
             }
         }
     }
     progress.finish_and_clear();
-    HashLookup::answer(inputs, &results)
+    HashLookup::answer(inputs, &results, &missing)
 }
 
 fn progress_bar(length: usize) -> ProgressBar {
@@ -185,6 +203,13 @@ fn print(format: Format, answer: &LookupAnswer, color_allowed: bool) -> std::io:
         Format::Json => {
             serde_json::to_writer_pretty(&mut stdout, answer)?;
             writeln!(stdout)
+        }
+        Format::Csv if stdout.is_terminal() => {
+            // A terminal would act on what attackers put into a name.
+            answer
+                .to_csv()
+                .lines()
+                .try_for_each(|line| writeln!(stdout, "{}", visible(line)))
         }
         Format::Csv => stdout.write_all(answer.to_csv().as_bytes()),
         Format::Table => {
@@ -214,7 +239,7 @@ fn judge(args: &LookupArgs, answer: &LookupAnswer) -> Exit {
         Exit::Unusable
     } else if args.fail_on.is_some_and(found) {
         Exit::Found
-    } else if !answer.complete {
+    } else if answer.has_unasked() {
         Exit::Incomplete
     } else {
         Exit::Whole

@@ -4,15 +4,16 @@ mod lookup;
 mod serve;
 mod table;
 
-use std::{collections::BTreeMap, ffi::OsString, future::Future, io::Write, process::ExitCode};
-
-use clap::{Parser, Subcommand, error::ErrorKind};
-use tracing::level_filters::LevelFilter;
+use std::{
+    collections::BTreeMap, ffi::OsString, future::Future, io::Write, panic::AssertUnwindSafe,
+    process::ExitCode,
+};
 
 use crate::{
     config::{self, ConfigProblems},
-    telemetry::{self, Reader},
+    telemetry::Reader,
 };
+use clap::{Parser, Subcommand, error::ErrorKind};
 
 /// How a command ended. The highest of 2, 1, 3 that applies, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,27 +63,18 @@ enum Command {
 
 /// Runs the process: `arguments` with the program's name first.
 pub fn main(arguments: Vec<OsString>, variables: BTreeMap<String, String>) -> ExitCode {
-    let host_port = match config::host_port(&variables) {
-        Ok(port) => port,
-        Err(problems) => {
-            telemetry::start(Reader::Host, LevelFilter::INFO);
-            return refuse(Reader::Host, &problems).into();
-        }
-    };
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => return usage(&error).into(),
     };
-    let exit = match (cli.command, host_port) {
-        (None | Some(Command::Serve(_)), Some(port)) => serve::under_host(port, &variables),
-        (Some(Command::Serve(args)), None) => serve::alone(&args, &variables),
-        (Some(Command::Lookup(args)), _) => lookup::run(&args, &variables),
-        (None, None) => {
-            say(
-                "error: no command, and `FUNCTIONS_CUSTOMHANDLER_PORT` is not set: let the Functions host start this, or see --help",
-            );
-            Exit::Unusable
-        }
+    let exit = match cli.command {
+        Some(Command::Lookup(args)) => lookup::run(&args, &variables),
+        Some(Command::Serve(args)) if args.names_a_port() => serve::alone(&args, &variables),
+        Some(Command::Serve(args)) => match config::host_port(&variables) {
+            Ok(None) => serve::alone(&args, &variables),
+            port => serve::under_host(port, &variables),
+        },
+        None => serve::under_host(config::host_port(&variables), &variables),
     };
     exit.into()
 }
@@ -117,7 +109,9 @@ fn block_on(work: impl Future<Output = Exit>) -> Exit {
         .build()
     {
         Ok(runtime) => {
-            let exit = runtime.block_on(work);
+            // The panic hook has told what happened.
+            let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
+            let exit = ended.unwrap_or(Exit::Incomplete);
             runtime.shutdown_background();
             exit
         }

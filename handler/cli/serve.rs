@@ -1,37 +1,58 @@
 //! Serving: under the Functions host, or alone on loopback.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, path::Path, sync::Arc};
 
-use axum::ServiceExt;
 use clap::Args;
 use serde_json::Value;
-use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use tokio::net::TcpListener;
 use tracing::level_filters::LevelFilter;
 
 use super::{Exit, block_on, refuse, say};
 use crate::{
+    auth::Gate,
     config::{ApiAuth, Config, ConfigProblems, Purpose},
-    router,
+    http::{HttpClient, TimeLimits},
+    listen, router,
     services::Services,
     telemetry::{self, Reader},
 };
-
-/// Time that running requests get to end after a signal.
-const GRACE: Duration = Duration::from_secs(5);
 
 /// Functions that may be anonymous although the host's keys are the gate.
 const ANONYMOUS: [&str; 3] = ["health", "explorer", "teams_bot"];
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Port on 127.0.0.1; 0 takes a free one
-    #[arg(long, default_value_t = 8080)]
-    port: u16,
+    /// Port on 127.0.0.1; 0 takes a free one [default: 8080]
+    #[arg(long)]
+    port: Option<u16>,
 }
 
+impl ServeArgs {
+    /// Whether a port was asked for, whatever the Functions host says.
+    pub(super) fn names_a_port(&self) -> bool {
+        self.port.is_some()
+    }
+}
+
+/// The port that `serve` takes unless told otherwise.
+const DEFAULT_PORT: u16 = 8080;
+
 /// Serves the Functions host on the port that it gave.
-pub(super) fn under_host(port: u16, variables: &BTreeMap<String, String>) -> Exit {
+pub(super) fn under_host(
+    port: Result<Option<u16>, ConfigProblems>,
+    variables: &BTreeMap<String, String>,
+) -> Exit {
     telemetry::start(Reader::Host, LevelFilter::INFO);
+    let port = match port {
+        Ok(Some(port)) => port,
+        Ok(None) => {
+            say(
+                "error: no command, and `FUNCTIONS_CUSTOMHANDLER_PORT` is not set: let the Functions host start this, or see --help",
+            );
+            return Exit::Unusable;
+        }
+        Err(problems) => return refuse(Reader::Host, &problems),
+    };
     match settings(variables) {
         Ok(config) => block_on(serve(&config, port, Reader::Host)),
         Err(problems) => refuse(Reader::Host, &problems),
@@ -42,7 +63,11 @@ pub(super) fn under_host(port: u16, variables: &BTreeMap<String, String>) -> Exi
 pub(super) fn alone(args: &ServeArgs, variables: &BTreeMap<String, String>) -> Exit {
     telemetry::start(Reader::Person, LevelFilter::INFO);
     match settings(variables) {
-        Ok(config) => block_on(serve(&config, args.port, Reader::Person)),
+        Ok(config) => block_on(serve(
+            &config,
+            args.port.unwrap_or(DEFAULT_PORT),
+            Reader::Person,
+        )),
         Err(problems) => refuse(Reader::Person, &problems),
     }
 }
@@ -50,42 +75,73 @@ pub(super) fn alone(args: &ServeArgs, variables: &BTreeMap<String, String>) -> E
 fn settings(variables: &BTreeMap<String, String>) -> Result<Config, ConfigProblems> {
     let config = Config::read(variables, Purpose::Serve)?;
     if config.in_azure && config.api_auth == ApiAuth::Host {
-        let open = anonymous_functions(Path::new(config.app_root.as_deref().unwrap_or(".")));
-        if !open.is_empty() {
-            return Err(ConfigProblems(vec![format!(
-                "`API_AUTH` is `host`, but these functions are anonymous, so anybody could call them: {}; \
-                 package with another `authLevel`",
-                open.join(", ")
-            )]));
-        }
+        guarded_by_keys(Path::new(config.app_root.as_deref().unwrap_or(".")))
+            .map_err(|problem| ConfigProblems(vec![problem]))?;
     }
     Ok(config)
 }
 
-/// HTTP functions of the package that the host lets anybody call, where that
-/// is not meant.
-fn anonymous_functions(root: &Path) -> Vec<String> {
-    let folders = std::fs::read_dir(root).into_iter().flatten().flatten();
-    let mut open: Vec<String> = folders
-        .filter_map(|folder| {
-            let name = folder.file_name().into_string().ok()?;
-            let text = std::fs::read(folder.path().join("function.json")).ok()?;
-            let function: Value = serde_json::from_slice(&text).ok()?;
-            let trigger = function["bindings"]
-                .as_array()?
-                .iter()
-                .find(|binding| binding["type"] == "httpTrigger")?;
-            let closed = ["function", "admin"]
-                .contains(&trigger["authLevel"].as_str().unwrap_or("function"));
-            (!closed && !ANONYMOUS.contains(&name.as_str())).then_some(name)
-        })
+/// Checks that the host lets nobody call an HTTP function of the package
+/// without a key. What cannot be read counts as open.
+fn guarded_by_keys(root: &Path) -> Result<(), String> {
+    let unreadable = |error| {
+        format!(
+            "`API_AUTH` is `host`, but the package at `{}` cannot be checked: {error}",
+            root.display()
+        )
+    };
+    let folders = std::fs::read_dir(root).map_err(unreadable)?.flatten();
+    let functions: Vec<_> = folders
+        .filter(|folder| folder.path().join("function.json").exists())
+        .collect();
+    let mut open: Vec<String> = functions
+        .iter()
+        .filter(|folder| needs_no_key(&folder.path().join("function.json")))
+        .map(|folder| folder.file_name().to_string_lossy().into_owned())
+        .filter(|name| !ANONYMOUS.contains(&name.as_str()))
         .collect();
     open.sort();
-    open
+    match (functions.is_empty(), open.is_empty()) {
+        (false, true) => Ok(()),
+        (true, _) => Err(format!(
+            "`API_AUTH` is `host`, but there is no function at `{}` to check",
+            root.display()
+        )),
+        (false, false) => Err(format!(
+            "`API_AUTH` is `host`, but anybody could call {}: package with AUTH_LEVEL=function, or use `API_AUTH=entra`",
+            open.join(", ")
+        )),
+    }
+}
+
+fn needs_no_key(function: &Path) -> bool {
+    let text = std::fs::read(function).unwrap_or_default();
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    let Ok(function) = serde_json::from_slice::<Value>(text) else {
+        return true;
+    };
+    let is = |value: &Value, word: &str| {
+        value
+            .as_str()
+            .is_some_and(|text| text.eq_ignore_ascii_case(word))
+    };
+    let Some(bindings) = function["bindings"].as_array() else {
+        return true;
+    };
+    let mut triggers = bindings
+        .iter()
+        .filter(|binding| is(&binding["type"], "httpTrigger"));
+    // The host's default is `function`.
+    triggers.any(|trigger| {
+        let level = &trigger["authLevel"];
+        !level.is_null() && !is(level, "function") && !is(level, "admin")
+    })
 }
 
 async fn serve(config: &Config, port: u16, reader: Reader) -> Exit {
-    let app = match router::app(Services::new(config)) {
+    let http = Arc::new(HttpClient::new(TimeLimits::default()));
+    let gate = Gate::new(config, Arc::clone(&http));
+    let app = match router::app(Services::new(config, http), &gate) {
         Ok(app) => app,
         Err(error) => return refuse(reader, &ConfigProblems(vec![error.to_string()])),
     };
@@ -101,14 +157,7 @@ async fn serve(config: &Config, port: u16, reader: Reader) -> Exit {
         }
     };
     announce(&listener, reader);
-    let (told, stop) = oneshot::channel();
-    let running = axum::serve(listener, app.into_make_service()).with_graceful_shutdown(async {
-        signal().await;
-        let _ = told.send(());
-    });
-    let serving = tokio::spawn(running.into_future());
-    let _ = stop.await;
-    let _ = timeout(GRACE, serving).await;
+    listen::serve(listener, app, listen::HEADER_TIME, signal()).await;
     match reader {
         // Never 0 under the host: it would not start the handler again.
         Reader::Host => Exit::Restart,
@@ -121,7 +170,12 @@ fn announce(listener: &TcpListener, reader: Reader) {
         .local_addr()
         .map(|address| address.port())
         .unwrap_or_default();
-    tracing::info!(port, version = env!("CARGO_PKG_VERSION"), "serving");
+    tracing::info!(
+        code = "serving",
+        port,
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
     if reader == Reader::Person {
         say(&format!(
             "http://127.0.0.1:{port}/api/hashes/HASH answers until Ctrl-C"

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use url::{Host, Url};
 
-use super::{ApiAuth, IdentitySource, PREFIXES, SETTINGS};
+use super::{ApiAuth, IdentitySource, PREFIXES, RESERVED, SETTINGS};
 
 /// Every method reads one setting, and on a mistake notes it and goes on.
 pub(super) struct Reader<'a> {
@@ -24,7 +24,7 @@ impl<'a> Reader<'a> {
     pub(super) fn find_misspelt(&mut self) {
         for name in self.variables.keys() {
             let ours = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-            if ours && !SETTINGS.contains(&name.as_str()) {
+            if ours && !SETTINGS.contains(&name.as_str()) && !RESERVED.contains(&name.as_str()) {
                 self.problems.push(format!(
                     "`{}` is not a setting; see docs/configuration.md for their names",
                     printable(name)
@@ -122,7 +122,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn api_auth(&mut self, in_azure: bool) -> ApiAuth {
-        match self.text("API_AUTH").unwrap_or("host") {
+        match self.text("API_AUTH").unwrap_or("entra") {
+            "entra" => self.entra(),
             "host" => ApiAuth::Host,
             "off" if !in_azure => ApiAuth::Off,
             "off" => {
@@ -134,11 +135,39 @@ impl<'a> Reader<'a> {
             }
             other => {
                 self.problems.push(format!(
-                    "`API_AUTH` is `{}`, not one of `host`, `off`",
+                    "`API_AUTH` is `{}`, not one of `entra`, `host`, `off`",
                     printable(other)
                 ));
                 ApiAuth::Host
             }
+        }
+    }
+
+    fn entra(&mut self) -> ApiAuth {
+        let tenant = self.text("AZURE_TENANT_ID").unwrap_or_default();
+        if uuid::Uuid::try_parse(tenant).is_err() {
+            self.problems.push(
+                "`AZURE_TENANT_ID` has to be the id (a GUID) of the tenant whose callers are accepted; \
+                 on a workstation `API_AUTH=off` serves without caller authentication"
+                    .to_owned(),
+            );
+        }
+        let audiences = self
+            .text("API_AUDIENCE")
+            .unwrap_or_default()
+            .split_whitespace();
+        let audiences: Vec<String> = audiences
+            .map(|audience| audience.trim_end_matches('/').to_owned())
+            .collect();
+        if audiences.is_empty() {
+            self.problems.push(
+                "`API_AUDIENCE` is not set; it has the audiences of the callers' tokens, such as `api://<client id>`, separated by blanks"
+                    .to_owned(),
+            );
+        }
+        ApiAuth::Entra {
+            tenant: tenant.to_owned(),
+            audiences,
         }
     }
 }

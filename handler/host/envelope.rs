@@ -4,6 +4,8 @@
 //! can be forged by whoever writes a queue message, so it is for diagnostics
 //! alone and messages are read from `Data`.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{Request, StatusCode, header},
@@ -16,7 +18,18 @@ use time::{
 };
 
 use super::InvocationId;
-use crate::{error::ApiError, routes::read_body};
+use tokio::time::Instant;
+
+use crate::{
+    error::ApiError,
+    routes::{MAX_BODY_BYTES, read_body},
+};
+
+/// The host is next door: its envelope arrives at once.
+const ARRIVAL: Duration = Duration::from_secs(30);
+
+/// Largest envelope: a body of the API, with its quotes escaped, and headers.
+const MAX_BYTES: usize = 3 * MAX_BODY_BYTES;
 
 /// One call of a function that the host wrapped.
 #[derive(Clone, Debug)]
@@ -73,7 +86,9 @@ impl Invocation {
             .get()
             .cloned()
             .unwrap_or_else(|| InvocationId::of(request.headers()));
-        let body = read_body(request).await?;
+        let body = read_body(request, MAX_BYTES, Instant::now() + ARRIVAL)
+            .await
+            .map_err(of_envelope)?;
         let envelope: Envelope = serde_json::from_slice(&body).map_err(|error| ApiError {
             cause: format!("line {}, column {}", error.line(), error.column()),
             ..bad(
@@ -138,6 +153,14 @@ impl Invocation {
             Value::String(text) => text.trim_matches('"').parse().ok(),
             _ => None,
         }
+    }
+}
+
+/// A failure that the host tells nobody, so that the log has to.
+fn of_envelope(problem: ApiError) -> ApiError {
+    ApiError {
+        code: format!("envelope_{}", problem.code),
+        ..problem
     }
 }
 

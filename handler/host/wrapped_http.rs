@@ -7,6 +7,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -65,7 +66,8 @@ fn unwrap(invocation: &Invocation) -> Result<Request<Body>, ApiError> {
         )
     };
     let wrapped = WrappedRequest::deserialize(invocation.input(INPUT)?)
-        .map_err(|error| unusable(error.to_string()))?;
+        // The error would quote what it could not read.
+        .map_err(|_| unusable("a field has another type than the host gives it".to_owned()))?;
     let url = Url::parse(&wrapped.url).map_err(|error| unusable(error.to_string()))?;
     let target = url.query().map_or_else(
         || url.path().to_owned(),
@@ -73,7 +75,7 @@ fn unwrap(invocation: &Invocation) -> Result<Request<Body>, ApiError> {
     );
     let body = match wrapped.body {
         None | Some(Value::Null) => Body::empty(),
-        Some(Value::String(text)) => Body::from(text),
+        Some(Value::String(text)) => Body::from(body_bytes(text, &wrapped.headers)),
         Some(json) => Body::from(json.to_string()),
     };
     let mut request = Request::new(body);
@@ -87,6 +89,23 @@ fn unwrap(invocation: &Invocation) -> Result<Request<Body>, ApiError> {
         request.headers_mut().insert(INVOCATION_ID_HEADER, id);
     }
     Ok(lower_route(request))
+}
+
+/// The host writes binary bodies as base64 and all others as they are.
+fn body_bytes(text: String, headers: &BTreeMap<String, Vec<String>>) -> Vec<u8> {
+    let named = headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let content_type = named
+        .and_then(|(_, values)| values.first())
+        .map(|value| value.to_ascii_lowercase());
+    let binary = ["application/octet-stream", "multipart/"];
+    match content_type {
+        Some(kind) if binary.iter().any(|binary| kind.starts_with(binary)) => {
+            STANDARD.decode(&text).unwrap_or_else(|_| text.into_bytes())
+        }
+        _ => text.into_bytes(),
+    }
 }
 
 fn copy_headers(from: &BTreeMap<String, Vec<String>>, to: &mut HeaderMap) {

@@ -47,14 +47,20 @@ impl Token {
 
     /// When it was issued, RFC 3339; `unknown` when it does not say.
     pub fn issued(&self) -> String {
-        let issued = self
-            .claims
-            .iat
-            .and_then(|iat| OffsetDateTime::from_unix_timestamp(iat).ok());
-        issued
-            .and_then(|issued| issued.format(&Rfc3339).ok())
-            .unwrap_or_else(|| "unknown".to_owned())
+        instant(self.claims.iat)
     }
+
+    /// When it expires, RFC 3339; `unknown` when it does not say.
+    pub fn expires(&self) -> String {
+        instant(self.claims.exp)
+    }
+}
+
+fn instant(seconds: Option<i64>) -> String {
+    let instant = seconds.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+    instant
+        .and_then(|instant| instant.format(&Rfc3339).ok())
+        .unwrap_or_else(|| "at an unknown time".to_owned())
 }
 
 impl fmt::Debug for Token {

@@ -7,10 +7,10 @@ use axum::{
     extract::State,
     http::{Method, Request, Response, StatusCode, header},
 };
-use functions::hashes::{HashResult, ItemStatus, Observable, UnusableRequest, parse_list};
+use functions::hashes::{HashResult, ItemStatus, Observable, UnusableRequest, payload};
 use percent_encoding::percent_decode_str;
 
-use super::{json, read_body, refuse_unknown_parameters};
+use super::{MAX_BODY_BYTES, json, read_body, refuse_unknown_parameters};
 use crate::{error::ApiError, services::Services};
 
 /// Path of the function, as in its `function.json` with the host's prefix.
@@ -61,7 +61,15 @@ async fn one(services: &Services, hash: &str) -> Result<Response<Body>, ApiError
 
 async fn list(services: &Services, request: Request<Body>) -> Result<Response<Body>, ApiError> {
     let deadline = services.hashes.deadline();
-    let inputs = parse_list(&read_body(request).await?)?;
+    let content_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let content_type = content_type.unwrap_or_default().to_owned();
+    let inputs = payload::parse(
+        &content_type,
+        &read_body(request, MAX_BODY_BYTES, deadline).await?,
+    )?;
     let answer = services.hashes.look_up_all(&inputs, deadline).await;
     let mut response = json(StatusCode::OK, &answer)?;
     if let Some(seconds) = answer.retry_after_seconds().filter(|_| !answer.complete) {
@@ -86,6 +94,7 @@ fn unanswered(result: &HashResult) -> ApiError {
         _ => StatusCode::BAD_GATEWAY,
     };
     ApiError {
+        cause: error.cause.clone(),
         retry_after_seconds: error.retry_after_seconds,
         ..ApiError::new(status, error.code.clone(), error.detail.clone())
     }

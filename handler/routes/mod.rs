@@ -2,42 +2,119 @@
 
 pub mod hashes;
 
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     http::{HeaderValue, Request, Response, StatusCode, header},
 };
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body::Frame;
+use http_body_util::BodyExt;
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 
 use crate::error::ApiError;
 
 /// Largest request body in bytes.
 pub const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// Reads the whole body, however it is framed.
+/// Bytes of bodies in memory at a time; more are answered 503.
+const MOST_BODY_BYTES: usize = 64 << 20;
+
+/// Longest time in which a body arrives.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+static BODY_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// A request body, counted among those in memory until it is dropped.
+#[derive(Debug, Default)]
+pub struct RequestBody {
+    bytes: Vec<u8>,
+}
+
+impl RequestBody {
+    fn push(&mut self, piece: &[u8], max_bytes: usize) -> Result<(), ApiError> {
+        if self.bytes.len() + piece.len() > max_bytes {
+            let detail = format!("the body is larger than {max_bytes} bytes; send it in parts");
+            return Err(ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                detail,
+            ));
+        }
+        self.bytes.extend_from_slice(piece);
+        let in_memory = BODY_BYTES.fetch_add(piece.len(), Ordering::Relaxed) + piece.len();
+        if in_memory > MOST_BODY_BYTES {
+            Err(ApiError::overloaded())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl std::ops::Deref for RequestBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        BODY_BYTES.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
+/// Reads the whole body, however it is framed, by `deadline` at the latest.
 ///
 /// # Errors
-/// 413 above [`MAX_BODY_BYTES`], 400 when it breaks off.
-pub async fn read_body(request: Request<Body>) -> Result<Bytes, ApiError> {
-    match Limited::new(request.into_body(), MAX_BODY_BYTES)
-        .collect()
+/// 413 above `max_bytes`, 408 when it does not arrive in time, 400 when
+/// it breaks off, 503 when too many bodies are in memory.
+pub async fn read_body(
+    request: Request<Body>,
+    max_bytes: usize,
+    deadline: Instant,
+) -> Result<RequestBody, ApiError> {
+    let deadline = deadline.min(Instant::now() + BODY_TIME);
+    timeout_at(deadline, collect(request.into_body(), max_bytes))
         .await
-    {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            format!("the body is larger than {MAX_BODY_BYTES} bytes; send it in parts"),
-        )),
-        Err(error) => Err(ApiError {
-            cause: error.to_string(),
-            ..ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "body_incomplete",
-                "the body broke off",
-            )
-        }),
+        .unwrap_or_else(|_| {
+            let detail = "the body did not arrive in time; send it again";
+            Err(ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                detail,
+            ))
+        })
+}
+
+async fn collect(mut body: Body, max_bytes: usize) -> Result<RequestBody, ApiError> {
+    let mut read = RequestBody::default();
+    while let Some(frame) = body.frame().await {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(piece)) => {
+                // Counted before it is refused, so that dropping it balances.
+                read.push(&piece, max_bytes)?;
+            }
+            Ok(Err(_trailers)) => {}
+            Err(error) => {
+                let problem = ApiError::new(
+                    StatusCode::BAD_REQUEST,
+                    "body_incomplete",
+                    "the body broke off",
+                );
+                return Err(ApiError {
+                    cause: error.to_string(),
+                    ..problem
+                });
+            }
+        }
     }
+    Ok(read)
 }
 
 /// Refuses query parameters that no answer depends on, so that a misspelt one
@@ -48,7 +125,7 @@ pub async fn read_body(request: Request<Body>) -> Result<Bytes, ApiError> {
 pub fn refuse_unknown_parameters(request: &Request<Body>) -> Result<(), ApiError> {
     let query = request.uri().query().unwrap_or_default();
     let unknown = url::form_urlencoded::parse(query.as_bytes())
-        .find(|(name, _)| !["code", "clientId"].contains(&name.as_ref()));
+        .find(|(name, _)| !["code", "clientid"].contains(&name.to_ascii_lowercase().as_str()));
     match unknown {
         None => Ok(()),
         Some(_) => Err(ApiError::new(

@@ -12,26 +12,38 @@ use std::{
 use functions::hashes::{
     FileHash, HashKind, HashResult, ItemStatus, LookupAnswer, Observable, Verified,
 };
-use futures::stream::{self, Stream, StreamExt};
-use tokio::time::{Instant, timeout_at};
+use futures::{
+    future,
+    stream::{self, Stream, StreamExt},
+};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout, timeout_at},
+};
 
 use super::{VerdictCache, now, verdict_cache::Remembered};
 use crate::{
-    clients::defender::{DefenderError, Kind, files::FilesClient},
+    clients::defender::{DefenderError, files::FilesClient},
     single_flight::SingleFlight,
 };
 
 /// Hashes of one list under way at a time.
 const AT_A_TIME: usize = 64;
 
+/// How long the SHA-1 of a list wait for its SHA-256.
+const HEAD_START: Duration = Duration::from_secs(1);
+
 type Asked = Result<Arc<Remembered>, DefenderError>;
+
+/// The end of a flight: what came of it, and the time it had.
+type Landed = (Asked, Instant);
 
 /// Verdicts on file hashes.
 #[derive(Debug)]
 pub struct HashLookup {
     files: FilesClient,
     cache: VerdictCache,
-    flights: SingleFlight<FileHash, Asked>,
+    flights: SingleFlight<FileHash, Landed>,
     time_limit: Duration,
 }
 
@@ -58,45 +70,73 @@ impl HashLookup {
         deadline: Instant,
     ) -> LookupAnswer {
         let results = self.look_up_each(inputs, deadline).collect().await;
-        Self::answer(inputs, &results)
+        Self::answer(inputs, &results, &DefenderError::deadline())
     }
 
     /// Answers for every distinct hash among the inputs, as they come in.
+    ///
+    /// The SHA-1 wait for the SHA-256 of the list, but not long: one that hangs
+    /// must not take their time.
     pub fn look_up_each(
         self: &Arc<Self>,
         inputs: &[Observable],
         deadline: Instant,
     ) -> impl Stream<Item = (FileHash, HashResult)> {
-        let distinct: HashSet<FileHash> = inputs
+        let mut seen = HashSet::new();
+        let distinct = inputs
             .iter()
             .filter_map(|input| input.hash.as_ref().ok().copied())
-            .collect();
-        let (sha256, sha1): (Vec<_>, Vec<_>) = distinct
-            .into_iter()
-            .partition(|hash| hash.kind() == HashKind::Sha256);
-        let ask = |hashes: Vec<FileHash>| {
-            let this = Arc::clone(self);
-            stream::iter(hashes)
-                .map(move |hash| {
-                    let this = Arc::clone(&this);
-                    async move { (hash, this.look_up(hash, deadline).await) }
-                })
-                .buffer_unordered(AT_A_TIME)
-        };
-        ask(sha256).chain(ask(sha1))
+            .filter(|hash| seen.insert(*hash));
+        let (sha256, sha1): (Vec<_>, Vec<_>) =
+            distinct.partition(|hash| hash.kind() == HashKind::Sha256);
+        let (done, wait) = oneshot::channel::<()>();
+        let first = self.ask_each(sha256, deadline).chain(
+            stream::once(async move {
+                let _ = done.send(());
+            })
+            .filter_map(|()| future::ready(None)),
+        );
+        let this = Arc::clone(self);
+        let second = stream::once(async move {
+            let _ = timeout(HEAD_START, wait).await;
+        })
+        .flat_map(move |()| this.ask_each(sha1.clone(), deadline));
+        stream::select(first, second)
+    }
+
+    fn ask_each(
+        self: &Arc<Self>,
+        hashes: Vec<FileHash>,
+        deadline: Instant,
+    ) -> impl Stream<Item = (FileHash, HashResult)> + use<> {
+        let this = Arc::clone(self);
+        stream::iter(hashes)
+            .map(move |hash| {
+                let this = Arc::clone(&this);
+                async move { (hash, this.look_up(hash, deadline).await) }
+            })
+            .buffer_unordered(AT_A_TIME)
     }
 
     /// Puts results in the order of the inputs and sums them up. A hash without
-    /// a result was not asked any more.
-    pub fn answer(inputs: &[Observable], results: &HashMap<FileHash, HashResult>) -> LookupAnswer {
-        let in_order = inputs.iter().filter_map(|input| match &input.hash {
-            Ok(hash) => Some(
-                results
+    /// a result was not asked any more, because of `missing`.
+    pub fn answer(
+        inputs: &[Observable],
+        results: &HashMap<FileHash, HashResult>,
+        missing: &DefenderError,
+    ) -> LookupAnswer {
+        let in_order = inputs.iter().filter_map(|input| {
+            let result = match &input.hash {
+                Ok(hash) => results
                     .get(hash)
                     .cloned()
-                    .unwrap_or_else(|| unanswered(*hash, &DefenderError::deadline())),
-            ),
-            Err(_) => HashResult::invalid(input),
+                    .or_else(|| Some(unanswered(*hash, missing))),
+                Err(_) => HashResult::invalid(input),
+            };
+            result.map(|result| HashResult {
+                same_file: input.file,
+                ..result
+            })
         });
         let answer = LookupAnswer::new(now(), in_order.collect());
         log(&answer);
@@ -114,18 +154,10 @@ impl HashLookup {
             (Ok(entry), _) => {
                 HashResult::verified(&text, hash.kind(), verified(&entry, false, false))
             }
-            (Err(error), Some(entry)) if error.kind.is_outage() => {
+            (Err(error), Some(entry)) if error.kind.is_outage() && entry.profile.is_some() => {
                 HashResult::verified(&text, hash.kind(), verified(&entry, true, true))
             }
-            (Err(error), _) => {
-                tracing::debug!(
-                    code = error.code,
-                    cause = error.cause,
-                    file.hash = text,
-                    "look-up failed"
-                );
-                unanswered(hash, &error)
-            }
+            (Err(error), _) => unanswered(hash, &error),
         }
     }
 
@@ -134,18 +166,15 @@ impl HashLookup {
         loop {
             let flight = self.flights.run(hash, || {
                 let this = Arc::clone(self);
-                async move { this.ask_now(hash, deadline).await }
+                async move { (this.ask_now(hash, deadline).await, deadline) }
             });
             match timeout_at(deadline, flight).await {
                 Err(_) => return Err(DefenderError::deadline()),
-                Ok((None, _)) => {
-                    return Err(DefenderError::unusable_answer(
-                        "the look-up ended unexpectedly",
-                    ));
-                }
+                Ok((None, _)) => return Err(DefenderError::internal()),
                 // Whoever asked had less time than this caller has: ask again.
-                Ok((Some(Err(error)), true)) if gave_up_early(&error, deadline) => {}
-                Ok((Some(result), _)) => return result,
+                Ok((Some((Err(error), had)), true))
+                    if error.is_temporary() && had + HEAD_START < deadline => {}
+                Ok((Some((result, _)), _)) => return result,
             }
         }
     }
@@ -163,11 +192,6 @@ impl HashLookup {
     }
 }
 
-fn gave_up_early(error: &DefenderError, deadline: Instant) -> bool {
-    let wait = error.retry_after.unwrap_or_default();
-    error.kind == Kind::Throttled && Instant::now() + wait < deadline
-}
-
 fn unanswered(hash: FileHash, error: &DefenderError) -> HashResult {
     let (status, error) = error.to_item();
     HashResult::unanswered(&hash.to_string(), hash.kind(), status, error)
@@ -182,25 +206,47 @@ fn verified(entry: &Remembered, cached: bool, stale: bool) -> Verified {
     }
 }
 
-/// One line a call; one more, an error, when somebody has to act.
+/// One line a call; one more for each kind of failure that somebody has to
+/// act on.
 fn log(answer: &LookupAnswer) {
     let s = &answer.summary;
+    let throttled = answer
+        .results
+        .iter()
+        .filter(|result| result.status == ItemStatus::Throttled)
+        .count();
     tracing::info!(
+        code = "looked_up",
         total = s.total,
         malicious = s.malicious,
         suspicious = s.suspicious,
         unknown = s.unknown,
         clean = s.clean,
         invalid = s.invalid,
-        failed = s.failed,
-        complete = answer.complete,
+        throttled,
+        failed = s.failed - throttled,
+        stale = answer.results.iter().filter(|result| result.stale).count(),
         "looked up hashes"
     );
-    let failures = answer
+    let mut told = HashSet::new();
+    for result in answer
         .results
         .iter()
-        .filter(|result| result.status == ItemStatus::Failed);
-    if let Some(error) = failures.filter_map(|result| result.error.as_ref()).next() {
-        tracing::error!(code = error.code, failed = s.failed, "{}", error.detail);
+        .filter(|result| result.status == ItemStatus::Failed)
+    {
+        let Some(error) = result
+            .error
+            .as_ref()
+            .filter(|error| told.insert(error.code.as_str()))
+        else {
+            continue;
+        };
+        tracing::error!(
+            code = error.code,
+            cause = error.cause,
+            file.hash = result.hash,
+            "{}",
+            error.detail
+        );
     }
 }

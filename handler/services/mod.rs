@@ -10,7 +10,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::{
     clients::defender::{DefenderClient, files::FilesClient},
     config::Config,
-    http::{HttpClient, TimeLimits},
+    http::HttpClient,
     identity::Identity,
 };
 
@@ -26,8 +26,7 @@ pub struct Services {
 impl Services {
     /// The services for these settings. Opens no connection and gets no token:
     /// that happens at the first use.
-    pub fn new(config: &Config) -> Self {
-        let http = Arc::new(HttpClient::new(TimeLimits::default()));
+    pub fn new(config: &Config, http: Arc<HttpClient>) -> Self {
         let identity = Identity::new(config.identity.clone(), Arc::clone(&http));
         Self::with(config, http, identity)
     }

@@ -1,12 +1,19 @@
 //! What callers can send (rows C of the fault matrix) and what must not leak or
 //! be forged by it (D6, D7).
 
+use std::{
+    io::{Read, Write},
+    time::Duration,
+};
+
+use handler::router::Functions;
 use serde_json::{Value, json};
 
 use crate::support::{
     App,
     app::{MALWARE, PUA_SHA1, unknown_hash},
     host::ClientRequest,
+    stage::Stage,
 };
 
 #[tokio::test]
@@ -202,6 +209,70 @@ async fn c06_too_many_are_refused_before_any_call() {
     let large = format!("[\"{}\"]", "a".repeat(5 << 20));
     assert_eq!(app.post(&large).await.problem(413), "body_too_large");
     assert_eq!(app.calls(), 0);
+}
+
+#[tokio::test]
+async fn c06_a_hostile_body_takes_little_memory() {
+    let app = App::start().await;
+    for body in [
+        format!("[{}1]", "1,".repeat(1_900_000)),
+        format!("[{}1]", "{\"\":0},".repeat(500_000)),
+    ] {
+        assert_eq!(app.post(&body).await.problem(413), "too_many_hashes");
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", app.host.pid())).unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap()
+        .trim()
+        .trim_end_matches(" kB");
+    assert!(peak.parse::<u64>().unwrap() < 64 * 1_024, "{peak} kB");
+}
+
+/// Sends the beginning of a request and returns the open connection.
+fn begin(port: u16, text: &str) -> std::net::TcpStream {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.write_all(text.as_bytes()).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    stream
+}
+
+const HALF_A_HEADER: &str =
+    "POST /api/hashes HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c07_bodies_that_do_not_arrive_are_given_up() {
+    let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "2")]).await;
+    let half = format!("{HALF_A_HEADER}Content-Length: 100\r\n\r\n[");
+    let mut waiting: Vec<_> = (0..300).map(|_| begin(app.host.port, &half)).collect();
+    for stream in &mut waiting {
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            ["HTTP/1.1 408", "HTTP/1.1 503"].contains(&answer.as_ref()),
+            "{answer}"
+        );
+    }
+    assert_eq!(
+        app.get_hash(MALWARE).await.status,
+        200,
+        "nobody is locked out"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c07_headers_that_do_not_arrive_are_given_up() {
+    let stage = Stage::start_with(Functions::new(), Duration::from_millis(300)).await;
+    let mut stream = begin(stage.port, HALF_A_HEADER);
+    let mut rest = Vec::new();
+    stream
+        .read_to_end(&mut rest)
+        .expect("closed, not left open");
+    assert_eq!(stage.get("").await.status(), 200);
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ fn text(bytes: &[u8]) -> String {
 async fn lookup_prints_a_table_without_colour_into_a_pipe() {
     let (_cloud, variables) = cloud().await;
     let output = run(&["lookup", MALWARE, PUA_SHA1, CLEAN, "zz"], &variables, "");
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(3), "zz could not be asked");
     insta::assert_snapshot!(text(&output.stdout), @r#"
      VERDICT     HASH                                                              DEVICES  WHY
      Malicious   97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe  12       Microsoft determined malware: Trojan:Win32/Wacatac.B!ml
@@ -106,6 +106,11 @@ async fn exit_codes_tell_found_unusable_and_incomplete_apart() {
         code(&["lookup", MALWARE, "zz", "--fail-on", "malicious"]),
         1
     );
+    assert_eq!(
+        code(&["lookup", CLEAN, &"a".repeat(63), "--fail-on", "suspicious"]),
+        3,
+        "never 0 with something unasked"
+    );
     assert_eq!(code(&["lookup", "zz"]), 2);
     assert_eq!(code(&["lookup"]), 2);
     assert_eq!(code(&["lookup", "--file", "/nonexistent"]), 2);
@@ -142,6 +147,49 @@ async fn errors_say_what_to_do() {
         nothing.contains("FUNCTIONS_CUSTOMHANDLER_PORT") && nothing.contains("--help"),
         "{nothing}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn serve_answers_on_the_port_it_is_given_until_it_is_interrupted() {
+    let (_cloud, mut variables) = cloud().await;
+    variables.push(("API_AUTH", "off".to_owned()));
+    let port = crate::support::host::free_port();
+    let mut child =
+        std::process::Command::new(crate::support::package::unpacked().join("defender-functions"))
+            .args(["serve", "--port", &port.to_string()])
+            .env_clear()
+            .envs(variables)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+    let url = crate::support::host::build_and_get_uri(port, &format!("api/hashes/{MALWARE}"));
+    let body = crate::support::app::within(10, async {
+        loop {
+            match reqwest::get(&url).await {
+                Ok(answer) => break answer.text().await.unwrap(),
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    })
+    .await;
+    assert!(body.contains("Malicious"), "{body}");
+    let interrupted = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(interrupted.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn help_and_version_need_no_good_settings() {
+    let bad = [
+        ("FUNCTIONS_CUSTOMHANDLER_PORT", "x".to_owned()),
+        ("DEFENDER_API_URL", "x".to_owned()),
+    ];
+    for flag in ["--help", "--version"] {
+        assert_eq!(run(&[flag], &bad, "").status.code(), Some(0), "{flag}");
+    }
 }
 
 /// Runs a command on a terminal of 120 columns and returns what it shows.
@@ -207,7 +255,12 @@ async fn interrupted_it_tells_what_it_has_and_what_is_missing() {
             .spawn()
             .unwrap();
     crate::support::app::within(10, async {
-        while cloud.defender_calls().is_empty() {
+        // The answer to the first hash is there when its call is.
+        while !cloud
+            .defender_calls()
+            .iter()
+            .any(|call| call.target.contains(MALWARE))
+        {
             tokio::task::yield_now().await;
         }
     })
@@ -219,6 +272,8 @@ async fn interrupted_it_tells_what_it_has_and_what_is_missing() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["results"][0]["verdict"], "Malicious");
+    assert_eq!(answer["results"][1]["error"]["code"], "interrupted");
     assert_eq!(
         (&answer["complete"], &answer["results"][1]["status"]),
         (&false.into(), &"throttled".into())

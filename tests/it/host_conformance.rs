@@ -215,6 +215,57 @@ async fn h15_a_refused_envelope_fails_the_invocation_and_the_log_says_why() {
 }
 
 #[tokio::test]
+async fn b13_another_content_type_or_function_is_refused_and_the_log_says_why() {
+    let app = App::start().await;
+    let text = app
+        .client()
+        .post(app.host.url("hash_lookup"))
+        .header("Content-Type", "text/plain")
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(text.status(), 400);
+    app.host
+        .console_line(|line| line.level == "Error" && line.text.contains("envelope_content_type"))
+        .await;
+    let unknown = app
+        .host
+        .post_envelope("no_such_function", &wrapped("/api/hashes"))
+        .await
+        .unwrap();
+    assert_eq!(
+        unknown.read(),
+        Err(InvocationFailure::HttpRequest("status 404".to_owned()))
+    );
+    app.host
+        .console_line(|line| {
+            line.level == "Error" && line.text.contains("envelope_unknown_function")
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_wrapped_binary_body_is_decoded() {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let app = App::start().await;
+    let body = STANDARD.encode(json!([MALWARE]).to_string());
+    let envelope = wire::http_envelope(
+        "POST",
+        "/api/hashes",
+        &[("Content-Type", "application/octet-stream")],
+        Some(&body),
+    );
+    let completed = app.host.invoke("hash_lookup", &envelope).await.unwrap();
+    assert!(
+        bind_http(completed.outputs.get("res"))
+            .unwrap()
+            .1
+            .contains("\"malicious\":1")
+    );
+}
+
+#[tokio::test]
 async fn h16_no_log_line_of_the_host_comes_from_an_ordinary_invocation() {
     let app = App::start().await;
     let completed = app
@@ -253,7 +304,7 @@ async fn h17_the_http_output_has_a_status_code_single_headers_and_a_text() {
 async fn h18_the_handler_is_ready_at_once_and_any_answer_counts() {
     let app = App::start().await;
     assert!(
-        app.host.ready_after < Duration::from_secs(5),
+        app.host.ready_after < Duration::from_millis(1_500),
         "{:?}",
         app.host.ready_after
     );
@@ -364,7 +415,14 @@ async fn h27_a_port_set_by_hand_is_used_and_a_taken_one_is_a_clear_error() {
     let port = free_port().to_string();
     let app = App::start_with(&[("AzureFunctionsJobHost__customHandler__port", &port)]).await;
     assert_eq!(app.host.port.to_string(), port);
-    let taken = run(&[], &[("FUNCTIONS_CUSTOMHANDLER_PORT", port.clone())], "");
+    let taken = run(
+        &[],
+        &[
+            ("FUNCTIONS_CUSTOMHANDLER_PORT", port.clone()),
+            ("API_AUTH", "off".to_owned()),
+        ],
+        "",
+    );
     assert_eq!(taken.status.code(), Some(2));
     let stderr = String::from_utf8(taken.stderr).unwrap();
     assert!(
@@ -562,6 +620,14 @@ async fn x15_a_caller_cannot_forge_a_log_line() {
     for line in app.host.console() {
         let object: Value = serde_json::from_str(&line.text)
             .unwrap_or_else(|_| panic!("not one JSON object: {}", line.text));
-        assert!(object["level"].is_string() && object["message"].is_string());
+        for name in ["level", "message", "code"] {
+            assert!(object[name].is_string(), "{name} in {}", line.text);
+        }
+        let started = object["code"] == "serving";
+        assert!(
+            started || (object["function"].is_string() && object["invocationId"].is_string()),
+            "{}",
+            line.text
+        );
     }
 }

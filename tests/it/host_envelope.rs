@@ -216,14 +216,14 @@ fn x13_a_function_name_that_is_also_a_path_is_refused_at_start() {
     let done = |_| async { Ok(Reply::done()) };
     let build = |functions: Functions| functions.build().map(|_| ()).unwrap_err();
     assert_eq!(
-        build(Functions::new().http("lookup", "/lookup", nothing())),
+        build(Functions::new().http("lookup", "/lookup", None, nothing())),
         FunctionNameError::Collision("lookup", "/lookup")
     );
     assert_eq!(
         build(
             Functions::new()
                 .envelope("api", done)
-                .http("lookup", "/api/x", nothing())
+                .http("lookup", "/api/x", None, nothing())
         ),
         FunctionNameError::Collision("api", "/api/x")
     );
@@ -281,6 +281,7 @@ async fn b14_a_panic_costs_one_invocation() {
         .http(
             "panics_too",
             "/api/panics",
+            None,
             any(|| async {
                 if true {
                     panic!("on purpose")

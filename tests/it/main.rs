@@ -12,6 +12,7 @@
 mod support;
 
 mod bad_input;
+mod caller_auth;
 mod command_line;
 mod defender_faults;
 mod hash_lookup;
@@ -21,3 +22,4 @@ mod host_faults;
 mod identity;
 mod layout;
 mod package;
+mod payloads;

@@ -141,7 +141,7 @@ pub(crate) fn claims(authorization: Option<&header::HeaderValue>) -> Option<Valu
     serde_json::from_slice(&payload).ok()
 }
 
-fn seconds() -> i64 {
+pub(crate) fn seconds() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map(|time| time.as_secs() as i64)

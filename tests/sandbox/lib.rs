@@ -8,6 +8,7 @@
 mod defender;
 mod fault;
 mod identity;
+mod login;
 mod tenant;
 
 use std::{
@@ -28,6 +29,12 @@ pub const IDENTITY_HEADER: &str = "5ec2e7-identity-header";
 
 /// Audience of the Defender for Endpoint API.
 pub const DEFENDER_AUDIENCE: &str = "https://api.securitycenter.microsoft.com";
+
+/// The tenant.
+pub const TENANT_ID: &str = "5d2a6d2b-0d5e-4a8c-9a5e-3f6c1c6a9f10";
+
+/// Audience of the product's own API.
+pub const API_AUDIENCE: &str = "api://22222222-3333-4444-5555-666666666666";
 
 /// One request that a server got.
 #[derive(Clone, Debug)]
@@ -51,6 +58,11 @@ pub(crate) struct State {
     pub(crate) tokens_issued: u64,
     pub(crate) latency: Duration,
     pub(crate) limits: (usize, usize),
+    pub(crate) login_status: u16,
+    pub(crate) login_calls: Vec<Call>,
+    pub(crate) keys_elsewhere: Option<String>,
+    pub(crate) published_keys: Vec<serde_json::Value>,
+    pub(crate) signing_key: Option<login::SigningKey>,
 }
 
 /// A running cloud; it ends when dropped.
@@ -59,6 +71,7 @@ pub struct Sandbox {
     state: Arc<Mutex<State>>,
     defender: SocketAddr,
     identity: SocketAddr,
+    login: SocketAddr,
     _running: watch::Sender<()>,
 }
 
@@ -77,11 +90,17 @@ impl Sandbox {
             tokens_issued: 0,
             latency: Duration::ZERO,
             limits: (100, 1_500),
+            login_status: 200,
+            login_calls: Vec::new(),
+            keys_elsewhere: None,
+            published_keys: Vec::new(),
+            signing_key: None,
         }));
         let (running, stopped) = watch::channel(());
         Ok(Self {
             defender: serve(defender::router(Arc::clone(&state)), stopped.clone()).await?,
-            identity: serve(identity::router(Arc::clone(&state)), stopped).await?,
+            identity: serve(identity::router(Arc::clone(&state)), stopped.clone()).await?,
+            login: serve(login::router(Arc::clone(&state)), stopped).await?,
             state,
             _running: running,
         })
@@ -97,6 +116,79 @@ impl Sandbox {
             ),
             ("IDENTITY_HEADER", IDENTITY_HEADER.to_owned()),
         ]
+    }
+
+    /// The environment variables under which callers need a token of the tenant.
+    pub fn entra_variables(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("API_AUTH", "entra".to_owned()),
+            ("AZURE_TENANT_ID", TENANT_ID.to_owned()),
+            ("API_AUDIENCE", API_AUDIENCE.to_owned()),
+            ("LOGIN_URL", self.login_url()),
+        ]
+    }
+
+    /// The authority of the tenant.
+    pub fn login_url(&self) -> String {
+        format!("http://{}", self.login)
+    }
+
+    /// Claims of a good token of an application with these roles.
+    pub fn caller_claims(&self, roles: &[&str]) -> serde_json::Value {
+        login::claims(&self.login_url(), roles)
+    }
+
+    /// The id of the key that signs now, which the first use makes.
+    pub fn signing_key_id(&self) -> String {
+        if self.lock().signing_key.is_none() {
+            self.rotate_keys();
+        }
+        self.lock()
+            .signing_key
+            .as_ref()
+            .map(|key| key.id.clone())
+            .unwrap_or_default()
+    }
+
+    /// A token with these claims, signed with the key that signs now.
+    pub fn sign(&self, claims: &serde_json::Value) -> String {
+        let header =
+            serde_json::json!({ "typ": "JWT", "alg": "RS256", "kid": self.signing_key_id() });
+        self.sign_with(&header, claims)
+    }
+
+    /// A token with this header, signed with RS256 whatever the header says.
+    pub fn sign_with(&self, header: &serde_json::Value, claims: &serde_json::Value) -> String {
+        self.signing_key_id();
+        self.lock()
+            .signing_key
+            .as_ref()
+            .map(|key| key.sign(header, claims))
+            .unwrap_or_default()
+    }
+
+    /// Signs with a new key from now on, which joins the published ones.
+    pub fn rotate_keys(&self) {
+        let mut state = self.lock();
+        if let Some(key) = login::SigningKey::generate(state.published_keys.len() + 1) {
+            state.published_keys.push(key.to_jwk());
+            state.signing_key = Some(key);
+        }
+    }
+
+    /// Status of every answer of the authority.
+    pub fn set_login_status(&self, status: u16) {
+        self.lock().login_status = status;
+    }
+
+    /// Lets the metadata name keys at another authority.
+    pub fn set_keys_elsewhere(&self, authority: &str) {
+        self.lock().keys_elsewhere = Some(authority.to_owned());
+    }
+
+    /// What the authority was asked so far.
+    pub fn login_calls(&self) -> Vec<Call> {
+        self.lock().login_calls.clone()
     }
 
     /// Base URL of the Defender for Endpoint API.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use reqwest::{StatusCode, header};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{DefenderError, Endpoint, Found, Kind};
 use crate::{
@@ -88,8 +88,8 @@ fn read_json(answer: &Answer) -> Outcome {
             most: 1,
         };
     }
-    match serde_json::from_slice(&answer.body) {
-        Ok(json) => Outcome::Done(Found::Yes(json)),
+    match serde_json::from_slice::<IgnoredAny>(&answer.body) {
+        Ok(_) => Outcome::Done(Found::Yes(answer.body.clone())),
         Err(_) if answer.body.is_empty() => Outcome::Failed(protocol("the answer is empty")),
         Err(_) => Outcome::Retry {
             error: protocol("the answer is not valid JSON"),
@@ -138,14 +138,10 @@ pub(super) fn unusable_token() -> DefenderError {
 fn throttled(answer: &Answer, hint: Option<Duration>) -> DefenderError {
     let detail =
         "Microsoft Defender throttles this application; ask again later for what is missing";
+    let error = refusal(Kind::Throttled, "upstream_throttled", detail, answer);
     DefenderError {
         retry_after: hint,
-        ..DefenderError::new(
-            Kind::Throttled,
-            "upstream_throttled",
-            detail,
-            describe(answer),
-        )
+        ..error
     }
 }
 
@@ -155,34 +151,24 @@ fn down(answer: &Answer, hint: Option<Duration>) -> DefenderError {
         "Microsoft Defender is not available (status {}); ask again later",
         answer.status.as_u16()
     );
+    let error = refusal(Kind::Unavailable, "upstream_unavailable", &detail, answer);
     DefenderError {
         retry_after: hint,
-        ..DefenderError::new(
-            Kind::Unavailable,
-            "upstream_unavailable",
-            detail,
-            describe(answer),
-        )
+        ..error
     }
 }
 
 /// 401 again after the token was replaced.
 pub(super) fn unauthorized(answer: &Answer, token: &Token) -> DefenderError {
     let detail = format!(
-        "Microsoft Defender refused the token (issued {}); check `DEFENDER_API_AUDIENCE` and the tenant of the identity",
-        token.issued()
+        "Microsoft Defender refused the token; check `DEFENDER_API_AUDIENCE` and the tenant of the identity. {}",
+        in_use(token)
     );
-    DefenderError::new(
-        Kind::Unauthorized,
-        "upstream_unauthorized",
-        detail,
-        describe(answer),
-    )
+    refusal(Kind::Unauthorized, "upstream_unauthorized", &detail, answer)
 }
 
 /// 403: a role is missing, or the audience, or the licence.
 fn forbidden(answer: &Answer, endpoint: &str, role: &str, token: &Token) -> DefenderError {
-    let issued = token.issued();
     let detail = if token.claims.scp.is_some() {
         format!(
             "Microsoft Defender refused this person's sign-in for {endpoint}: use an identity that holds the application role \
@@ -195,37 +181,39 @@ fn forbidden(answer: &Answer, endpoint: &str, role: &str, token: &Token) -> Defe
         )
     } else {
         format!(
-            "the identity lacks the application role `{role}` of WindowsDefenderATP; grant it as docs/permissions.md says. The \
-             token in use was issued {issued}: the platform keeps it for up to 24 hours, and a grant made since then takes \
-             effect with the next one"
+            "the identity lacks the application role `{role}` of WindowsDefenderATP; grant it as docs/permissions.md says. {}",
+            in_use(token)
         )
     };
-    DefenderError::new(
-        Kind::Forbidden,
-        "missing_permission",
-        detail,
-        describe(answer),
-    )
+    refusal(Kind::Forbidden, "missing_permission", &detail, answer)
 }
 
 /// Any other status: our request was not taken.
 fn rejected(answer: &Answer) -> DefenderError {
-    let detail = match correlation(answer) {
-        Some(id) => format!(
-            "Microsoft Defender rejected the request (status {}, correlation id {id})",
-            answer.status.as_u16()
-        ),
-        None => format!(
-            "Microsoft Defender rejected the request (status {})",
-            answer.status.as_u16()
-        ),
-    };
-    DefenderError::new(
-        Kind::Rejected,
-        "upstream_rejected",
-        detail,
-        describe(answer),
+    let detail = format!(
+        "Microsoft Defender rejected the request (status {})",
+        answer.status.as_u16()
+    );
+    refusal(Kind::Rejected, "upstream_rejected", &detail, answer)
+}
+
+/// When the token was issued, and when a grant made since then takes effect.
+fn in_use(token: &Token) -> String {
+    format!(
+        "The token in use was issued {} and expires {}; the platform keeps it for up to 24 hours, and a grant made since it \
+         was issued takes effect with the next one",
+        token.issued(),
+        token.expires()
     )
+}
+
+/// An error with the correlation id that Microsoft's support asks for.
+fn refusal(kind: Kind, code: &'static str, detail: &str, answer: &Answer) -> DefenderError {
+    let detail = match correlation(answer) {
+        Some(id) => format!("{detail} (correlation id {id})"),
+        None => detail.to_owned(),
+    };
+    DefenderError::new(kind, code, detail, describe(answer))
 }
 
 /// Whether a 404 is Defender's own: the code of the page, or no body at all.

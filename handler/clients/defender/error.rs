@@ -11,6 +11,8 @@ use crate::{http::FetchError, identity::IdentityError, limiter::Limited};
 pub enum Kind {
     /// Nobody: a limit or the deadline came first; ask again later.
     Throttled,
+    /// Nobody: the deadline came while the call was under way.
+    TimedOut,
     /// Nobody: the service is down; ask again later.
     Unavailable,
     /// The operator, where it lasts: something between us and Defender
@@ -24,6 +26,8 @@ pub enum Kind {
     Forbidden,
     /// The operator: there is no token.
     NoToken,
+    /// The developer: the look-up itself failed.
+    Internal,
 }
 
 impl Kind {
@@ -34,7 +38,10 @@ impl Kind {
 
     /// Whether Defender is down, so that an old answer is better than none.
     pub fn is_outage(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Protocol | Self::NoToken)
+        matches!(
+            self,
+            Self::TimedOut | Self::Unavailable | Self::Protocol | Self::NoToken
+        )
     }
 }
 
@@ -52,6 +59,8 @@ pub struct DefenderError {
     pub cause: String,
     /// When a retry may help; `None` where that is not known.
     pub retry_after: Option<Duration>,
+    /// Whether the open breaker told it, without a call.
+    pub is_echo: bool,
 }
 
 impl DefenderError {
@@ -67,26 +76,48 @@ impl DefenderError {
             detail: detail.into(),
             cause: cause.into(),
             retry_after: None,
+            is_echo: false,
         }
     }
 
     /// The caller's deadline came first.
     pub fn deadline() -> Self {
         let detail = "not answered within the time for one call; ask again for what is missing";
-        Self {
-            retry_after: Some(Duration::from_secs(5)),
-            ..Self::new(Kind::Throttled, "deadline_exceeded", detail, "")
-        }
+        Self::new(Kind::TimedOut, "deadline_exceeded", detail, "deadline")
+            .retry_in(Duration::from_secs(5))
     }
 
     /// Our own limiter lets no call through in time.
     pub fn limited(limited: Limited) -> Self {
-        let detail =
-            "the call limit of the Defender API is used up; ask again later for what is missing";
-        Self {
-            retry_after: Some(limited.retry_after),
-            ..Self::new(Kind::Throttled, "upstream_throttled", detail, "own limiter")
+        match limited {
+            Limited::Busy => Self::deadline(),
+            Limited::UsedUp { retry_after } => {
+                let detail = "the call limit of the Defender API is used up; ask again later for what is missing";
+                Self::new(Kind::Throttled, "upstream_throttled", detail, "own limiter")
+                    .retry_in(retry_after)
+            }
         }
+    }
+
+    /// Somebody ended the command.
+    pub fn interrupted() -> Self {
+        Self::new(
+            Kind::TimedOut,
+            "interrupted",
+            "not asked any more: the command was interrupted",
+            "interrupted",
+        )
+    }
+
+    /// The look-up ended without a result: a bug of ours.
+    pub fn internal() -> Self {
+        let detail = "the look-up failed inside Defender Functions; the log has the reason";
+        Self::new(
+            Kind::Internal,
+            "internal",
+            detail,
+            "the task ended without a result, see the line before",
+        )
     }
 
     /// An answer that cannot be about the file asked for.
@@ -94,12 +125,24 @@ impl DefenderError {
         super::answers::protocol(&format!("{why}; nothing is concluded from it"))
     }
 
+    /// Whether it passes by itself.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Throttled | Kind::TimedOut | Kind::Unavailable
+        )
+    }
+
     /// The same failure, told while the breaker is open for another `left`.
     pub fn while_open(self, left: Duration) -> Self {
-        if self.kind == Kind::Unavailable {
+        let error = if self.kind == Kind::Unavailable {
             self.retry_in(left)
         } else {
             self
+        };
+        Self {
+            is_echo: true,
+            ..error
         }
     }
 
@@ -111,25 +154,30 @@ impl DefenderError {
 
     /// The failure as an item of a list tells it.
     pub fn to_item(&self) -> (ItemStatus, ItemError) {
-        let status = if self.kind == Kind::Throttled {
-            ItemStatus::Throttled
-        } else {
-            ItemStatus::Failed
+        let status = match self.kind {
+            Kind::Throttled | Kind::TimedOut => ItemStatus::Throttled,
+            _ => ItemStatus::Failed,
         };
-        let retry_after_seconds = self.retry_after.map(|wait| wait.as_secs().max(1));
-        (
-            status,
-            ItemError {
-                code: self.code.to_owned(),
-                detail: self.detail.clone(),
-                retry_after_seconds,
-            },
-        )
+        let error = ItemError {
+            code: self.code.to_owned(),
+            detail: self.detail.clone(),
+            retry_after_seconds: self.retry_after.map(whole_seconds),
+            cause: self.cause.clone(),
+        };
+        (status, error)
     }
+}
+
+/// Seconds, rounded up: a caller must not come back too early.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 impl From<IdentityError> for DefenderError {
     fn from(error: IdentityError) -> Self {
+        if error.timed_out {
+            return Self::deadline();
+        }
         Self::new(
             Kind::NoToken,
             "identity_unavailable",

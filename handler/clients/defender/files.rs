@@ -51,7 +51,7 @@ impl FilesClient {
             .await?
         {
             Found::No => Ok(None),
-            Found::Yes(answer) => FileProfile::read(answer, hash)
+            Found::Yes(answer) => FileProfile::read(&answer, hash)
                 .map(Some)
                 .map_err(|error| DefenderError::unusable_answer(&error.to_string())),
         }

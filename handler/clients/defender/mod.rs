@@ -4,34 +4,29 @@
 //! means. Source: <https://learn.microsoft.com/defender-endpoint/api/common-errors>
 
 mod answers;
+mod call;
 pub mod error;
 pub mod files;
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::{Method, Request, header};
-use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout_at};
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 pub use error::{DefenderError, Kind};
 
-use answers::Outcome;
+use call::Call;
 
 use crate::{
-    breaker::Breaker,
-    config::Config,
-    http::{FetchError, HttpClient},
-    identity::{Identity, Token},
-    limiter::Limiter,
-    retry,
+    breaker::Breaker, config::Config, http::HttpClient, identity::Identity, limiter::Limiter,
 };
 
 /// Calls to one endpoint at a time, so that a slow one cannot take everything.
 const MOST_IN_FLIGHT: usize = 32;
 
-/// A call that has less time than this is not begun: it would cost quota only.
-const LEAST_TIME: Duration = Duration::from_millis(100);
+/// How much earlier than its caller's deadline a call ends by itself.
+const MARGIN: Duration = Duration::from_millis(20);
 
 /// One documented endpoint with limits of its own.
 #[derive(Debug)]
@@ -61,11 +56,23 @@ impl Endpoint {
     }
 }
 
+impl Endpoint {
+    fn tell_opened(&self, opened: bool) {
+        if opened {
+            tracing::warn!(
+                code = "breaker_open",
+                endpoint = self.name,
+                "Defender fails repeatedly, pausing calls"
+            );
+        }
+    }
+}
+
 /// A JSON answer, or that there is nothing of that name.
 #[derive(Debug)]
 pub enum Found {
-    /// 200 with JSON.
-    Yes(Value),
+    /// 200 with valid JSON.
+    Yes(Bytes),
     /// 404 as Defender documents it.
     No,
 }
@@ -106,124 +113,29 @@ impl DefenderClient {
             .breaker
             .check()
             .map_err(|(error, left)| error.while_open(left))?;
-        let result = timeout_at(
-            deadline,
-            self.with_retries(endpoint, path, max_bytes, deadline),
-        )
-        .await
-        .unwrap_or_else(|_| Err(DefenderError::deadline()));
+        let call = Call {
+            client: self,
+            endpoint,
+            path,
+            max_bytes,
+            // What ends the call from within says more than the bound around it.
+            deadline: deadline.checked_sub(MARGIN).unwrap_or(deadline),
+            began: Instant::now(),
+        };
+        let result = timeout_at(deadline, call.run())
+            .await
+            .unwrap_or_else(|_| Err(DefenderError::deadline()));
         match &result {
             Ok(_) => endpoint.breaker.succeeded(),
+            // Told by the breaker itself: nothing new.
+            Err(error) if error.is_echo => {}
+            Err(error) if error.kind == Kind::Rejected => endpoint.breaker.succeeded(),
             Err(error) if error.kind.concerns_every_call() => endpoint.breaker.open(error.clone()),
             Err(error) if error.kind == Kind::Unavailable => {
-                if endpoint.breaker.failed(error.clone()) {
-                    tracing::warn!(
-                        code = "breaker_open",
-                        endpoint = endpoint.name,
-                        "Defender fails repeatedly, pausing calls"
-                    );
-                }
+                endpoint.tell_opened(endpoint.breaker.gave_up(error.clone()));
             }
             Err(_) => {}
         }
         result
-    }
-
-    async fn with_retries(
-        &self,
-        endpoint: &Endpoint,
-        path: &[&str],
-        max_bytes: usize,
-        deadline: Instant,
-    ) -> Result<Found, DefenderError> {
-        let mut token = self.identity.token(&self.audience, deadline).await?;
-        let mut replaced = false;
-        let mut tries = 0;
-        loop {
-            match self
-                .try_once(endpoint, path, max_bytes, &token, deadline)
-                .await?
-            {
-                Outcome::Done(found) => return Ok(found),
-                Outcome::Failed(error) => return Err(error),
-                Outcome::Unauthorized(answer) if replaced => {
-                    return Err(answers::unauthorized(&answer, &token));
-                }
-                Outcome::Unauthorized(_) => {
-                    replaced = true;
-                    token = self
-                        .identity
-                        .replace(&self.audience, &token, deadline)
-                        .await?;
-                }
-                Outcome::Retry { error, most, .. } if tries >= most => return Err(error),
-                Outcome::Retry { error, hint, .. } => {
-                    let wait = retry::delay(tries, hint, fastrand::f64());
-                    tries += 1;
-                    let throttled = error.kind == Kind::Throttled;
-                    if throttled {
-                        // Every caller waits, this one included.
-                        endpoint.limiter.pause(wait);
-                    }
-                    if Instant::now() + wait >= deadline {
-                        return Err(error.retry_in(wait));
-                    }
-                    if !throttled {
-                        sleep(wait).await;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn try_once(
-        &self,
-        endpoint: &Endpoint,
-        path: &[&str],
-        max_bytes: usize,
-        token: &Token,
-        deadline: Instant,
-    ) -> Result<Outcome, DefenderError> {
-        let request = self.request(path, token)?;
-        let began = Instant::now();
-        let permit = endpoint
-            .limiter
-            .acquire(deadline)
-            .await
-            .map_err(DefenderError::limited)?;
-        if let Some(error) = endpoint.breaker.opened_since(began) {
-            permit.give_back();
-            return Ok(Outcome::Failed(error));
-        }
-        if Instant::now() + LEAST_TIME > deadline {
-            permit.give_back();
-            return Ok(Outcome::Failed(DefenderError::deadline()));
-        }
-        let answer = self.http.fetch(request, max_bytes, deadline).await;
-        drop(permit);
-        Ok(match answer {
-            Ok(answer) => answers::read(answer, endpoint, token),
-            Err(FetchError::Timeout(_)) if Instant::now() >= deadline => {
-                Outcome::Failed(DefenderError::deadline())
-            }
-            Err(error) => answers::failed_fetch(&error),
-        })
-    }
-
-    fn request(&self, path: &[&str], token: &Token) -> Result<Request, DefenderError> {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().push("api").extend(path);
-        }
-        let mut request = Request::new(Method::GET, url);
-        let authorization = token.authorization().ok_or_else(answers::unusable_token)?;
-        request
-            .headers_mut()
-            .insert(header::AUTHORIZATION, authorization);
-        request.headers_mut().insert(
-            header::ACCEPT,
-            header::HeaderValue::from_static("application/json"),
-        );
-        Ok(request)
     }
 }

@@ -80,9 +80,25 @@ impl App {
         Self::start_on(cloud, settings).await
     }
 
+    /// With callers that need a token of the tenant.
+    pub async fn start_guarded(settings: &[(&'static str, &str)]) -> Self {
+        let cloud = Sandbox::start(Tenant::default())
+            .await
+            .expect("loopback ports");
+        let guarded = cloud.entra_variables();
+        let mut all: Vec<(&'static str, &str)> = guarded
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        all.retain(|(name, _)| settings.iter().all(|(set, _)| set != name));
+        all.extend(settings);
+        Self::start_on(cloud, &all).await
+    }
+
     /// On a cloud that is there already; a setting replaces the cloud's own.
     pub async fn start_on(cloud: Sandbox, settings: &[(&'static str, &str)]) -> Self {
         let mut variables = cloud.variables();
+        variables.push(("API_AUTH", "off".to_owned()));
         variables.retain(|(name, _)| settings.iter().all(|(set, _)| set != name));
         variables.extend(
             settings

@@ -20,28 +20,39 @@ pub fn executable() -> PathBuf {
     named.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_defender-functions")))
 }
 
+/// Runs the packaging script; the folder `out` and the zip beside it.
+pub fn make(out: &Path, arguments: &[&str]) {
+    let made = Command::new("python3")
+        .arg(repository().join("infra/package.py"))
+        .args([
+            "--executable".as_ref(),
+            executable().as_os_str(),
+            "--out".as_ref(),
+            out.as_os_str(),
+        ])
+        .args(arguments)
+        .output()
+        .expect("python3 runs");
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+}
+
+/// The zip beside a package's folder.
+pub fn zip_of(out: &Path) -> PathBuf {
+    PathBuf::from(format!("{}.zip", out.display()))
+}
+
 /// The zip of the package, made once per run.
 pub fn archive() -> &'static Path {
     static ARCHIVE: OnceLock<PathBuf> = OnceLock::new();
     ARCHIVE.get_or_init(|| {
         let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("package-{}", std::process::id()));
-        let made = Command::new("python3")
-            .arg(repository().join("infra/package.py"))
-            .args([
-                "--executable".as_ref(),
-                executable().as_os_str(),
-                "--out".as_ref(),
-                out.as_os_str(),
-            ])
-            .output()
-            .expect("python3 runs");
-        assert!(
-            made.status.success(),
-            "{}",
-            String::from_utf8_lossy(&made.stderr)
-        );
-        out.with_extension("zip")
+        make(&out, &[]);
+        zip_of(&out)
     })
 }
 

@@ -4,12 +4,12 @@
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use axum::ServiceExt;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use handler::{
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
     identity::Identity,
+    listen,
     router::{App, Functions},
     services::Services,
 };
@@ -116,18 +116,28 @@ pub async fn time_passes(time: Duration) {
 
 /// Functions of a test's own, served on loopback by the product's router.
 pub struct Stage {
-    port: u16,
+    pub port: u16,
     client: reqwest::Client,
 }
 
 impl Stage {
     pub async fn start(functions: Functions) -> Self {
+        Self::start_with(functions, listen::HEADER_TIME).await
+    }
+
+    /// With another time for the header of a request.
+    pub async fn start_with(functions: Functions, header_time: Duration) -> Self {
         let app: App = functions.build().expect("good names");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a port");
         let port = listener.local_addr().expect("bound").port();
-        tokio::spawn(axum::serve(listener, app.into_make_service()).into_future());
+        tokio::spawn(listen::serve(
+            listener,
+            app,
+            header_time,
+            std::future::pending(),
+        ));
         Self {
             port,
             client: reqwest::Client::builder()

@@ -1,0 +1,254 @@
+//! The body of `POST /api/hashes`: which hashes a caller asks about.
+//!
+//! Recognised without a flag: a list; the trigger bodies of Sentinel (incident,
+//! alert, entity); the output of the connector's "Entities - Get `FileHashes`";
+//! STAT's base module; and an advisory as plain text or HTML. An input that is
+//! no hash stays in the list with its reason: nothing that was asked is dropped.
+//! Hashes come from entities, never from an incident's title or description.
+
+mod advisory;
+mod entities;
+
+use std::{collections::HashSet, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::Value;
+
+use super::{Observable, UnusableHash};
+
+/// Most distinct inputs of one request.
+pub const MAX_DISTINCT: usize = 1_000;
+
+/// Most inputs of one request, repeated ones counted each time.
+pub const MAX_ITEMS: usize = 2_000;
+
+/// Most JSON values of a body, brackets and separators counted.
+const MAX_VALUES: usize = 100_000;
+
+/// Why a body holds no list; the text says what to send. A retry of the same
+/// body does not help.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableRequest {
+    /// No bytes, or blanks only.
+    #[error(
+        "the body is empty; send {{\"hashes\": [\"...\"]}} with a Content-Length (chunked bodies can get lost on the way)"
+    )]
+    Empty,
+    /// Not JSON.
+    #[error("the body is not valid JSON: line {line}, column {column}")]
+    NotJson {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// JSON of another shape.
+    #[error(
+        "the body has no known shape; send {{\"hashes\": [\"...\"]}}, a JSON array of hashes, a Sentinel trigger body, or text/plain"
+    )]
+    UnknownShape,
+    /// More than [`MAX_DISTINCT`] distinct inputs or [`MAX_ITEMS`] in all.
+    #[error(
+        "{items} inputs, {distinct} of them distinct, are too many for one call; send at most {MAX_DISTINCT} distinct ones and {MAX_ITEMS} in all"
+    )]
+    TooMany {
+        /// Inputs in the body.
+        items: usize,
+        /// Distinct inputs in the body.
+        distinct: usize,
+    },
+}
+
+impl UnusableRequest {
+    /// Stable code of the problem body.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty_body",
+            Self::NotJson { .. } | Self::UnknownShape => "unrecognised_body",
+            Self::TooMany { .. } => "too_many_hashes",
+        }
+    }
+}
+
+/// Reads a body into what was asked, in the order it was asked.
+///
+/// `content_type` decides between text (`text/...`) and JSON (anything else).
+///
+/// # Errors
+/// [`UnusableRequest`]; no item is ever dropped silently.
+pub fn parse(content_type: &str, body: &[u8]) -> Result<Vec<Observable>, UnusableRequest> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if body.trim_ascii().is_empty() {
+        return Err(UnusableRequest::Empty);
+    }
+    let inputs = if content_type
+        .trim_start()
+        .to_ascii_lowercase()
+        .starts_with("text/")
+    {
+        advisory::hashes(&String::from_utf8_lossy(body))
+    } else {
+        too_many_values(body)?;
+        let repeats = serde_json::from_slice::<RepeatsAKey>(body).is_ok_and(|found| found.0);
+        let body: Value =
+            serde_json::from_slice(body).map_err(|error| UnusableRequest::NotJson {
+                line: error.line(),
+                column: error.column(),
+            })?;
+        recognise(&body)
+            .filter(|_| !repeats)
+            .ok_or(UnusableRequest::UnknownShape)?
+    };
+    let distinct = inputs
+        .iter()
+        .filter_map(|input| input.hash.as_ref().ok())
+        .collect::<HashSet<_>>()
+        .len();
+    if distinct > MAX_DISTINCT || inputs.len() > MAX_ITEMS {
+        return Err(UnusableRequest::TooMany {
+            items: inputs.len(),
+            distinct,
+        });
+    }
+    Ok(inputs)
+}
+
+/// Refuses what would take far more memory as values than as text.
+fn too_many_values(body: &[u8]) -> Result<(), UnusableRequest> {
+    let values = body.iter().filter(|byte| b",:[{".contains(byte)).count();
+    if values > MAX_VALUES {
+        Err(UnusableRequest::TooMany {
+            items: values,
+            distinct: values,
+        })
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether the outermost object has a key twice: hashes of the first one would
+/// be lost.
+struct RepeatsAKey(bool);
+
+impl<'de> Deserialize<'de> for RepeatsAKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = RepeatsAKey;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<RepeatsAKey, A::Error> {
+                let mut seen = HashSet::new();
+                let mut repeats = false;
+                while let Some((key, _)) = fields.next_entry::<String, IgnoredAny>()? {
+                    repeats |= !seen.insert(key);
+                }
+                Ok(RepeatsAKey(repeats))
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+fn recognise(body: &Value) -> Option<Vec<Observable>> {
+    match body {
+        Value::Array(items)
+            if items.iter().any(Value::is_object) && items.iter().all(entities::is_entity) =>
+        {
+            Some(entities::hashes(items))
+        }
+        Value::Array(items) => Some(items.iter().map(observable).collect()),
+        Value::Object(fields) if fields.len() == 1 && fields.contains_key("hashes") => {
+            fields["hashes"]
+                .as_array()
+                .map(|items| items.iter().map(observable).collect())
+        }
+        Value::Object(_) => entities::of_body(body).map(|entities| entities::hashes(&entities)),
+        _ => None,
+    }
+}
+
+fn observable(item: &Value) -> Observable {
+    let kind = match item {
+        Value::String(text) => return Observable::parse(text),
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    };
+    Observable::unusable(&item.to_string(), UnusableHash::NotText(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA1: &str = "4388963aaa83afe2042a46a3c017ad50bdcdafb3";
+
+    fn code(body: &str) -> &'static str {
+        parse("application/json", body.as_bytes())
+            .expect_err("must be refused")
+            .code()
+    }
+
+    #[test]
+    fn both_lists_keep_order_and_repeats() {
+        for body in [
+            format!(r#"{{"hashes":["{SHA1}","x","{SHA1}"]}}"#),
+            format!("\u{feff}[\"{SHA1}\",\"x\",\"{SHA1}\"]"),
+        ] {
+            let inputs = parse("application/json", body.as_bytes()).unwrap();
+            let texts: Vec<_> = inputs.into_iter().map(|item| item.text).collect();
+            assert_eq!(texts, [SHA1, "x", SHA1]);
+        }
+        assert_eq!(parse("", b"[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn items_that_are_no_text_stay_as_invalid_items() {
+        let items = parse("", br#"[null, 7, ["a"], {"a":1}, true]"#).unwrap();
+        assert!(
+            items
+                .iter()
+                .all(|item| matches!(item.hash, Err(UnusableHash::NotText(_))))
+        );
+        assert_eq!(items[2].text, r#"["a"]"#);
+    }
+
+    #[test]
+    fn other_bodies_are_refused_with_a_code() {
+        for (body, expected) in [
+            ("", "empty_body"),
+            (" \n", "empty_body"),
+            ("{", "unrecognised_body"),
+            ("{}", "unrecognised_body"),
+            (r#"{"hashes":"x"}"#, "unrecognised_body"),
+            (r#"{"hashes":[],"other":1}"#, "unrecognised_body"),
+            ("null", "unrecognised_body"),
+            (r#"{"hashes":["a"],"hashes":["b"]}"#, "unrecognised_body"),
+        ] {
+            assert_eq!(code(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn more_than_a_thousand_distinct_inputs_are_refused() {
+        let hash = |number: usize| format!("{number:040x}");
+        let list = |count: usize| {
+            serde_json::to_string(&(0..count).map(hash).collect::<Vec<_>>()).unwrap()
+        };
+        assert_eq!(parse("", list(1_000).as_bytes()).unwrap().len(), 1_000);
+        assert_eq!(code(&list(1_001)), "too_many_hashes");
+        assert_eq!(
+            code(&serde_json::to_string(&vec![1; 2_001]).unwrap()),
+            "too_many_hashes"
+        );
+    }
+}

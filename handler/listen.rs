@@ -1,0 +1,49 @@
+//! The HTTP server on loopback: accepts, limits how long a header may take,
+//! and lets running requests end when it is told to stop.
+
+use std::{future::Future, pin::pin, time::Duration};
+
+use axum::{body::Body, http::Request, serve::Listener};
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, time::timeout};
+use tower::ServiceExt;
+
+use crate::router::App;
+
+/// Time for the header of a request. Longer than the minute after which the
+/// Functions host gives up idle connections, so that none is closed under it.
+pub const HEADER_TIME: Duration = Duration::from_secs(90);
+
+/// Time that running requests get to end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Serves until `stop` ends, then lets running requests end for a while.
+pub async fn serve(
+    mut listener: TcpListener,
+    app: App,
+    header_time: Duration,
+    stop: impl Future<Output = ()>,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(header_time);
+    let running = GracefulShutdown::new();
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            // Waits and goes on where the process runs out of descriptors.
+            (stream, _) = Listener::accept(&mut listener) => {
+                let app = app.clone().map_request(|request: Request<Incoming>| request.map(Body::new));
+                let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+                tokio::spawn(running.watch(connection));
+            }
+            () = &mut stop => break,
+        }
+    }
+    let _ = timeout(GRACE, running.shutdown()).await;
+}

@@ -1,0 +1,233 @@
+//! Everything that a playbook or an analyst can send to `POST /api/hashes`.
+
+use serde_json::{Value, json};
+
+use crate::support::{App, app::Answer, host::ClientRequest, package::repository};
+
+const SHA1: &str = "ff2f511009b2813af9d12c6103206828560869db";
+const SHA256: &str = "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c";
+const MD5: &str = "9202651c295369eb01cc7a10cd59adff";
+
+fn recorded(path: &str) -> String {
+    std::fs::read_to_string(repository().join("tests/data").join(path)).unwrap()
+}
+
+async fn post_text(app: &App, content_type: &str, text: &str) -> Answer {
+    let headers = [("Content-Type", content_type)];
+    app.send(ClientRequest {
+        method: "POST",
+        target: "/api/hashes",
+        headers: &headers,
+        body: Some(text),
+    })
+    .await
+}
+
+/// The answered hashes, sorted.
+fn hashes(answer: &Value) -> Vec<String> {
+    let results = answer["results"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{answer}"));
+    let mut hashes: Vec<String> = results
+        .iter()
+        .map(|result| result["hash"].as_str().unwrap().to_owned())
+        .collect();
+    hashes.sort();
+    hashes
+}
+
+#[tokio::test]
+async fn every_payload_of_one_incident_asks_about_the_same_file_once() {
+    let app = App::start().await;
+    let incident: Value = serde_json::from_str(&recorded("sentinel/incident.json")).unwrap();
+    let bodies = [
+        recorded("sentinel/incident.json"),
+        recorded("sentinel/alert.json"),
+        recorded("sentinel/get-filehashes.json"),
+        recorded("stat/base-module-body.json"),
+        incident["object"]["properties"]["relatedEntities"].to_string(),
+        json!({ "hashes": [SHA1, SHA256] }).to_string(),
+        json!([SHA1, SHA256]).to_string(),
+    ];
+    for body in &bodies {
+        let answer = app.post(body).await.json();
+        assert_eq!(hashes(&answer), [SHA256, SHA1], "{body}");
+        assert_eq!(
+            (
+                &answer["summary"]["suspicious"],
+                &answer["summary"]["worst"]
+            ),
+            (&json!(2), &json!("Suspicious"))
+        );
+    }
+    assert_eq!(app.calls(), 1, "SHA-1 and SHA-256 of one file, seven times");
+}
+
+#[tokio::test]
+async fn an_advisory_is_read_as_it_is_pasted() {
+    let app = App::start().await;
+    let advisory = format!(
+        "<p>Block hxxps://evil[.]example and</p><table><tr><td>ss2.stubbin</td><td>SHA256:{}</td></tr></table>\u{a0}MD5{MD5}\u{200b} {SHA256}0",
+        SHA256.to_uppercase()
+    );
+    for content_type in ["text/plain; charset=utf-8", "text/html", "TEXT/markdown"] {
+        let answer = post_text(&app, content_type, &advisory).await.json();
+        assert_eq!(hashes(&answer), [SHA256, MD5]);
+        assert_eq!(
+            (
+                &answer["summary"]["suspicious"],
+                &answer["summary"]["invalid"]
+            ),
+            (&json!(1), &json!(1))
+        );
+    }
+    let none = post_text(&app, "text/plain", "nothing to see").await;
+    assert_eq!((none.status, &none.json()["results"]), (200, &json!([])));
+    assert_eq!(
+        post_text(&app, "text/plain", " ").await.problem(400),
+        "empty_body"
+    );
+}
+
+#[tokio::test]
+async fn s05_unknown_hashes_and_md5_have_a_row_each() {
+    let app = App::start().await;
+    let answer = app
+        .post_hashes(&[MD5, SHA256, &"0".repeat(40)])
+        .await
+        .json();
+    let statuses: Vec<&Value> = answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["status"])
+        .collect();
+    assert_eq!(statuses, ["invalid", "ok", "ok"]);
+}
+
+#[tokio::test]
+async fn s01_s04_every_sha1_is_asked_and_repeats_cost_nothing() {
+    let app = App::start().await;
+    let hashes: Vec<String> = (0..100).map(|number| format!("{number:040x}")).collect();
+    let list: Vec<&str> = hashes.iter().chain(&hashes).map(String::as_str).collect();
+    let answer = app.post_hashes(&list).await.json();
+    assert_eq!(
+        (&answer["summary"]["total"], &answer["summary"]["unknown"]),
+        (&json!(200), &json!(200))
+    );
+    assert_eq!(app.calls(), 100);
+}
+
+#[tokio::test]
+async fn s02_concurrent_incidents_keep_their_own_hashes() {
+    let app = App::start_with(&[
+        ("DEFENDER_CALLS_PER_MINUTE", "10000"),
+        ("DEFENDER_CALLS_PER_HOUR", "100000"),
+    ])
+    .await;
+    app.cloud.set_limits(100_000, 100_000);
+    let incident = |number: usize| {
+        let entity = |index: usize| json!({ "kind": "FileHash", "properties": { "hashValue": format!("{:064x}", number * 100 + index), "algorithm": "SHA256" } });
+        json!({ "object": { "id": number.to_string(), "properties": { "relatedEntities": (0..10).map(entity).collect::<Vec<_>>() } } })
+    };
+    let bodies: Vec<String> = (0..20).map(|number| incident(number).to_string()).collect();
+    let answers = futures::future::join_all(bodies.iter().map(|body| app.post(body))).await;
+    for (number, answer) in answers.iter().enumerate() {
+        let expected: Vec<String> = (0..10)
+            .map(|index| format!("{:064x}", number * 100 + index))
+            .collect();
+        assert_eq!(hashes(&answer.json()), expected);
+    }
+}
+
+#[tokio::test]
+async fn s03_every_call_of_defender_carries_a_token_for_it() {
+    let app = App::start_guarded(&[]).await;
+    let token = format!(
+        "Bearer {}",
+        app.cloud.sign(&app.cloud.caller_claims(&["Hashes.Read"]))
+    );
+    let headers = [("Authorization", token.as_str())];
+    let targets: Vec<String> = (0..60)
+        .map(|number| format!("/api/hashes/{number:064x}"))
+        .collect();
+    let answers = futures::future::join_all(
+        targets
+            .iter()
+            .map(|target| app.send(ClientRequest::get(target).with(&headers))),
+    )
+    .await;
+    assert!(
+        answers.iter().all(|answer| answer.status == 200),
+        "the sandbox refuses a token for another audience"
+    );
+    assert!(
+        app.cloud
+            .defender_calls()
+            .iter()
+            .all(|call| call.status == 404)
+    );
+}
+
+#[tokio::test]
+async fn s06_null_and_missing_fields_of_an_entity_are_tolerated() {
+    let app = App::start().await;
+    let entities = json!([
+        { "kind": "FileHash", "properties": { "hashValue": SHA1 } },
+        { "kind": "filehash", "properties": { "hashValue": null, "algorithm": null } },
+        { "kind": "FileHash" },
+        { "kind": "Host", "properties": { "hostName": "x" } },
+        { "kind": null, "properties": null },
+    ]);
+    let body = json!({ "object": { "properties": { "relatedEntities": entities } } }).to_string();
+    let answer = app.post(&body).await.json();
+    assert_eq!(
+        (
+            &answer["summary"]["suspicious"],
+            &answer["summary"]["invalid"]
+        ),
+        (&json!(1), &json!(1)),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn s07_s12_one_throttled_hash_delays_nobody_past_the_deadline() {
+    let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "3")]).await;
+    app.post_hashes(&[SHA256]).await;
+    app.cloud.add_fault(
+        sandbox::Fault::status(429)
+            .header("retry-after", "90")
+            .on(&"0".repeat(40)),
+    );
+    let asked = std::time::Instant::now();
+    let answer = app.post_hashes(&[&"0".repeat(40), SHA256]).await.json();
+    assert!(asked.elapsed().as_secs() < 4);
+    let statuses: Vec<&Value> = answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["status"])
+        .collect();
+    assert_eq!(statuses, ["throttled", "ok"]);
+}
+
+#[tokio::test]
+async fn s11_a_file_joins_its_hashes_and_its_md5_hides_nothing() {
+    let app = App::start().await;
+    let clean = crate::support::app::CLEAN;
+    let id = |number: usize| format!("/subscriptions/x/Entities/{number}");
+    let body = json!({ "object": { "properties": { "relatedEntities": [
+        { "id": id(1), "kind": "File", "properties": { "fileName": "a.exe", "fileHashEntityIds": [id(2), id(3)] } },
+        { "id": id(2), "kind": "FileHash", "properties": { "hashValue": clean, "algorithm": "SHA256" } },
+        { "id": id(3), "kind": "FileHash", "properties": { "hashValue": MD5, "algorithm": "MD5" } },
+    ] } } });
+    let answer = app.post(&body.to_string()).await.json();
+    assert_eq!(
+        (&answer["summary"]["invalid"], &answer["summary"]["worst"]),
+        (&json!(1), &json!("Clean")),
+        "{answer}"
+    );
+    let unjoined = app.post_hashes(&[clean, MD5]).await.json();
+    assert_eq!(unjoined["summary"]["worst"], Value::Null);
+}
