@@ -123,6 +123,26 @@ async fn h05_a_forwarded_request_keeps_path_query_headers_and_body() {
     let (status, body) = app.host.http(HttpMode::Forwarding, request).await;
     assert_eq!(status, 200, "{body}");
     assert!(body.contains("\"malicious\":1"));
+    let misspelt = ClientRequest {
+        target: "/api/hashes?cod=x",
+        ..request
+    };
+    let (status, body) = app.host.http(HttpMode::Forwarding, misspelt).await;
+    assert!(
+        status == 400 && body.contains("unknown_parameter"),
+        "the query arrives: {body}"
+    );
+    let (status, body) = app
+        .host
+        .http(
+            HttpMode::Forwarding,
+            ClientRequest {
+                headers: &headers[..2],
+                ..request
+            },
+        )
+        .await;
+    assert_eq!(status, 200, "without a content type it is JSON: {body}");
 }
 
 #[test]
@@ -178,20 +198,64 @@ async fn h09_a_result_has_outputs_logs_and_a_return_value() {
     );
 }
 
-#[tokio::test]
-async fn h13_h14_x02_x03_every_reply_is_a_json_object_or_a_failure_and_none_hangs() {
+/// The reply to every envelope that a caller could send.
+async fn every_reply() -> Vec<crate::support::host::RawReply> {
     let app = App::start().await;
+    let mut replies = Vec::new();
     for envelope in many_envelopes() {
-        let reply = app
-            .host
-            .post_envelope("hash_lookup", &envelope)
-            .await
-            .unwrap();
-        match reply.read() {
-            Ok(_) => assert_eq!(reply.content_type.as_deref(), Some("application/json")),
-            Err(InvocationFailure::HttpRequest(_)) => assert!(!reply.body.is_empty()),
-            Err(other) => panic!("{other:?} for {envelope}"),
-        }
+        replies.push(
+            app.host
+                .post_envelope("hash_lookup", &envelope)
+                .await
+                .unwrap(),
+        );
+    }
+    replies
+}
+
+#[tokio::test]
+async fn h13_every_successful_reply_is_a_json_object() {
+    let successful: Vec<_> = every_reply()
+        .await
+        .into_iter()
+        .filter(|reply| reply.status == 200)
+        .collect();
+    assert_eq!(successful.len(), 7);
+    for reply in successful {
+        assert!(
+            serde_json::from_slice::<Value>(&reply.body)
+                .unwrap()
+                .is_object()
+        );
+    }
+}
+
+#[tokio::test]
+async fn h14_every_successful_reply_says_that_it_is_json() {
+    for reply in every_reply()
+        .await
+        .into_iter()
+        .filter(|reply| reply.status == 200)
+    {
+        assert_eq!(reply.content_type.as_deref(), Some("application/json"));
+    }
+}
+
+#[tokio::test]
+async fn x02_no_reply_is_empty_or_a_204() {
+    for reply in every_reply().await {
+        assert!(reply.status != 204 && !reply.body.is_empty(), "{reply:?}");
+        assert_ne!(reply.read(), Err(InvocationFailure::Hangs));
+    }
+}
+
+#[tokio::test]
+async fn x03_no_reply_is_null() {
+    for reply in every_reply().await {
+        assert_ne!(
+            serde_json::from_slice::<Value>(&reply.body).unwrap(),
+            Value::Null
+        );
     }
 }
 
@@ -387,12 +451,16 @@ fn h23_the_description_is_there_and_the_host_would_miss_it() {
 }
 
 #[test]
-fn h24_h25_the_executable_is_found_under_the_script_root_without_variables() {
+fn h24_the_executables_path_holds_no_variable() {
     let path = host_json()["customHandler"]["description"]["defaultExecutablePath"]
         .as_str()
         .unwrap()
         .to_owned();
-    assert!(!path.contains('%') && !path.contains('/'));
+    assert!(!path.contains('%') && !path.contains('/'), "{path}");
+}
+
+#[test]
+fn h25_the_executable_is_found_under_the_script_root() {
     let handler = CustomHandler::read(package::unpacked(), &BTreeMap::new()).unwrap();
     assert_eq!(
         handler.executable,
@@ -432,12 +500,18 @@ async fn h27_a_port_set_by_hand_is_used_and_a_taken_one_is_a_clear_error() {
 }
 
 #[test]
-fn h28_h29_host_json_has_no_routes_and_no_profile_beside_function_json() {
+fn h28_host_json_has_no_routes_beside_the_function_json_files() {
     let host = host_json();
-    assert!(host["customHandler"]["http"].is_null() && host["configurationProfile"].is_null());
+    assert!(host["customHandler"]["http"].is_null());
+    assert_eq!(host["extensions"]["http"]["routePrefix"], "api");
+}
+
+#[test]
+fn h29_host_json_asks_for_both_ways_of_handing_requests_on_and_for_no_profile() {
+    let host = host_json();
+    assert!(host["configurationProfile"].is_null());
     assert_eq!(host["customHandler"]["enableProxyingHttpRequest"], true);
     assert_eq!(host["customHandler"]["enableForwardingHttpRequest"], true);
-    assert_eq!(host["extensions"]["http"]["routePrefix"], "api");
 }
 
 #[tokio::test]
@@ -486,6 +560,13 @@ async fn x04_a_signal_is_a_wanted_restart_and_never_an_exit_with_0() {
         );
     }
     assert_eq!(app.get_hash(MALWARE).await.status, 200);
+    let code = |variables: &[(&str, String)]| run(&[], variables, "").status.code();
+    assert_eq!(
+        code(&[("FUNCTIONS_CUSTOMHANDLER_PORT", "x".to_owned())]),
+        Some(2),
+        "a failed start is an error to the host"
+    );
+    assert_eq!(code(&[]), Some(2));
 }
 
 #[tokio::test]

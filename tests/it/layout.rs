@@ -72,6 +72,71 @@ fn every_function_has_a_route_a_trigger_and_a_place_in_the_documents() {
     }
 }
 
+/// Ids that have a test: cases of the host's protocol, and the rows of the
+/// fault matrix that exist so far.
+fn ids() -> Vec<String> {
+    let number = |letter: char, numbers: &[std::ops::RangeInclusive<usize>]| {
+        numbers
+            .iter()
+            .cloned()
+            .flatten()
+            .map(move |n| format!("{letter}{n:02}"))
+            .collect::<Vec<_>>()
+    };
+    [
+        number('h', &[1..=30]),
+        number('x', &[1..=15]),
+        number('a', &[1..=18, 20..=25]),
+        number('b', &[12..=16, 20..=22]),
+        number('c', &[1..=7, 12..=17]),
+        number('d', &[6..=7]),
+    ]
+    .concat()
+}
+
+#[test]
+fn every_case_and_row_has_a_test_that_starts_with_its_id() {
+    let tests: Vec<String> = ["handler", "functions", "tests/it"]
+        .into_iter()
+        .flat_map(|folder| files(&repository().join(folder), ".rs"))
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    for id in ids() {
+        assert!(
+            tests.iter().any(|text| text.contains(&format!("fn {id}_"))),
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn the_routes_of_the_bindings_are_those_of_the_router() {
+    let paths = [("hash_lookup", handler::routes::hashes::PATH)];
+    for (_, name, binding) in functions() {
+        let Some(trigger) = binding["bindings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|b| b["type"] == "httpTrigger")
+        else {
+            continue;
+        };
+        let (_, path) = paths
+            .iter()
+            .find(|(known, _)| *known == name)
+            .expect("a path");
+        let route = trigger["route"].as_str().unwrap();
+        assert_eq!(format!("/api/{}", route.split("/{").next().unwrap()), *path);
+    }
+}
+
+#[test]
+fn a_call_answers_within_the_functions_time() {
+    let host: Value = serde_json::from_str(&read("host.json")).unwrap();
+    assert_eq!(host["functionTimeout"], "00:10:00");
+    assert!(read("docs/configuration.md").contains("`LOOKUP_DEADLINE_SECONDS` | `90` | time within which a call of the HTTP API answers, with what it has; 1 to 200"));
+}
+
 #[test]
 fn every_setting_is_in_the_documents() {
     let configuration = read("docs/configuration.md");

@@ -58,7 +58,7 @@ async fn answer(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) ->
 }
 
 fn by_the_book(state: &State, request: &Request, now: Instant) -> Response<Body> {
-    let Some(claims) = identity::claims(request.headers().get(header::AUTHORIZATION)) else {
+    let Some(claims) = identity::claims(state, request.headers().get(header::AUTHORIZATION)) else {
         return error(401, "Unauthorized", "no bearer token");
     };
     if claims["aud"] != DEFENDER_AUDIENCE {
@@ -85,7 +85,7 @@ fn by_the_book(state: &State, request: &Request, now: Instant) -> Response<Body>
         .strip_prefix("/api/files/")
         .filter(|id| !id.contains('/'))
     else {
-        return error(404, "NotFound", "no such resource path");
+        return error(404, "NoSuchPath", "no such resource path");
     };
     if request.method() != Method::GET {
         return error(405, "BadRequest", "GET only");

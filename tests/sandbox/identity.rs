@@ -28,8 +28,8 @@ pub struct IdentityBehaviour {
     pub status: u16,
     /// Time before the answer.
     pub delay: Duration,
-    /// Life of a token in seconds, counted from now; negative for one that
-    /// is expired already, as a wrong clock sees it.
+    /// Seconds until `expires_on` of the answer; negative for a token that a
+    /// wrong clock sees as expired. The token itself lives an hour.
     pub life_seconds: i64,
 }
 
@@ -121,24 +121,31 @@ pub(crate) fn issue(state: &mut State, audience: &str) -> String {
         "iss": "https://sts.windows.net/5d2a6d2b-0d5e-4a8c-9a5e-3f6c1c6a9f10/",
         "iat": seconds(),
         "nbf": seconds(),
-        "exp": seconds() + state.identity.life_seconds,
+        "exp": seconds() + 3_599,
         "roles": state.tenant.roles,
         "jti": state.tokens_issued.to_string(),
     });
     let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
-    format!(
+    let token = format!(
         "{}.{}.{}",
         part(json!({ "typ": "JWT", "alg": "RS256" })),
         part(claims),
         URL_SAFE_NO_PAD.encode("made-up-signature")
-    )
+    );
+    state.issued.insert(token.clone());
+    token
 }
 
-/// The claims of a bearer token, `None` when it is none of ours.
-pub(crate) fn claims(authorization: Option<&header::HeaderValue>) -> Option<Value> {
+/// The claims of a bearer token, `None` when this tenant did not issue it or
+/// when it has expired.
+pub(crate) fn claims(state: &State, authorization: Option<&header::HeaderValue>) -> Option<Value> {
     let token = authorization?.to_str().ok()?.strip_prefix("Bearer ")?;
+    if !state.issued.contains(token) {
+        return None;
+    }
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    serde_json::from_slice(&payload).ok()
+    let claims: Value = serde_json::from_slice(&payload).ok()?;
+    (claims["exp"].as_i64()? > seconds()).then_some(claims)
 }
 
 pub(crate) fn seconds() -> i64 {

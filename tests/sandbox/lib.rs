@@ -12,6 +12,7 @@ mod login;
 mod tenant;
 
 use std::{
+    collections::HashSet,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -56,6 +57,7 @@ pub(crate) struct State {
     pub(crate) identity_calls: Vec<Call>,
     pub(crate) defender_calls: Vec<Call>,
     pub(crate) tokens_issued: u64,
+    pub(crate) issued: HashSet<String>,
     pub(crate) latency: Duration,
     pub(crate) limits: (usize, usize),
     pub(crate) login_status: u16,
@@ -88,6 +90,7 @@ impl Sandbox {
             identity_calls: Vec::new(),
             defender_calls: Vec::new(),
             tokens_issued: 0,
+            issued: HashSet::new(),
             latency: Duration::ZERO,
             limits: (100, 1_500),
             login_status: 200,

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -144,6 +145,7 @@ pub struct SimulatedHost {
     variables: BTreeMap<String, String>,
     child: Child,
     console: Arc<Mutex<Vec<ConsoleLine>>>,
+    readers: Vec<JoinHandle<()>>,
     errors: Vec<Instant>,
     client: reqwest::Client,
 }
@@ -181,7 +183,7 @@ impl SimulatedHost {
         let variables = child_variables(root, port, variables);
         let console = Arc::default();
         let started = Instant::now();
-        let child = spawn(&handler, root, &variables, &console);
+        let (child, readers) = spawn(&handler, root, &variables, &console);
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -195,6 +197,7 @@ impl SimulatedHost {
             variables,
             child,
             console,
+            readers,
             errors: Vec::new(),
             client,
         };
@@ -392,7 +395,9 @@ impl SimulatedHost {
                 }
             }
         }
-        self.child = spawn(&self.handler, &self.root, &self.variables, &self.console);
+        let (child, readers) = spawn(&self.handler, &self.root, &self.variables, &self.console);
+        self.child = child;
+        self.readers.extend(readers);
         self.wait_until_ready().await.expect("ready again");
         AfterExit::Restarted
     }
@@ -402,6 +407,9 @@ impl Drop for SimulatedHost {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
         super::app::check_no_secret(&self.console());
     }
 }
@@ -539,7 +547,7 @@ fn spawn(
     root: &Path,
     variables: &BTreeMap<String, String>,
     console: &Arc<Mutex<Vec<ConsoleLine>>>,
-) -> Child {
+) -> (Child, Vec<JoinHandle<()>>) {
     let mut child = Command::new(&handler.executable)
         .args(&handler.arguments)
         .current_dir(root)
@@ -550,16 +558,16 @@ fn spawn(
         .stderr(Stdio::piped())
         .spawn()
         .expect("the executable starts");
-    collect(child.stdout.take().expect("piped"), false, console);
-    collect(child.stderr.take().expect("piped"), true, console);
-    child
+    let stdout = collect(child.stdout.take().expect("piped"), false, console);
+    let stderr = collect(child.stderr.take().expect("piped"), true, console);
+    (child, vec![stdout, stderr])
 }
 
 fn collect(
     stream: impl std::io::Read + Send + 'static,
     from_stderr: bool,
     console: &Arc<Mutex<Vec<ConsoleLine>>>,
-) {
+) -> JoinHandle<()> {
     let console = Arc::clone(console);
     std::thread::spawn(move || {
         for text in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -569,5 +577,5 @@ fn collect(
                 .expect("no panic while held")
                 .push(ConsoleLine { level, text });
         }
-    });
+    })
 }
