@@ -156,6 +156,14 @@ pub fn host_port(variables: &BTreeMap<String, String>) -> Result<Option<u16>, Co
 }
 
 impl Config {
+    /// The Defender portal of the cloud that the API belongs to.
+    pub fn portal(&self) -> &'static str {
+        match self.defender_api_url.host_str() {
+            Some("api-gov.securitycenter.microsoft.us") => "https://security.microsoft.us",
+            _ => "https://security.microsoft.com",
+        }
+    }
+
     /// Reads the settings from variables.
     ///
     /// # Errors

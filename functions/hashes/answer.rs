@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::{FileProfile, HashKind, Observable, RULE_SET, Reason, Verdict, judge, judge_not_seen};
+use super::{
+    FileHash, FileProfile, HashKind, NextAction, Observable, RULE_SET, Reason, Setting, Verdict,
+    judge, judge_not_seen, next_action::advise,
+};
 use crate::report::csv::{self, Column};
 
 /// What Defender said of a hash, and when.
@@ -78,8 +81,8 @@ pub struct HashResult {
     pub alerts: Option<()>,
     /// Devices that saw the file; null unless asked for.
     pub devices: Option<()>,
-    /// Advice what to do next.
-    pub next_actions: Vec<()>,
+    /// Advice what to do next, the most urgent first; empty without a verdict.
+    pub next_actions: Vec<NextAction>,
     /// Why there is no verdict; null when there is one.
     pub error: Option<ItemError>,
     /// Results with the same number are of one file; not part of the answer.
@@ -89,7 +92,7 @@ pub struct HashResult {
 
 impl HashResult {
     /// The result for a hash that Defender answered for.
-    pub fn verified(hash: &str, kind: HashKind, answer: Verified) -> Self {
+    pub fn verified(hash: FileHash, answer: Verified, setting: &Setting) -> Self {
         let (verdict, reasons) = answer.profile.as_ref().map_or_else(judge_not_seen, judge);
         Self {
             verdict: Some(verdict),
@@ -98,9 +101,9 @@ impl HashResult {
             cached: answer.cached,
             stale: answer.stale,
             as_of: Some(answer.as_of),
+            next_actions: advise(hash, answer.profile.as_ref(), verdict, setting),
             file: answer.profile,
-            error: None,
-            ..Self::without_verdict(hash, Some(kind), ItemStatus::Ok, None)
+            ..Self::without_verdict(&hash.to_string(), Some(hash.kind()), ItemStatus::Ok, None)
         }
     }
 
@@ -335,7 +338,11 @@ mod tests {
             cached: false,
             stale: false,
         };
-        HashResult::verified("ab", HashKind::Sha1, answer)
+        let setting = Setting {
+            portal: String::new(),
+            indicator_expires: String::new(),
+        };
+        HashResult::verified("ab".repeat(20).parse().unwrap(), answer, &setting)
     }
 
     fn failed() -> HashResult {
@@ -416,7 +423,7 @@ mod tests {
         .to_csv();
         insta::assert_snapshot!(csv.replace("\r\n", "\n"), @r"
         hash,hashType,status,verdict,reasonCode,reason,found,cached,stale,asOf,sha1,sha256,determinationType,determinationValue,globalPrevalence,signer,error
-        ab,sha1,ok,Malicious,determination_malware,Microsoft determined malware,true,false,false,,,,Malware,,,,
+        abababababababababababababababababababab,sha1,ok,Malicious,determination_malware,Microsoft determined malware,true,false,false,,,,Malware,,,,
         zz,,invalid,,,,,false,false,,,,,,,,hash_character: the character z at position 1 is not a hexadecimal digit
         ab,sha1,failed,,,,,false,false,,,,,,,,upstream_unavailable: 
         ");

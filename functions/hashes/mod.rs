@@ -4,13 +4,16 @@
 //! answers, the verdict that follows, and the answer that goes back.
 
 pub mod answer;
+pub mod comment;
 pub mod file_hash;
 pub mod file_profile;
+pub mod next_action;
 pub mod payload;
 pub mod verdict;
 
 pub use answer::{HashResult, ItemError, ItemStatus, LookupAnswer, Summary, Verified};
 pub use file_hash::{FileHash, HashKind, Observable, UnusableHash};
 pub use file_profile::FileProfile;
+pub use next_action::{NextAction, Setting};
 pub use payload::UnusableRequest;
 pub use verdict::{RULE_SET, Reason, Verdict, judge, judge_not_seen};

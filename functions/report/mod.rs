@@ -1,4 +1,5 @@
 //! Writers that every capability shares.
 
 pub mod csv;
+pub mod markup;
 pub mod text;

@@ -61,6 +61,7 @@ enum Format {
     Table,
     Json,
     Csv,
+    Markdown,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -204,6 +205,7 @@ fn print(format: Format, answer: &LookupAnswer, color_allowed: bool) -> std::io:
             serde_json::to_writer_pretty(&mut stdout, answer)?;
             writeln!(stdout)
         }
+        Format::Markdown => stdout.write_all(answer.to_markdown().as_bytes()),
         Format::Csv if stdout.is_terminal() => {
             // A terminal would act on what attackers put into a name.
             answer

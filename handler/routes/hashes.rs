@@ -7,10 +7,12 @@ use axum::{
     extract::State,
     http::{Method, Request, Response, StatusCode, header},
 };
-use functions::hashes::{HashResult, ItemStatus, Observable, UnusableRequest, payload};
+use functions::hashes::{
+    HashResult, ItemStatus, LookupAnswer, Observable, UnusableRequest, payload,
+};
 use percent_encoding::percent_decode_str;
 
-use super::{MAX_BODY_BYTES, json, read_body, refuse_unknown_parameters};
+use super::{MAX_BODY_BYTES, json, parameters, read_body, text};
 use crate::{error::ApiError, services::Services};
 
 /// Path of the function, as in its `function.json` with the host's prefix.
@@ -33,19 +35,60 @@ pub async fn hash_lookup(
         .to_owned();
     match *request.method() {
         Method::GET => {
-            refuse_unknown_parameters(&request)?;
-            one(&services, &hash).await
+            let format = Format::of(&request)?;
+            one(&services, &hash, format).await
         }
         Method::POST if hash.is_empty() => {
-            refuse_unknown_parameters(&request)?;
-            list(&services, request).await
+            let format = Format::of(&request)?;
+            list(&services, request, format).await
         }
         Method::POST => Err(ApiError::method_not_allowed("GET")),
         _ => Err(ApiError::method_not_allowed("GET, POST")),
     }
 }
 
-async fn one(services: &Services, hash: &str) -> Result<Response<Body>, ApiError> {
+/// What an answer looks like: query parameter `format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Json,
+    Markdown,
+    Html,
+    Csv,
+    Stat,
+}
+
+impl Format {
+    fn of(request: &Request<Body>) -> Result<Self, ApiError> {
+        let parameters = parameters(request, &["format"])?;
+        match parameters.get("format").map_or("json", String::as_str) {
+            "json" => Ok(Self::Json),
+            "markdown" => Ok(Self::Markdown),
+            "html" => Ok(Self::Html),
+            "csv" => Ok(Self::Csv),
+            "stat" => Ok(Self::Stat),
+            _ => {
+                let detail = "the query parameter format is one of json, markdown, html, csv, stat";
+                Err(ApiError::new(
+                    StatusCode::BAD_REQUEST,
+                    "unknown_format",
+                    detail,
+                ))
+            }
+        }
+    }
+}
+
+fn render(answer: &LookupAnswer, format: Format) -> Result<Response<Body>, ApiError> {
+    match format {
+        Format::Json => json(StatusCode::OK, answer),
+        Format::Stat => json(StatusCode::OK, &answer.to_stat()),
+        Format::Markdown => Ok(text("text/markdown; charset=utf-8", answer.to_markdown())),
+        Format::Html => Ok(text("text/html; charset=utf-8", answer.to_html())),
+        Format::Csv => Ok(text("text/csv; charset=utf-8", answer.to_csv())),
+    }
+}
+
+async fn one(services: &Services, hash: &str, format: Format) -> Result<Response<Body>, ApiError> {
     let text = percent_decode_str(hash).decode_utf8_lossy();
     let input = Observable::parse(&text);
     let deadline = services.hashes.deadline();
@@ -54,12 +97,17 @@ async fn one(services: &Services, hash: &str) -> Result<Response<Body>, ApiError
         return Err(ApiError::internal("one input gave no single result"));
     };
     match result.status {
-        ItemStatus::Ok => json(StatusCode::OK, result),
+        ItemStatus::Ok if format == Format::Json => json(StatusCode::OK, result),
+        ItemStatus::Ok => render(&answer, format),
         _ => Err(unanswered(result)),
     }
 }
 
-async fn list(services: &Services, request: Request<Body>) -> Result<Response<Body>, ApiError> {
+async fn list(
+    services: &Services,
+    request: Request<Body>,
+    format: Format,
+) -> Result<Response<Body>, ApiError> {
     let deadline = services.hashes.deadline();
     let content_type = request
         .headers()
@@ -71,7 +119,7 @@ async fn list(services: &Services, request: Request<Body>) -> Result<Response<Bo
         &read_body(request, MAX_BODY_BYTES, deadline).await?,
     )?;
     let answer = services.hashes.look_up_all(&inputs, deadline).await;
-    let mut response = json(StatusCode::OK, &answer)?;
+    let mut response = render(&answer, format)?;
     if let Some(seconds) = answer.retry_after_seconds().filter(|_| !answer.complete) {
         response
             .headers_mut()

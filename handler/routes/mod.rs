@@ -3,6 +3,7 @@
 pub mod hashes;
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -117,23 +118,51 @@ async fn collect(mut body: Body, max_bytes: usize) -> Result<RequestBody, ApiErr
     Ok(read)
 }
 
-/// Refuses query parameters that no answer depends on, so that a misspelt one
-/// is not silently without effect. The host's own key parameters pass.
+/// The query parameters of a request, each of them known and given once. The
+/// host's own key parameters are left out.
 ///
 /// # Errors
-/// 400 `unknown_parameter`.
-pub fn refuse_unknown_parameters(request: &Request<Body>) -> Result<(), ApiError> {
-    let query = request.uri().query().unwrap_or_default();
-    let unknown = url::form_urlencoded::parse(query.as_bytes())
-        .find(|(name, _)| !["code", "clientid"].contains(&name.to_ascii_lowercase().as_str()));
-    match unknown {
-        None => Ok(()),
-        Some(_) => Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "unknown_parameter",
-            "this path takes no query parameters; docs/api.md lists what it takes",
-        )),
+/// 400 `unknown_parameter` for a name that no answer depends on, so that a
+/// misspelt one is not silently without effect; 400 `repeated_parameter`.
+pub fn parameters(
+    request: &Request<Body>,
+    known: &[&str],
+) -> Result<BTreeMap<String, String>, ApiError> {
+    let bad = |code: &str, detail: String| ApiError::new(StatusCode::BAD_REQUEST, code, detail);
+    let mut found = BTreeMap::new();
+    for (name, value) in
+        url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
+    {
+        if ["code", "clientid"].contains(&name.to_ascii_lowercase().as_str()) {
+            continue;
+        }
+        if !known.contains(&name.as_ref()) {
+            let detail = format!(
+                "this path takes the query parameters {}; docs/api.md says what they mean",
+                known.join(", ")
+            );
+            return Err(bad("unknown_parameter", detail));
+        }
+        if found
+            .insert(name.clone().into_owned(), value.into_owned())
+            .is_some()
+        {
+            return Err(bad(
+                "repeated_parameter",
+                format!("the query parameter {name} is there twice"),
+            ));
+        }
     }
+    Ok(found)
+}
+
+/// An answer of this content type.
+pub fn text(content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
 }
 
 /// A JSON answer.

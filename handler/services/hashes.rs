@@ -10,7 +10,7 @@ use std::{
 };
 
 use functions::hashes::{
-    FileHash, HashKind, HashResult, ItemStatus, LookupAnswer, Observable, Verified,
+    FileHash, HashKind, HashResult, ItemStatus, LookupAnswer, Observable, Setting, Verified,
 };
 use futures::{
     future,
@@ -21,9 +21,10 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{VerdictCache, now, verdict_cache::Remembered};
+use super::{VerdictCache, in_days, now, verdict_cache::Remembered};
 use crate::{
     clients::defender::{DefenderError, files::FilesClient},
+    config::Config,
     single_flight::SingleFlight,
 };
 
@@ -32,6 +33,9 @@ const AT_A_TIME: usize = 64;
 
 /// How long the SHA-1 of a list wait for its SHA-256.
 const HEAD_START: Duration = Duration::from_secs(1);
+
+/// How long an Indicator that is advised should live.
+const INDICATOR_DAYS: i64 = 90;
 
 type Asked = Result<Arc<Remembered>, DefenderError>;
 
@@ -45,17 +49,26 @@ pub struct HashLookup {
     cache: VerdictCache,
     flights: SingleFlight<FileHash, Landed>,
     time_limit: Duration,
+    portal: &'static str,
 }
 
 impl HashLookup {
-    /// A look-up over the Files API; `time_limit` is that of a synchronous call.
-    pub fn new(files: FilesClient, time_limit: Duration) -> Arc<Self> {
+    /// A look-up over the Files API with the settings.
+    pub fn new(files: FilesClient, config: &Config) -> Arc<Self> {
         Arc::new(Self {
             files,
             cache: VerdictCache::default(),
             flights: SingleFlight::default(),
-            time_limit,
+            time_limit: config.lookup_deadline,
+            portal: config.portal(),
         })
+    }
+
+    fn setting(&self) -> Setting {
+        Setting {
+            portal: self.portal.to_owned(),
+            indicator_expires: in_days(INDICATOR_DAYS),
+        }
     }
 
     /// When a synchronous call that begins now has to answer.
@@ -145,17 +158,16 @@ impl HashLookup {
 
     /// Answers for one hash, by `deadline` at the latest.
     pub async fn look_up(self: &Arc<Self>, hash: FileHash, deadline: Instant) -> HashResult {
-        let text = hash.to_string();
         let remembered = self.cache.get(hash);
         if let Some(entry) = remembered.as_ref().filter(|entry| entry.is_fresh()) {
-            return HashResult::verified(&text, hash.kind(), verified(entry, true, false));
+            return HashResult::verified(hash, verified(entry, true, false), &self.setting());
         }
         match (self.ask(hash, deadline).await, remembered) {
             (Ok(entry), _) => {
-                HashResult::verified(&text, hash.kind(), verified(&entry, false, false))
+                HashResult::verified(hash, verified(&entry, false, false), &self.setting())
             }
             (Err(error), Some(entry)) if error.kind.is_outage() && entry.profile.is_some() => {
-                HashResult::verified(&text, hash.kind(), verified(&entry, true, true))
+                HashResult::verified(hash, verified(&entry, true, true), &self.setting())
             }
             (Err(error), _) => unanswered(hash, &error),
         }

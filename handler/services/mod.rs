@@ -36,16 +36,21 @@ impl Services {
         let defender = DefenderClient::new(config, http, identity);
         let files = FilesClient::new(config, defender);
         Self {
-            hashes: hashes::HashLookup::new(files, config.lookup_deadline),
+            hashes: hashes::HashLookup::new(files, config),
         }
     }
 }
 
 /// The present time, RFC 3339 in UTC, to the second.
 pub fn now() -> String {
-    let now = OffsetDateTime::now_utc();
-    now.replace_nanosecond(0)
-        .unwrap_or(now)
+    in_days(0)
+}
+
+/// The time in so many days, RFC 3339 in UTC, to the second.
+pub fn in_days(days: i64) -> String {
+    let time = OffsetDateTime::now_utc() + time::Duration::days(days);
+    time.replace_nanosecond(0)
+        .unwrap_or(time)
         .format(&Rfc3339)
         .unwrap_or_default()
 }

@@ -311,6 +311,186 @@ async fn other_methods_and_parameters_are_refused_with_what_is_taken() {
 }
 
 #[tokio::test]
+async fn c10_parameters_that_are_many_repeated_or_unknown_are_refused() {
+    let app = App::start().await;
+    let many = (0..1_000)
+        .map(|number| format!("p{number}=x"))
+        .collect::<Vec<_>>()
+        .join("&");
+    for (query, code) in [
+        (many.as_str(), "unknown_parameter"),
+        ("format=json&format=html", "repeated_parameter"),
+        ("format=json,html", "unknown_format"),
+        ("format=", "unknown_format"),
+        ("hash=a&hash=b", "unknown_parameter"),
+        ("include=stats", "unknown_parameter"),
+    ] {
+        let answer = app
+            .send(ClientRequest::get(&format!(
+                "/api/hashes/{MALWARE}?{query}"
+            )))
+            .await;
+        assert_eq!(
+            answer.problem(400),
+            code,
+            "{}",
+            &query[..query.len().min(40)]
+        );
+    }
+    assert_eq!(app.calls(), 0);
+}
+
+#[tokio::test]
+async fn c11_method_overrides_are_ignored_and_cors_is_not_offered() {
+    let app = App::start().await;
+    let headers = [
+        ("X-HTTP-Method-Override", "DELETE"),
+        ("X-HTTP-Method", "PUT"),
+        ("Origin", "https://evil.example"),
+    ];
+    let answer = app
+        .send(ClientRequest::get(&format!("/api/hashes/{MALWARE}")).with(&headers))
+        .await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("access-control-allow-origin").is_none());
+    for method in ["HEAD", "OPTIONS", "TRACE"] {
+        let request = ClientRequest {
+            method,
+            target: "/api/hashes",
+            headers: &headers,
+            body: None,
+        };
+        assert_eq!(app.send(request).await.status, 405, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn c08_odd_json_is_refused_and_a_mark_before_it_is_not() {
+    let app = App::start().await;
+    let deep = "[".repeat(10_000);
+    let utf16: String = "[\"a\"]".chars().flat_map(|c| [c, '\0']).collect();
+    for body in [deep.as_str(), utf16.as_str(), "[\"\\ud800\"]"] {
+        assert_eq!(app.post(body).await.problem(400), "unrecognised_body");
+    }
+    let invalid = app
+        .client()
+        .post(app.host.url("api/hashes"))
+        .body(vec![b'[', b'"', 0xff, b'"', b']'])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(invalid.status(), 400);
+    assert_eq!(
+        app.post(&format!("\u{feff}[\"{MALWARE}\"]")).await.json()["summary"]["malicious"],
+        1
+    );
+}
+
+#[tokio::test]
+async fn c24_a_correlation_id_that_is_long_or_odd_is_replaced() {
+    let app = App::start().await;
+    let long = "a".repeat(10_000);
+    for id in [long.as_str(), "a b", "<script>", "\"", ""] {
+        let asked = app
+            .client()
+            .get(app.host.url("api/hashes/zz"))
+            .header("X-Azure-Functions-InvocationId", id)
+            .send()
+            .await
+            .unwrap();
+        let problem: Value = asked.json().await.unwrap();
+        assert_eq!(
+            problem["invocationId"].as_str().unwrap().len(),
+            36,
+            "{}",
+            &id[..id.len().min(20)]
+        );
+    }
+}
+
+#[tokio::test]
+async fn c25_text_that_is_made_to_be_slow_is_read_in_linear_time() {
+    let app = App::start().await;
+    let headers = [("Content-Type", "text/plain")];
+    for unit in ["a", "<", "&", "<b ", "sha256", "0x", "A\u{200b}"] {
+        let text = unit.repeat((3 << 20) / unit.len());
+        let asked = std::time::Instant::now();
+        let request = ClientRequest {
+            method: "POST",
+            target: "/api/hashes",
+            headers: &headers,
+            body: Some(&text),
+        };
+        assert_eq!(app.send(request).await.status, 200);
+        assert!(
+            asked.elapsed() < Duration::from_secs(5),
+            "{unit:?}: {:?}",
+            asked.elapsed()
+        );
+    }
+}
+
+#[tokio::test]
+async fn d08_marks_that_turn_text_around_are_shown() {
+    let app = App::start().await;
+    let name = "\u{202e}gpj.exe\u{200b}";
+    let file = sandbox::FileRecord::new(&unknown_hash(7), "Malware", Some(name)).signed(name, 1);
+    app.cloud.add_file(file);
+    for format in ["html", "markdown"] {
+        let answer = app
+            .send(ClientRequest::get(&format!(
+                "/api/hashes/{}?format={format}",
+                unknown_hash(7)
+            )))
+            .await;
+        assert!(
+            !answer.text.contains(['\u{202e}', '\u{200b}']) && answer.text.contains("202E"),
+            "{}",
+            answer.text
+        );
+    }
+}
+
+#[tokio::test]
+async fn d09_nothing_but_digits_reaches_a_hunting_query() {
+    let app = App::start().await;
+    for injected in ["x') | union DeviceInfo //.exe", "\" or 1==1", "\\"] {
+        let answer = app.post_hashes(&[injected]).await.json();
+        assert_eq!(answer["results"][0]["nextActions"], json!([]), "{injected}");
+    }
+    let kql = app.get_hash(MALWARE).await.json()["nextActions"][1]["kql"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(
+        kql.starts_with(&format!("let h = \"{MALWARE}\";\n")),
+        "{kql}"
+    );
+}
+
+#[tokio::test]
+async fn d10_a_problem_holds_code_texts_and_the_invocation_and_nothing_else() {
+    let app = App::start().await;
+    app.cloud.add_fault(sandbox::Fault::status(400));
+    let internal = app.cloud.defender_url();
+    for answer in [
+        app.get_hash(MALWARE).await,
+        app.get_hash("zz").await,
+        app.post("{").await,
+    ] {
+        let names: Vec<String> = answer.json().as_object().unwrap().keys().cloned().collect();
+        assert_eq!(
+            names,
+            ["code", "detail", "invocationId", "status", "title", "type"]
+        );
+        assert!(
+            !answer.text.contains(internal.trim_start_matches("http://"))
+                && !answer.text.contains(".rs:")
+        );
+    }
+}
+
+#[tokio::test]
 async fn d06_control_characters_of_a_caller_stay_inside_their_log_line() {
     let app = App::start().await;
     let long_id = "x".repeat(10_000);

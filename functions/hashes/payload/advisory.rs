@@ -8,6 +8,9 @@ use std::collections::HashSet;
 
 use crate::hashes::Observable;
 
+/// Longest tag in bytes.
+const MAX_TAG: usize = 2_048;
+
 /// Labels that pasted tables glue to a hash, with the length of its digits.
 const LABELS: [(&str, usize); 3] = [("sha256", 64), ("sha1", 40), ("md5", 32)];
 
@@ -38,25 +41,23 @@ fn hash_of_word(word: &str) -> Option<&str> {
 /// references of HTML as blanks.
 fn without_markup(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        rest = &rest[c.len_utf8()..];
+    let mut tags = Tags { text, close: None };
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        at += c.len_utf8();
         match c {
             '<' => {
-                // A tag begins with a letter, `/` or `!`; anything else is a sign.
-                let is_tag =
-                    rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '!');
-                if let Some(end) = rest.find('>').filter(|_| is_tag) {
-                    if !is_invisible_tag(&rest[..end]) {
+                if let Some(end) = tags.end(at) {
+                    if !is_invisible_tag(&text[at..end]) {
                         plain.push(' ');
                     }
-                    rest = &rest[end + 1..];
+                    at = end + 1;
                 }
             }
             '&' => {
-                let (read, length) = reference(rest);
+                let (read, length) = reference(&text[at..]);
                 plain.push_str(read);
-                rest = &rest[length..];
+                at += length;
             }
             '\u{200B}'..='\u{200F}'
             | '\u{2060}'
@@ -67,6 +68,36 @@ fn without_markup(text: &str) -> String {
         }
     }
     plain
+}
+
+/// Finds the ends of tags in one pass over the text.
+struct Tags<'a> {
+    text: &'a str,
+    /// The first `>` behind the last place that was asked about.
+    close: Option<usize>,
+}
+
+impl Tags<'_> {
+    /// Where the tag ends that begins at `start`; `None` where none does.
+    ///
+    /// A tag begins with a letter, `/` or `!`, is not long and holds no other
+    /// `<`: else hashes behind a stray sign would be lost.
+    fn end(&mut self, start: usize) -> Option<usize> {
+        let first = self.text[start..].bytes().next()?;
+        if !first.is_ascii_alphabetic() && !b"/!".contains(&first) {
+            return None;
+        }
+        if self.close.is_none_or(|close| close < start) {
+            let next = self.text[start..]
+                .find('>')
+                .map_or(usize::MAX, |offset| start + offset);
+            self.close = Some(next);
+        }
+        let close = self
+            .close
+            .filter(|close| *close < start.saturating_add(MAX_TAG))?;
+        (!self.text[start..close].contains('<')).then_some(close)
+    }
 }
 
 /// Tags inside a word, which do not end it.
@@ -140,6 +171,8 @@ mod tests {
             format!("hxxps://evil[.]example/{SHA256}/x"),
             format!("Type data\nSHA256{SHA256}\n"),
             format!("1 < 2 and {SHA256} > 1"),
+            format!("a <b and {SHA256}, <i>x</i>"),
+            format!("a <b {} {SHA256} >", "x ".repeat(2_000)),
         ] {
             assert_eq!(texts(&text), [SHA256], "{text}");
         }

@@ -1,0 +1,300 @@
+//! What to do next about a file: advice with a reason, never an action taken.
+//!
+//! Source of how file Indicators behave:
+//! <https://learn.microsoft.com/defender-endpoint/indicator-file>
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{FileHash, FileProfile, Verdict};
+
+/// One piece of advice. JSON `nextActions[]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NextAction {
+    /// `create_indicator`, `hunt` or `open_file_page`.
+    pub action: &'static str,
+    /// What to do, in a few words.
+    pub title: &'static str,
+    /// Why.
+    pub reason: String,
+    /// Where a person does it in the Defender portal; null for none.
+    pub portal_url: Option<String>,
+    /// A ready advanced-hunting query; null for none.
+    pub kql: Option<String>,
+    /// The ready body of `POST /api/indicators` of the Defender API; null for none.
+    pub request: Option<Value>,
+}
+
+/// What advice needs to know beside the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Base URL of the Defender portal of this cloud, without a slash at its end.
+    pub portal: String,
+    /// When an Indicator that is created now should expire, RFC 3339.
+    pub indicator_expires: String,
+}
+
+/// Advice for a file that was answered; `file` is `None` when Microsoft has
+/// never seen it. The most urgent advice first.
+pub fn advise(
+    hash: FileHash,
+    file: Option<&FileProfile>,
+    verdict: Verdict,
+    setting: &Setting,
+) -> Vec<NextAction> {
+    let mut advice = Vec::new();
+    let page = format!("{}/file/{}/overview", setting.portal, hash);
+    if verdict >= Verdict::Suspicious && may_be_enforced(file) {
+        advice.push(NextAction {
+            action: "create_indicator",
+            title: if verdict == Verdict::Malicious {
+                "Block the file"
+            } else {
+                "Watch the file"
+            },
+            reason: indicator_reason(verdict),
+            portal_url: Some(page.clone()),
+            kql: None,
+            request: Some(indicator(hash, file, verdict, setting)),
+        });
+    }
+    if verdict >= Verdict::Unknown {
+        advice.push(NextAction {
+            action: "hunt",
+            title: "Hunt for the file",
+            reason: hunt_reason(file, verdict),
+            portal_url: Some(format!("{}/v2/advanced-hunting", setting.portal)),
+            kql: Some(sightings(hash)),
+            request: None,
+        });
+    }
+    if file.is_some() {
+        advice.push(NextAction {
+            action: "open_file_page",
+            title: "Open the file in the Defender portal",
+            reason: "it shows the devices and alerts of this tenant".to_owned(),
+            portal_url: Some(page),
+            kql: None,
+            request: None,
+        });
+    }
+    advice
+}
+
+/// Defender enforces Indicators on Windows executables alone, and one on a file
+/// that Microsoft signed would hit the system itself.
+fn may_be_enforced(file: Option<&FileProfile>) -> bool {
+    let is_no_executable = file.is_some_and(|file| file.is_pe_file == Some(false));
+    !is_no_executable && !file.is_some_and(is_signed_by_microsoft)
+}
+
+fn is_signed_by_microsoft(file: &FileProfile) -> bool {
+    let signer = file
+        .signer
+        .as_deref()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    file.is_valid_certificate == Some(true)
+        && (signer == "microsoft corporation" || signer.starts_with("microsoft windows"))
+}
+
+fn indicator_reason(verdict: Verdict) -> String {
+    let why = match verdict {
+        Verdict::Malicious => "Microsoft determined malware",
+        _ => "the file is suspicious; Audit raises alerts without blocking",
+    };
+    format!(
+        "{why}. An accepted Indicator takes effect within 15 minutes to 2 hours, on devices with Defender Antivirus in active \
+         mode, and not under an antivirus exclusion"
+    )
+}
+
+fn hunt_reason(file: Option<&FileProfile>, verdict: Verdict) -> String {
+    match (verdict, file) {
+        (_, Some(file)) if file.is_pe_file == Some(false) => {
+            "the file is no Windows executable, so an Indicator would not be enforced: see where it was".to_owned()
+        }
+        (_, Some(file)) if is_signed_by_microsoft(file) => {
+            "the file carries a valid Microsoft signature, so do not block it: see how it was used".to_owned()
+        }
+        (Verdict::Unknown, _) => "Microsoft has no determination: see whether the file was here before you decide".to_owned(),
+        _ => "see on which devices the file was, and what it did".to_owned(),
+    }
+}
+
+/// The body of `POST /api/indicators`. SHA-256 where it is known: it wins over
+/// SHA-1 where both are listed.
+fn indicator(
+    hash: FileHash,
+    file: Option<&FileProfile>,
+    verdict: Verdict,
+    setting: &Setting,
+) -> Value {
+    let sha256 = file
+        .and_then(|file| file.sha256.as_deref())
+        .and_then(|text| text.parse().ok());
+    let value = match (hash, sha256) {
+        (FileHash::Sha1(_), Some(sha256 @ FileHash::Sha256(_))) => sha256,
+        _ => hash,
+    };
+    let (kind, malicious) = (indicator_type(value), verdict == Verdict::Malicious);
+    let threat = file
+        .and_then(|file| file.determination_value.as_deref())
+        .unwrap_or(verdict.as_str());
+    json!({
+        "indicatorValue": value.to_string(),
+        "indicatorType": kind,
+        "action": if malicious { "Block" } else { "Audit" },
+        "title": format!("{} file {}", verdict.as_str(), &value.to_string()[..12]),
+        "description": format!("{threat}, by Defender Functions"),
+        "severity": if malicious { "High" } else { "Medium" },
+        "generateAlert": true,
+        "expirationTime": setting.indicator_expires,
+    })
+}
+
+fn indicator_type(hash: FileHash) -> &'static str {
+    match hash {
+        FileHash::Sha1(_) => "FileSha1",
+        FileHash::Sha256(_) => "FileSha256",
+    }
+}
+
+/// Where a file was in the last 30 days. A [`FileHash`] is digits alone, so
+/// nothing can break out of the text.
+fn sightings(hash: FileHash) -> String {
+    format!(
+        "let h = \"{hash}\";\n\
+         union isfuzzy=true DeviceFileEvents, DeviceProcessEvents, DeviceImageLoadEvents\n\
+         | where Timestamp > ago(30d)\n\
+         | where SHA1 =~ h or SHA256 =~ h or InitiatingProcessSHA1 =~ h or InitiatingProcessSHA256 =~ h\n\
+         | summarize FirstSeen=min(Timestamp), LastSeen=max(Timestamp), Events=count(), Actions=make_set(ActionType, 10), \
+         Paths=make_set(FolderPath, 10) by DeviceId, DeviceName, FileName, SHA1, SHA256\n\
+         | top 100 by LastSeen desc"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA1: &str = "ff2f511009b2813af9d12c6103206828560869db";
+    const SHA256: &str = "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c";
+
+    fn setting() -> Setting {
+        Setting {
+            portal: "https://security.microsoft.com".into(),
+            indicator_expires: "2027-02-21T10:00:00Z".into(),
+        }
+    }
+
+    fn file() -> FileProfile {
+        FileProfile {
+            sha256: Some(SHA256.into()),
+            is_pe_file: Some(true),
+            ..FileProfile::default()
+        }
+    }
+
+    fn actions(file: Option<&FileProfile>, verdict: Verdict) -> Vec<&'static str> {
+        advise(SHA1.parse().unwrap(), file, verdict, &setting())
+            .iter()
+            .map(|advice| advice.action)
+            .collect()
+    }
+
+    #[test]
+    fn every_verdict_has_its_advice() {
+        assert_eq!(
+            actions(Some(&file()), Verdict::Malicious),
+            ["create_indicator", "hunt", "open_file_page"]
+        );
+        assert_eq!(
+            actions(Some(&file()), Verdict::Suspicious),
+            ["create_indicator", "hunt", "open_file_page"]
+        );
+        assert_eq!(
+            actions(Some(&file()), Verdict::Unknown),
+            ["hunt", "open_file_page"]
+        );
+        assert_eq!(actions(None, Verdict::Unknown), ["hunt"]);
+        assert_eq!(actions(Some(&file()), Verdict::Clean), ["open_file_page"]);
+    }
+
+    #[test]
+    fn what_defender_would_not_enforce_or_should_not_is_not_offered() {
+        let script = FileProfile {
+            is_pe_file: Some(false),
+            ..file()
+        };
+        assert_eq!(
+            actions(Some(&script), Verdict::Malicious),
+            ["hunt", "open_file_page"]
+        );
+        let signed = FileProfile {
+            signer: Some("Microsoft Corporation".into()),
+            is_valid_certificate: Some(true),
+            ..file()
+        };
+        assert_eq!(
+            actions(Some(&signed), Verdict::Malicious),
+            ["hunt", "open_file_page"]
+        );
+        let claimed = FileProfile {
+            is_valid_certificate: Some(false),
+            ..signed
+        };
+        assert_eq!(
+            actions(Some(&claimed), Verdict::Malicious)[0],
+            "create_indicator",
+            "a name alone is no signature"
+        );
+    }
+
+    #[test]
+    fn the_request_is_a_ready_indicator_for_the_stronger_hash() {
+        let advice = advise(
+            SHA1.parse().unwrap(),
+            Some(&file()),
+            Verdict::Malicious,
+            &setting(),
+        );
+        insta::assert_snapshot!(serde_json::to_string_pretty(&advice[0].request).unwrap(), @r#"
+        {
+          "action": "Block",
+          "description": "Malicious, by Defender Functions",
+          "expirationTime": "2027-02-21T10:00:00Z",
+          "generateAlert": true,
+          "indicatorType": "FileSha256",
+          "indicatorValue": "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c",
+          "severity": "High",
+          "title": "Malicious file 594b9b42a2d7"
+        }
+        "#);
+        let audit = advise(SHA1.parse().unwrap(), None, Verdict::Suspicious, &setting());
+        let request = audit[0].request.clone().unwrap();
+        assert_eq!(
+            (&request["action"], &request["generateAlert"]),
+            (&json!("Audit"), &json!(true))
+        );
+        assert_eq!(request["indicatorType"], "FileSha1");
+    }
+
+    #[test]
+    fn texts_promise_no_block() {
+        for verdict in [Verdict::Malicious, Verdict::Suspicious] {
+            let text = serde_json::to_string(&advise(
+                SHA1.parse().unwrap(),
+                Some(&file()),
+                verdict,
+                &setting(),
+            ))
+            .unwrap();
+            assert!(
+                !text.contains("blocked") && text.contains("accepted"),
+                "{text}"
+            );
+        }
+    }
+}
