@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use super::{
     FileHash, FileProfile, HashKind, NextAction, Observable, RULE_SET, Reason, Setting, Verdict,
-    judge, judge_not_seen, next_action::advise,
+    evidence::{Alert, Device, Evidence, FileStats, Listed, Source},
+    judge, judge_not_seen,
+    next_action::{advise, advise_on_evidence},
 };
 use crate::report::csv::{self, Column};
 
@@ -75,12 +77,12 @@ pub struct HashResult {
     pub as_of: Option<String>,
     /// The file as Defender describes it; null when not found.
     pub file: Option<FileProfile>,
-    /// Organisation statistics; null unless asked for.
-    pub stats: Option<()>,
+    /// How often the tenant saw the file; null unless asked for.
+    pub stats: Option<Source<FileStats>>,
     /// Alerts that involve the file; null unless asked for.
-    pub alerts: Option<()>,
+    pub alerts: Option<Source<Listed<Alert>>>,
     /// Devices that saw the file; null unless asked for.
-    pub devices: Option<()>,
+    pub devices: Option<Source<Listed<Device>>>,
     /// Advice what to do next, the most urgent first; empty without a verdict.
     pub next_actions: Vec<NextAction>,
     /// Why there is no verdict; null when there is one.
@@ -105,6 +107,53 @@ impl HashResult {
             file: answer.profile,
             ..Self::without_verdict(&hash.to_string(), Some(hash.kind()), ItemStatus::Ok, None)
         }
+    }
+
+    /// The result with evidence beside it, and the advice that follows. The
+    /// verdict stays as it is.
+    #[must_use]
+    pub fn with_evidence(mut self, evidence: Evidence, setting: &Setting) -> Self {
+        let count = |listed: Option<usize>| listed.unwrap_or_default();
+        let alerts = count(
+            evidence
+                .alerts
+                .as_ref()
+                .and_then(|alerts| Some(alerts.data.as_ref()?.count)),
+        );
+        let devices = count(
+            evidence
+                .devices
+                .as_ref()
+                .and_then(|devices| Some(devices.data.as_ref()?.count)),
+        );
+        if let Some(verdict) = self.verdict {
+            let position = self
+                .next_actions
+                .iter()
+                .position(|next| next.action == "open_file_page");
+            let more = advise_on_evidence(&self.hash, verdict, alerts, devices, setting);
+            let at = position.unwrap_or(self.next_actions.len());
+            self.next_actions.splice(at..at, more);
+        }
+        Self {
+            stats: evidence.stats,
+            alerts: evidence.alerts,
+            devices: evidence.devices,
+            ..self
+        }
+    }
+
+    /// The SHA-1 of the file, under which alone some sources know it.
+    pub fn sha1(&self) -> Option<FileHash> {
+        let of_file = self
+            .file
+            .as_ref()
+            .and_then(|file| file.sha1.as_deref())
+            .unwrap_or(&self.hash);
+        of_file
+            .parse()
+            .ok()
+            .filter(|hash: &FileHash| hash.kind() == HashKind::Sha1)
     }
 
     /// The result for a hash that could not be asked: `Throttled` or `Failed`.
@@ -430,6 +479,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn evidence_never_changes_a_verdict(
+            kind in "Malware|Pua|Clean|Unknown|Foo|", alerts in 0..30usize, devices in 0..30usize, fails in any::<bool>(),
+        ) {
+            let setting = Setting { portal: String::new(), indicator_expires: String::new() };
+            let bare = verified(&kind);
+            let error = ItemError { code: "x".into(), detail: String::new(), retry_after_seconds: None, cause: String::new() };
+            let listed = |count| if fails { Err(error.clone()) } else { Ok(count) };
+            let evidence = Evidence {
+                stats: Some(Source::new(listed(0).map(|_| FileStats::default()))),
+                alerts: Some(Source::new(listed(alerts).map(|count| Listed::new(vec![Alert::default(); count])))),
+                devices: Some(Source::new(listed(devices).map(|count| Listed::new(vec![Device::default(); count])))),
+            };
+            let more = bare.clone().with_evidence(evidence, &setting);
+            prop_assert_eq!((more.verdict, &more.reasons), (bare.verdict, &bare.reasons));
+            prop_assert!(more.next_actions.len() >= bare.next_actions.len());
+        }
+
         #[test]
         fn counts_add_up_to_the_total(kinds in proptest::collection::vec(0..6usize, 0..40)) {
             let make = [|| verified("Malware"), || verified("Pua"), || verified("Clean"), || verified(""), failed, invalid];

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod comment;
+pub mod evidence;
 pub mod file_hash;
 pub mod file_profile;
 pub mod next_action;
@@ -12,6 +13,7 @@ pub mod payload;
 pub mod verdict;
 
 pub use answer::{HashResult, ItemError, ItemStatus, LookupAnswer, Summary, Verified};
+pub use evidence::{Evidence, Source};
 pub use file_hash::{FileHash, HashKind, Observable, UnusableHash};
 pub use file_profile::FileProfile;
 pub use next_action::{NextAction, Setting};

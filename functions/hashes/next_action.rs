@@ -12,7 +12,8 @@ use super::{FileHash, FileProfile, Verdict};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NextAction {
-    /// `create_indicator`, `hunt` or `open_file_page`.
+    /// `create_indicator`, `hunt`, `review_alerts`, `isolate_or_scan_devices` or
+    /// `open_file_page`.
     pub action: &'static str,
     /// What to do, in a few words.
     pub title: &'static str,
@@ -78,6 +79,46 @@ pub fn advise(
             kql: None,
             request: None,
         });
+    }
+    advice
+}
+
+/// Advice that follows from how many alerts and devices of the tenant involve
+/// the file.
+pub fn advise_on_evidence(
+    hash: &str,
+    verdict: Verdict,
+    alerts: usize,
+    devices: usize,
+    setting: &Setting,
+) -> Vec<NextAction> {
+    let page = |action, title, reason| NextAction {
+        action,
+        title,
+        reason,
+        portal_url: Some(format!("{}/file/{hash}/overview", setting.portal)),
+        kql: None,
+        request: None,
+    };
+    let mut advice = Vec::new();
+    if alerts > 0 {
+        advice.push(page(
+            "review_alerts",
+            "Review the alerts",
+            format!("{alerts} alerts of this tenant involve the file"),
+        ));
+    }
+    if devices > 0 && verdict >= Verdict::Suspicious {
+        let title = if verdict == Verdict::Malicious {
+            "Isolate or scan the devices"
+        } else {
+            "Scan the devices"
+        };
+        advice.push(page(
+            "isolate_or_scan_devices",
+            title,
+            format!("{devices} devices of this tenant saw the file"),
+        ));
     }
     advice
 }

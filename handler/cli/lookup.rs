@@ -27,7 +27,10 @@ use crate::{
     clients::defender::DefenderError,
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
-    services::{Services, hashes::HashLookup},
+    services::{
+        Services,
+        hashes::{HashLookup, Include, Shown},
+    },
     telemetry::{self, Reader},
 };
 
@@ -48,6 +51,9 @@ pub(super) struct LookupArgs {
     /// What the answer looks like
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    /// Evidence to add, separated by commas; shown by the format json
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SOURCES")]
+    include: Vec<Source>,
     /// End with exit code 1 when a verdict is at least this severe
     #[arg(long, value_enum, value_name = "VERDICT")]
     fail_on: Option<Threshold>,
@@ -62,6 +68,13 @@ enum Format {
     Json,
     Csv,
     Markdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Source {
+    Stats,
+    Alerts,
+    Devices,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -104,11 +117,9 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
         .get("NO_COLOR")
         .is_some_and(|value| !value.is_empty());
     block_on(async {
-        let answer = ask(
-            &Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default()))),
-            &inputs,
-        )
-        .await;
+        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
+        let answer = ask(&services, &inputs).await;
+        let answer = add_evidence(&services, answer, &args.include).await;
         match print(args.format, &answer, !no_color) {
             Ok(()) => judge(args, &answer),
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => judge(args, &answer),
@@ -187,6 +198,29 @@ async fn ask(services: &Services, inputs: &[Observable]) -> LookupAnswer {
     }
     progress.finish_and_clear();
     HashLookup::answer(inputs, &results, &missing)
+}
+
+/// Adds the evidence that is asked for. The identity's own roles decide what
+/// there is to see.
+async fn add_evidence(
+    services: &Services,
+    answer: LookupAnswer,
+    sources: &[Source],
+) -> LookupAnswer {
+    let include = Include {
+        stats: sources.contains(&Source::Stats),
+        alerts: sources.contains(&Source::Alerts),
+        devices: sources.contains(&Source::Devices).then_some(Shown::Listed),
+    };
+    if include.is_empty() {
+        return answer;
+    }
+    let deadline = Instant::now() + NO_DEADLINE;
+    let results = services
+        .hashes
+        .add_evidence(answer.results, include, deadline)
+        .await;
+    LookupAnswer { results, ..answer }
 }
 
 fn progress_bar(length: usize) -> ProgressBar {

@@ -13,7 +13,16 @@ use functions::hashes::{
 use percent_encoding::percent_decode_str;
 
 use super::{MAX_BODY_BYTES, json, parameters, read_body, text};
-use crate::{error::ApiError, services::Services};
+use tokio::time::Instant;
+
+use crate::{
+    auth::{Caller, Role},
+    error::ApiError,
+    services::{
+        Services,
+        hashes::{Include, Shown},
+    },
+};
 
 /// Path of the function, as in its `function.json` with the host's prefix.
 pub const PATH: &str = "/api/hashes";
@@ -35,12 +44,12 @@ pub async fn hash_lookup(
         .to_owned();
     match *request.method() {
         Method::GET => {
-            let format = Format::of(&request)?;
-            one(&services, &hash, format).await
+            let asked = Asked::of(&request)?;
+            one(&services, &hash, asked).await
         }
         Method::POST if hash.is_empty() => {
-            let format = Format::of(&request)?;
-            list(&services, request, format).await
+            let asked = Asked::of(&request)?;
+            list(&services, request, asked).await
         }
         Method::POST => Err(ApiError::method_not_allowed("GET")),
         _ => Err(ApiError::method_not_allowed("GET, POST")),
@@ -57,25 +66,72 @@ enum Format {
     Stat,
 }
 
-impl Format {
+/// What the query parameters ask for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    format: Format,
+    include: Include,
+}
+
+impl Asked {
     fn of(request: &Request<Body>) -> Result<Self, ApiError> {
-        let parameters = parameters(request, &["format"])?;
-        match parameters.get("format").map_or("json", String::as_str) {
-            "json" => Ok(Self::Json),
-            "markdown" => Ok(Self::Markdown),
-            "html" => Ok(Self::Html),
-            "csv" => Ok(Self::Csv),
-            "stat" => Ok(Self::Stat),
+        let parameters = parameters(request, &["format", "include"])?;
+        let bad = |code: &str, detail: &str| ApiError::new(StatusCode::BAD_REQUEST, code, detail);
+        let format = match parameters.get("format").map_or("json", String::as_str) {
+            "json" => Format::Json,
+            "markdown" => Format::Markdown,
+            "html" => Format::Html,
+            "csv" => Format::Csv,
+            "stat" => Format::Stat,
             _ => {
-                let detail = "the query parameter format is one of json, markdown, html, csv, stat";
-                Err(ApiError::new(
-                    StatusCode::BAD_REQUEST,
+                return Err(bad(
                     "unknown_format",
-                    detail,
-                ))
+                    "the query parameter format is one of json, markdown, html, csv, stat",
+                ));
+            }
+        };
+        let sees_devices = request
+            .extensions()
+            .get::<Caller>()
+            .is_some_and(|caller| caller.has(Role::DevicesRead));
+        let mut include = Include::default();
+        for source in parameters
+            .get("include")
+            .into_iter()
+            .flat_map(|list| list.split(','))
+        {
+            match source.trim() {
+                "stats" => include.stats = true,
+                "alerts" => include.alerts = true,
+                "devices" if sees_devices => include.devices = Some(Shown::Listed),
+                "devices" => include.devices = Some(Shown::Counted),
+                _ => {
+                    return Err(bad(
+                        "unknown_include",
+                        "the query parameter include lists stats, alerts, devices",
+                    ));
+                }
             }
         }
+        Ok(Self { format, include })
     }
+}
+
+async fn look_up(
+    services: &Services,
+    inputs: &[Observable],
+    include: Include,
+    deadline: Instant,
+) -> LookupAnswer {
+    let answer = services.hashes.look_up_all(inputs, deadline).await;
+    if include.is_empty() {
+        return answer;
+    }
+    let results = services
+        .hashes
+        .add_evidence(answer.results, include, deadline)
+        .await;
+    LookupAnswer { results, ..answer }
 }
 
 fn render(answer: &LookupAnswer, format: Format) -> Result<Response<Body>, ApiError> {
@@ -88,17 +144,17 @@ fn render(answer: &LookupAnswer, format: Format) -> Result<Response<Body>, ApiEr
     }
 }
 
-async fn one(services: &Services, hash: &str, format: Format) -> Result<Response<Body>, ApiError> {
+async fn one(services: &Services, hash: &str, asked: Asked) -> Result<Response<Body>, ApiError> {
     let text = percent_decode_str(hash).decode_utf8_lossy();
     let input = Observable::parse(&text);
     let deadline = services.hashes.deadline();
-    let answer = services.hashes.look_up_all(&[input], deadline).await;
+    let answer = look_up(services, &[input], asked.include, deadline).await;
     let [result] = answer.results.as_slice() else {
         return Err(ApiError::internal("one input gave no single result"));
     };
     match result.status {
-        ItemStatus::Ok if format == Format::Json => json(StatusCode::OK, result),
-        ItemStatus::Ok => render(&answer, format),
+        ItemStatus::Ok if asked.format == Format::Json => json(StatusCode::OK, result),
+        ItemStatus::Ok => render(&answer, asked.format),
         _ => Err(unanswered(result)),
     }
 }
@@ -106,7 +162,7 @@ async fn one(services: &Services, hash: &str, format: Format) -> Result<Response
 async fn list(
     services: &Services,
     request: Request<Body>,
-    format: Format,
+    asked: Asked,
 ) -> Result<Response<Body>, ApiError> {
     let deadline = services.hashes.deadline();
     let content_type = request
@@ -118,8 +174,8 @@ async fn list(
         &content_type,
         &read_body(request, MAX_BODY_BYTES, deadline).await?,
     )?;
-    let answer = services.hashes.look_up_all(&inputs, deadline).await;
-    let mut response = render(&answer, format)?;
+    let answer = look_up(services, &inputs, asked.include, deadline).await;
+    let mut response = render(&answer, asked.format)?;
     if let Some(seconds) = answer.retry_after_seconds().filter(|_| !answer.complete) {
         response
             .headers_mut()

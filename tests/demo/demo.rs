@@ -108,6 +108,10 @@ fn next_steps(port: u16) -> Vec<String> {
         format!(
             "  curl {api} -H 'Content-Type: application/json' \\\n    -d '{{\"hashes\":[\"{MALWARE}\",\"d41d8cd98f00b204e9800998ecf8427e\"]}}'"
         ),
+        format!("  curl '{api}/{MALWARE}?include=stats,alerts,devices'"),
+        format!(
+            "  curl '{api}?format=markdown' -H 'Content-Type: application/json' \\\n    -d @tests/data/sentinel/incident.json"
+        ),
         format!("  curl {api}/not-a-hash"),
     ]
 }

@@ -323,7 +323,7 @@ async fn c10_parameters_that_are_many_repeated_or_unknown_are_refused() {
         ("format=json,html", "unknown_format"),
         ("format=", "unknown_format"),
         ("hash=a&hash=b", "unknown_parameter"),
-        ("include=stats", "unknown_parameter"),
+        ("include=stats,all", "unknown_include"),
     ] {
         let answer = app
             .send(ClientRequest::get(&format!(

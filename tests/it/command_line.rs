@@ -181,6 +181,42 @@ async fn serve_answers_on_the_port_it_is_given_until_it_is_interrupted() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn lookup_adds_the_evidence_that_is_asked_for() {
+    let (_cloud, variables) = cloud().await;
+    let output = run(
+        &[
+            "lookup",
+            MALWARE,
+            "--include",
+            "stats,alerts,devices",
+            "--format",
+            "json",
+        ],
+        &variables,
+        "",
+    );
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let result = &answer["results"][0];
+    assert_eq!(
+        (
+            &result["alerts"]["count"],
+            &result["stats"]["organizationPrevalence"]
+        ),
+        (&2.into(), &2.into())
+    );
+    assert_eq!(
+        result["devices"]["items"][0]["computerDnsName"],
+        "pool-017.contoso.com"
+    );
+    assert_eq!(
+        run(&["lookup", MALWARE, "--include", "all"], &variables, "")
+            .status
+            .code(),
+        Some(2)
+    );
+}
+
 #[test]
 fn help_and_version_need_no_good_settings() {
     let bad = [

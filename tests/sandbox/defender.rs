@@ -14,7 +14,7 @@ use axum::{
     http::{Method, Response, StatusCode, header},
     response::IntoResponse,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Call, DEFENDER_AUDIENCE, State, fault, identity, lock};
 
@@ -64,29 +64,27 @@ fn by_the_book(state: &State, request: &Request, now: Instant) -> Response<Body>
     if claims["aud"] != DEFENDER_AUDIENCE {
         return error(403, "Forbidden", "the token is for another audience");
     }
-    if let Some(wait) = over_limit(state, now) {
+    if let Some(wait) = over_limit(state, request.uri().path(), now) {
         let mut response = error(429, "TooManyRequests", "too many requests");
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
         return response;
     }
-    let holds = |role: &str| {
-        claims["roles"]
-            .as_array()
-            .is_some_and(|roles| roles.iter().any(|held| held == role))
-    };
-    if !holds("File.Read.All") {
-        return error(403, "Forbidden", "missing application roles");
-    }
-    let Some(id) = request
-        .uri()
-        .path()
-        .strip_prefix("/api/files/")
-        .filter(|id| !id.contains('/'))
-    else {
+    let Some(rest) = request.uri().path().strip_prefix("/api/files/") else {
         return error(404, "NoSuchPath", "no such resource path");
     };
+    let (id, part) = rest.split_once('/').unwrap_or((rest, ""));
+    let role = match part {
+        "" | "stats" => "File.Read.All",
+        "alerts" => "Alert.Read.All",
+        "machines" => "Machine.Read.All",
+        _ => return error(404, "NoSuchPath", "no such resource path"),
+    };
+    let held = claims["roles"].as_array();
+    if !held.is_some_and(|roles| roles.iter().any(|held| held == role)) {
+        return error(403, "Forbidden", "missing application roles");
+    }
     if request.method() != Method::GET {
         return error(405, "BadRequest", "GET only");
     }
@@ -96,30 +94,42 @@ fn by_the_book(state: &State, request: &Request, now: Instant) -> Response<Body>
     if ![40, 64].contains(&id.len()) || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return error(400, "InvalidHashValue", "neither SHA-1 nor SHA-256");
     }
-    match state
+    if !part.is_empty() && id.len() != 40 {
+        return error(400, "InvalidHashValue", "this endpoint takes SHA-1 alone");
+    }
+    let same = |hash: &str| hash.eq_ignore_ascii_case(id);
+    let file = state
         .tenant
         .files
         .iter()
-        .find(|file| file.sha1.eq_ignore_ascii_case(id) || file.sha256.eq_ignore_ascii_case(id))
-    {
-        Some(file) => (
-            [(
-                header::CONTENT_TYPE,
-                "application/json; odata.metadata=minimal",
-            )],
-            file.to_json().to_string(),
-        )
-            .into_response(),
-        None => error(404, "ResourceNotFound", "File was not found"),
+        .find(|file| same(&file.sha1) || same(&file.sha256));
+    match (file, part) {
+        (Some(file), "") => found(&file.to_json()),
+        (Some(file), "stats") => found(&file.stats()),
+        (Some(file), "alerts") => found(&json!({ "value": file.alerts })),
+        (Some(file), _) => found(&json!({ "value": file.devices })),
+        (None, "alerts" | "machines") => found(&json!({ "value": [] })),
+        (None, _) => error(404, "ResourceNotFound", "File was not found"),
     }
 }
 
+fn found(body: &Value) -> Response<Body> {
+    (
+        [(
+            header::CONTENT_TYPE,
+            "application/json; odata.metadata=minimal",
+        )],
+        body.to_string(),
+    )
+        .into_response()
+}
+
 /// How long until the limits of the minute and the hour let a call through.
-fn over_limit(state: &State, now: Instant) -> Option<Duration> {
+fn over_limit(state: &State, path: &str, now: Instant) -> Option<Duration> {
     let accepted: Vec<Instant> = state
         .defender_calls
         .iter()
-        .filter(|call| call.status != 429)
+        .filter(|call| call.status != 429 && part_of(&call.target) == part_of(path))
         .map(|call| call.at)
         .collect();
     let (per_minute, per_hour) = state.limits;
@@ -139,6 +149,13 @@ fn over_limit(state: &State, now: Instant) -> Option<Duration> {
                 )
             })
         })
+}
+
+/// Which endpoint below a file a path belongs to: each has limits of its own.
+fn part_of(path: &str) -> &str {
+    path.trim_start_matches("/api/files/")
+        .split_once('/')
+        .map_or("", |(_, part)| part)
 }
 
 fn error(status: u16, code: &str, message: &str) -> Response<Body> {

@@ -28,6 +28,10 @@ pub struct FileRecord {
     pub global_prevalence: u64,
     /// Name in the certificate; null for an unsigned file.
     pub signer: Option<String>,
+    /// Alerts of the tenant that involve it, as the API tells them.
+    pub alerts: Vec<Value>,
+    /// Devices of the tenant that saw it, as the API tells them.
+    pub devices: Vec<Value>,
 }
 
 impl FileRecord {
@@ -45,6 +49,8 @@ impl FileRecord {
             determination_value: determination_value.map(str::to_owned),
             global_prevalence: 12,
             signer: None,
+            alerts: Vec::new(),
+            devices: Vec::new(),
         }
     }
 
@@ -65,6 +71,34 @@ impl FileRecord {
             global_prevalence,
             ..self
         }
+    }
+
+    /// Seen on this device of the tenant, where an alert was raised.
+    #[must_use]
+    pub fn seen_on(mut self, device: &str) -> Self {
+        let number = self.devices.len() + 1;
+        self.devices.push(json!({
+            "id": format!("{number:040x}"), "computerDnsName": device, "osPlatform": "Windows11", "healthStatus": "Active",
+            "riskScore": "High", "rbacGroupId": 140, "machineTags": [], "lastSeen": "2026-11-22T14:55:03.7791856Z",
+        }));
+        self.alerts.push(json!({
+            "id": format!("da63747290038283886{number}_1364969609"), "incidentId": 1_126_000 + number, "severity": "High",
+            "status": "New", "category": "Malware", "title": "Malware was prevented", "threatFamilyName": null,
+            "alertCreationTime": "2026-11-22T14:56:03.7220239Z", "computerDnsName": device,
+        }));
+        self
+    }
+
+    pub(crate) fn stats(&self) -> Value {
+        json!({
+            "sha1": self.sha1,
+            "orgPrevalence": self.devices.len().to_string(),
+            "organizationPrevalence": self.devices.len(),
+            "orgFirstSeen": "2026-11-01T13:44:16Z",
+            "orgLastSeen": "2026-11-22T13:39:36Z",
+            "globallyPrevalence": self.global_prevalence,
+            "topFileNames": ["sample.exe"],
+        })
     }
 
     pub(crate) fn to_json(&self) -> Value {
@@ -102,7 +136,9 @@ impl Default for Tenant {
                     "97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe",
                     "Malware",
                     Some("Trojan:Win32/Wacatac.B!ml"),
-                ),
+                )
+                .seen_on("pool-017.contoso.com")
+                .seen_on("fin-nb-0042.contoso.com"),
                 file(
                     "2b06d2abc87f51aa7b8451da16270003ceba57184b0dd5f244670873409c75b9",
                     "Malware",
@@ -142,7 +178,9 @@ impl Default for Tenant {
                 )
                 .signed("Microsoft Corporation", 705_012),
             ],
-            roles: vec!["File.Read.All".to_owned()],
+            roles: ["File.Read.All", "Alert.Read.All", "Machine.Read.All"]
+                .map(str::to_owned)
+                .to_vec(),
             client_id: None,
         }
     }

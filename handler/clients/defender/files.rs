@@ -1,4 +1,5 @@
-//! `GET /api/files/{hash}`: what Defender knows of a file.
+//! `GET /api/files/{hash}`: what Defender knows of a file, and below it what the
+//! tenant knows: `stats`, `alerts`, `machines`, by SHA-1 alone.
 //!
 //! Takes SHA-1 and SHA-256, needs the role `File.Read.All`, 100 calls a minute
 //! and 1,500 an hour.
@@ -6,7 +7,10 @@
 
 use std::sync::Arc;
 
-use functions::hashes::{FileHash, FileProfile};
+use functions::hashes::{
+    FileHash, FileProfile,
+    evidence::{Alert, Device, FileStats, Listed, read_list},
+};
 use tokio::time::Instant;
 
 use super::{DefenderClient, DefenderError, Endpoint, Found};
@@ -15,11 +19,17 @@ use crate::config::Config;
 /// A file entity has a kilobyte; far more is not one.
 const MAX_BYTES: usize = 1 << 20;
 
+/// Lists of alerts and devices are longer.
+const MAX_LIST_BYTES: usize = 8 << 20;
+
 /// The Files API.
 #[derive(Debug)]
 pub struct FilesClient {
     defender: Arc<DefenderClient>,
     file: Endpoint,
+    stats: Endpoint,
+    alerts: Endpoint,
+    machines: Endpoint,
 }
 
 impl FilesClient {
@@ -28,6 +38,9 @@ impl FilesClient {
         Self {
             defender,
             file: Endpoint::new("the Files API", "File.Read.All", config),
+            stats: Endpoint::new("file statistics", "File.Read.All", config),
+            alerts: Endpoint::new("the alerts of a file", "Alert.Read.All", config),
+            machines: Endpoint::new("the devices of a file", "Machine.Read.All", config),
         }
     }
 
@@ -54,6 +67,90 @@ impl FilesClient {
             Found::Yes(answer) => FileProfile::read(&answer, hash)
                 .map(Some)
                 .map_err(|error| DefenderError::unusable_answer(&error.to_string())),
+        }
+    }
+
+    /// How often the tenant saw a file in the last 30 days; none at all when
+    /// Defender does not know it.
+    ///
+    /// # Errors
+    /// [`DefenderError`].
+    pub async fn stats(
+        &self,
+        sha1: FileHash,
+        deadline: Instant,
+    ) -> Result<FileStats, DefenderError> {
+        let none = FileStats {
+            organization_prevalence: Some(0),
+            ..FileStats::default()
+        };
+        self.about(&self.stats, sha1, "stats", deadline, none, FileStats::read)
+            .await
+    }
+
+    /// The alerts of the tenant that involve a file.
+    ///
+    /// # Errors
+    /// [`DefenderError`].
+    pub async fn alerts(
+        &self,
+        sha1: FileHash,
+        deadline: Instant,
+    ) -> Result<Listed<Alert>, DefenderError> {
+        self.about(
+            &self.alerts,
+            sha1,
+            "alerts",
+            deadline,
+            Listed::new(Vec::new()),
+            read_list,
+        )
+        .await
+    }
+
+    /// The devices of the tenant that saw a file.
+    ///
+    /// # Errors
+    /// [`DefenderError`].
+    pub async fn devices(
+        &self,
+        sha1: FileHash,
+        deadline: Instant,
+    ) -> Result<Listed<Device>, DefenderError> {
+        self.about(
+            &self.machines,
+            sha1,
+            "machines",
+            deadline,
+            Listed::new(Vec::new()),
+            read_list,
+        )
+        .await
+    }
+
+    /// `GET /api/files/{sha1}/{what}`; `none` where Defender says 404.
+    async fn about<T>(
+        &self,
+        endpoint: &Endpoint,
+        sha1: FileHash,
+        what: &str,
+        deadline: Instant,
+        none: T,
+        read: fn(&[u8]) -> Result<T, serde_json::Error>,
+    ) -> Result<T, DefenderError> {
+        match self
+            .defender
+            .get(
+                endpoint,
+                &["files", &sha1.to_string(), what],
+                MAX_LIST_BYTES,
+                deadline,
+            )
+            .await?
+        {
+            Found::No => Ok(none),
+            Found::Yes(answer) => read(&answer)
+                .map_err(|_| DefenderError::unusable_answer("the evidence has another shape")),
         }
     }
 }

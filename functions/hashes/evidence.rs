@@ -1,0 +1,216 @@
+//! Evidence beside a verdict: what the tenant knows of a file.
+//!
+//! It never changes the verdict. Each source stands for itself: one that could
+//! not be read says why, and the others are there.
+//! Sources: <https://learn.microsoft.com/defender-endpoint/api/get-file-statistics>,
+//! <https://learn.microsoft.com/defender-endpoint/api/get-file-related-alerts>,
+//! <https://learn.microsoft.com/defender-endpoint/api/get-file-related-machines>
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    ItemError,
+    file_profile::{instant, number, text},
+};
+
+/// Most items of a source that an answer shows; `count` has them all.
+pub const MAX_SHOWN: usize = 20;
+
+/// One source: what it says, or why it says nothing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Source<T> {
+    /// What it says; its fields lie beside `error`. Absent with an error.
+    #[serde(flatten)]
+    pub data: Option<T>,
+    /// Why it could not be read; null when it could.
+    pub error: Option<ItemError>,
+}
+
+impl<T> Source<T> {
+    /// A source that answered, or one that did not.
+    pub fn new(result: Result<T, ItemError>) -> Self {
+        match result {
+            Ok(data) => Self {
+                data: Some(data),
+                error: None,
+            },
+            Err(error) => Self {
+                data: None,
+                error: Some(error),
+            },
+        }
+    }
+}
+
+/// How often the tenant saw a file in the last 30 days. `/files/{id}/stats`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FileStats {
+    /// Devices of the tenant that saw it. Sent as a number or a text, under
+    /// either of two names; null when not counted.
+    #[serde(alias = "orgPrevalence", deserialize_with = "number")]
+    pub organization_prevalence: Option<u64>,
+    /// When the tenant first saw it.
+    #[serde(deserialize_with = "instant")]
+    pub org_first_seen: Option<String>,
+    /// When the tenant last saw it.
+    #[serde(deserialize_with = "instant")]
+    pub org_last_seen: Option<String>,
+    /// Names under which it was seen most.
+    pub top_file_names: Vec<String>,
+}
+
+impl FileStats {
+    /// Reads the answer. Of the twin names of a count the first one that holds
+    /// a number counts.
+    ///
+    /// # Errors
+    /// When the answer is no object of the documented shape.
+    pub fn read(answer: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut fields: serde_json::Map<String, Value> = serde_json::from_slice(answer)?;
+        let twin = fields.remove("orgPrevalence");
+        if let (None | Some(Value::Null), Some(twin)) = (fields.get("organizationPrevalence"), twin)
+        {
+            fields.insert("organizationPrevalence".to_owned(), twin);
+        }
+        serde_json::from_value(Value::Object(fields))
+    }
+}
+
+/// An alert that involves a file. `/files/{sha1}/alerts`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Alert {
+    /// Its id.
+    #[serde(deserialize_with = "text")]
+    pub id: Option<String>,
+    /// The Defender incident that it belongs to.
+    #[serde(deserialize_with = "number")]
+    pub incident_id: Option<u64>,
+    /// Its title.
+    #[serde(deserialize_with = "text")]
+    pub title: Option<String>,
+    /// `Informational`, `Low`, `Medium`, `High`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub severity: Option<String>,
+    /// `New`, `InProgress`, `Resolved`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub status: Option<String>,
+    /// When it was raised.
+    #[serde(deserialize_with = "instant")]
+    pub alert_creation_time: Option<String>,
+}
+
+/// A device that saw a file. `/files/{sha1}/machines`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Device {
+    /// Its id in Defender.
+    #[serde(deserialize_with = "text")]
+    pub id: Option<String>,
+    /// Its full name.
+    #[serde(deserialize_with = "text")]
+    pub computer_dns_name: Option<String>,
+    /// `Active`, `Inactive` and others; an open set.
+    #[serde(deserialize_with = "text")]
+    pub health_status: Option<String>,
+    /// `None`, `Low`, `Medium`, `High`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub risk_score: Option<String>,
+}
+
+/// A list of a source: all of them counted, some of them shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listed<T> {
+    /// How many there are.
+    pub count: usize,
+    /// The first [`MAX_SHOWN`]; null where the caller may only count them.
+    pub items: Option<Vec<T>>,
+}
+
+impl<T> Listed<T> {
+    /// Counts all, keeps the first ones.
+    pub fn new(mut items: Vec<T>) -> Self {
+        let count = items.len();
+        items.truncate(MAX_SHOWN);
+        Self {
+            count,
+            items: Some(items),
+        }
+    }
+}
+
+/// The evidence that was asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// `include=stats`.
+    pub stats: Option<Source<FileStats>>,
+    /// `include=alerts`.
+    pub alerts: Option<Source<Listed<Alert>>>,
+    /// `include=devices`.
+    pub devices: Option<Source<Listed<Device>>>,
+}
+
+/// The answer of a list: `{"value": [...]}`.
+#[derive(Deserialize)]
+struct Page<T> {
+    value: Vec<T>,
+}
+
+/// Reads the answer of a list, also an empty one.
+///
+/// # Errors
+/// When the answer is none of the documented shape.
+pub fn read_list<T: for<'de> Deserialize<'de>>(
+    answer: &[u8],
+) -> Result<Listed<T>, serde_json::Error> {
+    serde_json::from_slice::<Page<T>>(answer).map(|page| Listed::new(page.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stats_are_read_under_both_names_as_number_or_text() {
+        for (fields, count) in [
+            (r#""organizationPrevalence":14850"#, Some(14_850)),
+            (r#""orgPrevalence":"0""#, Some(0)),
+            (r#""orgPrevalence":"3","organizationPrevalence":3"#, Some(3)),
+            (
+                r#""orgPrevalence":"7","organizationPrevalence":null"#,
+                Some(7),
+            ),
+            (r#""orgFirstSeen":null"#, None),
+        ] {
+            let answer = format!(
+                r#"{{"sha1":"x",{fields},"topFileNames":["a.exe"],"globallyPrevalence":1}}"#
+            );
+            assert_eq!(
+                FileStats::read(answer.as_bytes())
+                    .unwrap()
+                    .organization_prevalence,
+                count,
+                "{fields}"
+            );
+        }
+        assert!(FileStats::read(b"[]").is_err());
+    }
+
+    #[test]
+    fn a_list_counts_all_and_shows_some() {
+        let many = format!(
+            r#"{{"value":[{}]}}"#,
+            vec![r#"{"id":"a","severity":"High"}"#; 50].join(",")
+        );
+        let alerts: Listed<Alert> = read_list(many.as_bytes()).unwrap();
+        assert_eq!(
+            (alerts.count, alerts.items.map(|items| items.len())),
+            (50, Some(MAX_SHOWN))
+        );
+        let none: Listed<Device> = read_list(br#"{"value":[]}"#).unwrap();
+        assert_eq!(none.count, 0);
+        assert!(read_list::<Device>(b"{}").is_err());
+    }
+}

@@ -1,0 +1,190 @@
+//! What the tenant knows of a file, beside the verdict.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    App,
+    app::{Answer, CLEAN, MALWARE, PUA_SHA1, unknown_hash},
+    host::ClientRequest,
+};
+
+async fn get(app: &App, hash: &str, include: &str) -> Answer {
+    app.send(ClientRequest::get(&format!(
+        "/api/hashes/{hash}?include={include}"
+    )))
+    .await
+}
+
+fn targets(app: &App) -> Vec<String> {
+    app.cloud
+        .defender_calls()
+        .into_iter()
+        .map(|call| call.target)
+        .collect()
+}
+
+#[tokio::test]
+async fn f08_evidence_of_a_sha256_is_asked_for_by_its_sha1() {
+    let app = App::start().await;
+    let answer = get(&app, MALWARE, "stats,alerts,devices").await.json();
+    assert_eq!(
+        (
+            &answer["stats"]["organizationPrevalence"],
+            &answer["stats"]["error"]
+        ),
+        (&json!(2), &Value::Null)
+    );
+    assert_eq!(
+        (
+            &answer["alerts"]["count"],
+            &answer["alerts"]["items"][0]["severity"]
+        ),
+        (&json!(2), &json!("High"))
+    );
+    assert_eq!(answer["devices"]["count"], 2);
+    let sha1 = &MALWARE[..40];
+    let mut below = targets(&app).split_off(1);
+    below.sort();
+    assert_eq!(
+        below,
+        ["alerts", "machines", "stats"].map(|part| format!("/api/files/{sha1}/{part}"))
+    );
+    let actions: Vec<&Value> = answer["nextActions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|next| &next["action"])
+        .collect();
+    assert_eq!(
+        actions,
+        [
+            "create_indicator",
+            "hunt",
+            "review_alerts",
+            "isolate_or_scan_devices",
+            "open_file_page"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn evidence_is_null_unless_asked_for_and_never_changes_the_verdict() {
+    let app = App::start().await;
+    for (hash, verdict) in [
+        (MALWARE, "Malicious"),
+        (CLEAN, "Clean"),
+        (PUA_SHA1, "Suspicious"),
+    ] {
+        let bare = app.get_hash(hash).await.json();
+        assert_eq!(
+            (&bare["stats"], &bare["alerts"], &bare["devices"]),
+            (&Value::Null, &Value::Null, &Value::Null)
+        );
+        let more = get(&app, hash, "stats,alerts,devices").await.json();
+        assert_eq!(
+            (&bare["verdict"], &more["verdict"]),
+            (&json!(verdict), &json!(verdict))
+        );
+        assert_eq!(bare["reasons"], more["reasons"]);
+    }
+}
+
+#[tokio::test]
+async fn f09_an_empty_set_is_zero_and_a_file_without_sha1_says_so() {
+    let app = App::start().await;
+    let clean = get(&app, CLEAN, "alerts,devices").await.json();
+    assert_eq!(
+        (&clean["alerts"]["count"], &clean["alerts"]["error"]),
+        (&json!(0), &Value::Null)
+    );
+    let unseen = get(&app, &"0".repeat(40), "stats,alerts").await.json();
+    assert_eq!(
+        (
+            &unseen["stats"]["organizationPrevalence"],
+            &unseen["alerts"]["count"]
+        ),
+        (&json!(0), &json!(0))
+    );
+    let by_sha256 = get(&app, &unknown_hash(1), "alerts").await.json();
+    assert_eq!(
+        (&by_sha256["verdict"], &by_sha256["alerts"]["error"]["code"]),
+        (&json!("Unknown"), &json!("sha1_unknown"))
+    );
+}
+
+#[tokio::test]
+async fn each_source_tells_its_own_failure() {
+    let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "3")]).await;
+    app.cloud.set_roles(&["File.Read.All", "Machine.Read.All"]);
+    app.cloud.add_fault(
+        sandbox::Fault::status(429)
+            .header("retry-after", "60")
+            .on("/stats"),
+    );
+    let answer = get(&app, MALWARE, "stats,alerts,devices").await.json();
+    assert_eq!(
+        (&answer["status"], &answer["verdict"]),
+        (&json!("ok"), &json!("Malicious"))
+    );
+    assert_eq!(answer["stats"]["error"]["code"], "upstream_throttled");
+    assert_eq!(answer["alerts"]["error"]["code"], "missing_permission");
+    assert!(
+        answer["alerts"]["error"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("`Alert.Read.All`")
+    );
+    assert_eq!(
+        (&answer["devices"]["count"], &answer["devices"]["error"]),
+        (&json!(2), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn names_of_devices_are_for_callers_with_the_role() {
+    let app = App::start_guarded(&[]).await;
+    for (roles, named) in [
+        (vec!["Hashes.Read"], false),
+        (vec!["Hashes.Read", "Devices.Read"], true),
+    ] {
+        let token = format!(
+            "Bearer {}",
+            app.cloud.sign(&app.cloud.caller_claims(&roles))
+        );
+        let headers = [("Authorization", token.as_str())];
+        let target = format!("/api/hashes/{MALWARE}?include=devices");
+        let answer = app.send(ClientRequest::get(&target).with(&headers)).await;
+        assert_eq!(answer.json()["devices"]["count"], 2);
+        assert_eq!(answer.text.contains("pool-017"), named, "{roles:?}");
+    }
+    let open = App::start().await;
+    let answer = get(&open, MALWARE, "devices").await;
+    assert!(
+        answer.json()["devices"]["items"].is_null() && !answer.text.contains("pool-017"),
+        "without callers there are no roles"
+    );
+}
+
+#[tokio::test]
+async fn a_list_asks_for_the_evidence_of_each_file_once() {
+    let app = App::start().await;
+    let list = json!([MALWARE, MALWARE.to_uppercase(), CLEAN, "zz"]).to_string();
+    let answer = app
+        .send(ClientRequest::post("/api/hashes?include=alerts", &list))
+        .await
+        .json();
+    let counts: Vec<&Value> = answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["alerts"]["count"])
+        .collect();
+    assert_eq!(counts, [&json!(2), &json!(2), &json!(0), &Value::Null]);
+    assert_eq!(
+        targets(&app)
+            .iter()
+            .filter(|target| target.ends_with("/alerts"))
+            .count(),
+        2
+    );
+}
