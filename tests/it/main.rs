@@ -21,6 +21,7 @@ mod host_conformance;
 mod host_envelope;
 mod host_faults;
 mod identity;
+mod kql;
 mod layout;
 mod package;
 mod payloads;

@@ -1,0 +1,68 @@
+//! Every hunting query that ships binds: Microsoft's own language service finds
+//! no unknown table, column or function in it.
+
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+    sync::Once,
+};
+
+use crate::support::{
+    App,
+    app::{MALWARE, PUA_SHA1, unknown_hash},
+    package::repository,
+};
+
+/// What the language service says of a query; empty when it binds.
+fn check(query: &str) -> String {
+    static INSTALLED: Once = Once::new();
+    let folder = repository().join("tests/kql");
+    INSTALLED.call_once(|| {
+        if !folder.join("node_modules").is_dir() {
+            let npm = Command::new("npm")
+                .args(["ci", "--no-audit", "--no-fund"])
+                .current_dir(&folder)
+                .output();
+            assert!(
+                npm.expect("npm runs").status.success(),
+                "npm ci in tests/kql"
+            );
+        }
+    });
+    let mut node = Command::new("node")
+        .arg(folder.join("check.js"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("node runs");
+    node.stdin
+        .take()
+        .expect("piped")
+        .write_all(query.as_bytes())
+        .expect("written");
+    let output = node.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.success(), said.is_empty(), "{said}");
+    said
+}
+
+#[test]
+fn the_language_service_finds_what_does_not_bind() {
+    assert!(check("NoTable | take 1").contains("NoTable"));
+    assert!(check("DeviceFileEvents | where NoColumn == 1").contains("NoColumn"));
+}
+
+#[tokio::test]
+async fn the_hunt_that_is_advised_binds() {
+    let app = App::start().await;
+    for hash in [MALWARE, PUA_SHA1, &unknown_hash(1)] {
+        let answer = app.get_hash(hash).await.json();
+        let advised = answer["nextActions"].as_array().unwrap();
+        let hunt = advised
+            .iter()
+            .find(|next| next["action"] == "hunt")
+            .expect("a hunt");
+        let query = hunt["kql"].as_str().unwrap();
+        assert_eq!(check(query), "", "{query}");
+    }
+}
