@@ -116,6 +116,28 @@ pub fn parse(content_type: &str, body: &[u8]) -> Result<Vec<Observable>, Unusabl
     Ok(inputs)
 }
 
+/// Reads a file of hashes, or an advisory.
+///
+/// Where every line is one word it is a list: a line that is no hash stays in
+/// it with its reason. Else it is prose, and its hashes are taken out. Empty
+/// lines and lines that start with `#` are skipped.
+pub fn read_text(text: &str) -> Vec<Observable> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let list: Vec<Observable> = lines.clone().map(Observable::parse).collect();
+    let is_list = lines
+        .zip(&list)
+        .all(|(line, input)| input.hash.is_ok() || !line.contains(char::is_whitespace));
+    if is_list {
+        list
+    } else {
+        advisory::hashes(text)
+    }
+}
+
 /// Refuses what would take far more memory as values than as text.
 fn too_many_values(body: &[u8]) -> Result<(), UnusableRequest> {
     let values = body.iter().filter(|byte| b",:[{".contains(byte)).count();
@@ -209,6 +231,25 @@ mod tests {
             assert_eq!(texts, [SHA1, "x", SHA1]);
         }
         assert_eq!(parse("", b"[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_file_is_a_list_of_lines_or_an_advisory() {
+        let texts = |text: &str| {
+            read_text(text)
+                .into_iter()
+                .map(|input| input.text)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            texts(&format!("# list\r\n\r\nsha1: {SHA1}\r\nzz\r\n")),
+            [SHA1, "zz"]
+        );
+        assert_eq!(
+            texts(&format!("The file {SHA1} was seen.\nBlock it.")),
+            [SHA1]
+        );
+        assert_eq!(texts("no hash here"), Vec::<String>::new());
     }
 
     #[test]

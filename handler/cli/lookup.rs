@@ -11,7 +11,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use functions::{
-    hashes::{LookupAnswer, Observable, Verdict},
+    hashes::{LookupAnswer, Observable, Verdict, payload},
     report::text::visible,
 };
 use futures::StreamExt;
@@ -42,10 +42,10 @@ const NO_DEADLINE: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 #[derive(Debug, Args)]
 pub(super) struct LookupArgs {
-    /// SHA-1 or SHA-256 hashes; `-` reads them from standard input, a line each
+    /// SHA-1 or SHA-256 hashes; `-` reads standard input as a file
     #[arg(value_name = "HASH", required_unless_present = "file")]
     hashes: Vec<String>,
-    /// File with a hash a line; empty lines and lines that start with # are skipped
+    /// File with a hash a line (empty lines and lines with # are skipped), or an advisory as it is
     #[arg(long, value_name = "F")]
     file: Option<PathBuf>,
     /// What the answer looks like
@@ -132,36 +132,27 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
 }
 
 fn read_inputs(args: &LookupArgs) -> Result<Vec<Observable>, String> {
-    let mut lines = Vec::new();
+    let mut inputs = Vec::new();
     if let Some(path) = &args.file {
-        let text = std::fs::read_to_string(path)
+        let bytes = std::fs::read(path)
             .map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
-        lines.extend(significant(&text));
+        inputs.extend(payload::read_text(&String::from_utf8_lossy(&bytes)));
     }
     for hash in &args.hashes {
         if hash == "-" {
-            let mut text = String::new();
-            std::io::stdin()
-                .lock()
-                .read_to_string(&mut text)
-                .map_err(|error| format!("standard input cannot be read: {error}"))?;
-            lines.extend(significant(&text));
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().lock().read_to_end(&mut bytes);
+            read.map_err(|error| format!("standard input cannot be read: {error}"))?;
+            inputs.extend(payload::read_text(&String::from_utf8_lossy(&bytes)));
         } else {
-            lines.push(hash.clone());
+            inputs.push(Observable::parse(hash));
         }
     }
-    if lines.is_empty() {
-        return Err("there is no hash in the input".to_owned());
+    if inputs.is_empty() {
+        Err("there is no hash in the input".to_owned())
+    } else {
+        Ok(inputs)
     }
-    Ok(lines.iter().map(|line| Observable::parse(line)).collect())
-}
-
-fn significant(text: &str) -> impl Iterator<Item = String> + '_ {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    text.lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(str::to_owned)
 }
 
 /// Asks for everything; Ctrl-C ends it early with what there is.
