@@ -13,7 +13,7 @@ use std::{collections::HashSet, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Value;
 
@@ -45,6 +45,16 @@ pub enum UnusableRequest {
         /// Column, from 1.
         column: usize,
     },
+    /// A text in an encoding that is not read, or a compressed one.
+    #[error(
+        "the body is no text in UTF-8 or UTF-16 (with its mark); send it in one of them, not compressed"
+    )]
+    NotText,
+    /// A key is there twice.
+    #[error(
+        "an object of the body has a key twice, so it is not clear which one counts; send it once"
+    )]
+    RepeatedKey,
     /// JSON of another shape.
     #[error(
         "the body has no known shape; send {{\"hashes\": [\"...\"]}}, a JSON array of hashes, a Sentinel trigger body, or text/plain"
@@ -67,7 +77,9 @@ impl UnusableRequest {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Empty => "empty_body",
-            Self::NotJson { .. } | Self::UnknownShape => "unrecognised_body",
+            Self::NotJson { .. } | Self::NotText | Self::RepeatedKey | Self::UnknownShape => {
+                "unrecognised_body"
+            }
             Self::TooMany { .. } => "too_many_hashes",
         }
     }
@@ -89,18 +101,16 @@ pub fn parse(content_type: &str, body: &[u8]) -> Result<Vec<Observable>, Unusabl
         .to_ascii_lowercase()
         .starts_with("text/")
     {
-        advisory::hashes(&String::from_utf8_lossy(body))
+        advisory::hashes(&decode(body).ok_or(UnusableRequest::NotText)?)
     } else {
         too_many_values(body)?;
-        let repeats = serde_json::from_slice::<RepeatsAKey>(body).is_ok_and(|found| found.0);
-        let body: Value =
+        let value: Value =
             serde_json::from_slice(body).map_err(|error| UnusableRequest::NotJson {
                 line: error.line(),
                 column: error.column(),
             })?;
-        recognise(&body)
-            .filter(|_| !repeats)
-            .ok_or(UnusableRequest::UnknownShape)?
+        serde_json::from_slice::<NoRepeats>(body).map_err(|_| UnusableRequest::RepeatedKey)?;
+        recognise(&value)?
     };
     let distinct = inputs
         .iter()
@@ -114,6 +124,26 @@ pub fn parse(content_type: &str, body: &[u8]) -> Result<Vec<Observable>, Unusabl
         });
     }
     Ok(inputs)
+}
+
+/// The text in these bytes: UTF-16 where its mark says so, else UTF-8, where an
+/// odd byte ends a word. `None` for what is no text.
+pub fn decode(bytes: &[u8]) -> Option<String> {
+    let utf16 = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
+        let units = bytes.chunks_exact(2).map(|pair| read([pair[0], pair[1]]));
+        Some(
+            char::decode_utf16(units)
+                .map(|unit| unit.unwrap_or(' '))
+                .collect(),
+        )
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        [0x1f, 0x8b, ..] => None,
+        bytes if bytes.contains(&0) => None,
+        bytes => Some(String::from_utf8_lossy(bytes).into_owned()),
+    }
 }
 
 /// Reads a file of hashes, or an advisory.
@@ -151,48 +181,90 @@ fn too_many_values(body: &[u8]) -> Result<(), UnusableRequest> {
     }
 }
 
-/// Whether the outermost object has a key twice: hashes of the first one would
-/// be lost.
-struct RepeatsAKey(bool);
+/// Refuses an object that has a key twice, at any depth: hashes of the first
+/// one would be lost.
+struct NoRepeats;
 
-impl<'de> Deserialize<'de> for RepeatsAKey {
+impl<'de> Deserialize<'de> for NoRepeats {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = RepeatsAKey;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<RepeatsAKey, A::Error> {
-                let mut seen = HashSet::new();
-                let mut repeats = false;
-                while let Some((key, _)) = fields.next_entry::<String, IgnoredAny>()? {
-                    repeats |= !seen.insert(key);
-                }
-                Ok(RepeatsAKey(repeats))
-            }
-        }
-        deserializer.deserialize_map(Keys)
+        deserializer.deserialize_any(Self)
     }
 }
 
-fn recognise(body: &Value) -> Option<Vec<Observable>> {
+impl<'de> Visitor<'de> for NoRepeats {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
+        let mut seen = HashSet::new();
+        while let Some((key, _)) = fields.next_entry::<String, Self>()? {
+            if !seen.insert(key) {
+                return Err(A::Error::custom("a key is there twice"));
+            }
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+}
+
+fn recognise(body: &Value) -> Result<Vec<Observable>, UnusableRequest> {
+    let too_many = || UnusableRequest::TooMany {
+        items: MAX_VALUES,
+        distinct: MAX_VALUES,
+    };
     match body {
-        Value::Array(items)
-            if items.iter().any(Value::is_object) && items.iter().all(entities::is_entity) =>
-        {
-            Some(entities::hashes(items))
+        Value::Array(items) if items.iter().any(entities::is_entity) => {
+            // What is neither an entity nor a text stays, with its reason.
+            let (known, odd): (Vec<_>, Vec<_>) = items
+                .iter()
+                .cloned()
+                .partition(|item| item.is_string() || entities::is_entity(item));
+            let mut inputs = entities::hashes(&known).ok_or_else(too_many)?;
+            inputs.extend(odd.iter().map(observable));
+            Ok(inputs)
         }
-        Value::Array(items) => Some(items.iter().map(observable).collect()),
+        Value::Array(items) => Ok(items.iter().map(observable).collect()),
         Value::Object(fields) if fields.len() == 1 && fields.contains_key("hashes") => {
-            fields["hashes"]
+            let items = fields["hashes"]
                 .as_array()
-                .map(|items| items.iter().map(observable).collect())
+                .ok_or(UnusableRequest::UnknownShape)?;
+            Ok(items.iter().map(observable).collect())
         }
-        Value::Object(_) => entities::of_body(body).map(|entities| entities::hashes(&entities)),
-        _ => None,
+        _ => {
+            let entities = entities::of_body(body).ok_or(UnusableRequest::UnknownShape)?;
+            entities::hashes(&entities).ok_or_else(too_many)
+        }
     }
 }
 
@@ -231,6 +303,39 @@ mod tests {
             assert_eq!(texts, [SHA1, "x", SHA1]);
         }
         assert_eq!(parse("", b"[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn utf16_is_read_and_what_is_no_text_is_refused() {
+        let utf16: Vec<u8> = format!("\u{feff}The file {SHA1}.")
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        assert_eq!(parse("text/plain", &utf16).unwrap()[0].text, SHA1);
+        assert!(
+            parse("text/plain", &utf16[2..]).is_err()
+                && parse("text/plain", b"\x1f\x8b\x08").is_err()
+        );
+        assert_eq!(
+            parse(
+                "text/plain",
+                format!("a \u{fffd}{SHA1}")
+                    .replace('\u{fffd}', "x ")
+                    .as_bytes()
+            )
+            .unwrap()
+            .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_refused_at_any_depth() {
+        let body = r#"{"object":{"properties":{"relatedEntities":[1],"relatedEntities":[]}}}"#;
+        assert_eq!(
+            parse("", body.as_bytes()),
+            Err(UnusableRequest::RepeatedKey)
+        );
     }
 
     #[test]

@@ -18,7 +18,8 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-fn hides(c: char) -> bool {
+/// Whether a character cannot be seen or reorders what is seen.
+pub fn hides(c: char) -> bool {
     let invisible = [
         '\u{00AD}', '\u{061C}', '\u{180E}', '\u{FEFF}', '\u{2028}', '\u{2029}',
     ];
@@ -27,6 +28,8 @@ fn hides(c: char) -> bool {
         || ('\u{200B}'..='\u{200F}').contains(&c)
         || ('\u{202A}'..='\u{202E}').contains(&c)
         || ('\u{2060}'..='\u{206F}').contains(&c)
+        || ('\u{FE00}'..='\u{FE0F}').contains(&c)
+        || c == '\u{034F}'
 }
 
 #[cfg(test)]

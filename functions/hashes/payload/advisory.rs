@@ -3,70 +3,137 @@
 //! A hash is a whole word of 32, 40 or 64 hexadecimal digits, also with its
 //! label glued to it (`SHA1ff2f...`, as tables lose their borders). A hash
 //! inside a longer run of letters and digits is none. Each is taken once.
+//!
+//! HTML is read twice, so that no hash is lost to a tag: once with every tag as
+//! text between blanks, and once without the tags that stand inside a word.
 
 use std::collections::HashSet;
 
-use crate::hashes::Observable;
+use crate::{hashes::Observable, report::text::hides};
 
 /// Longest tag in bytes.
 const MAX_TAG: usize = 2_048;
 
 /// Labels that pasted tables glue to a hash, with the length of its digits.
-const LABELS: [(&str, usize); 3] = [("sha256", 64), ("sha1", 40), ("md5", 32)];
+const LABELS: [(&str, usize); 6] = [
+    ("sha256", 64),
+    ("sha1", 40),
+    ("md5", 32),
+    ("0x", 64),
+    ("0x", 40),
+    ("0x", 32),
+];
 
 /// The hashes of a text or of HTML, in the order they appear.
 pub(super) fn hashes(text: &str) -> Vec<Observable> {
+    let text = plain(text);
     let mut seen = HashSet::new();
-    let text = without_markup(text);
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter_map(hash_of_word)
-        .map(str::to_ascii_lowercase)
-        .filter(|hash| seen.insert(hash.clone()))
-        .map(|hash| Observable::parse(&hash))
-        .collect()
+    let mut found = Vec::new();
+    for reading in [&text, &without_inline_tags(&text)] {
+        let words = reading
+            .split(|c: char| !c.is_alphanumeric())
+            .filter_map(hash_of_word);
+        found.extend(
+            words
+                .filter(|hash| seen.insert((*hash).to_owned()))
+                .map(Observable::parse),
+        );
+    }
+    found
 }
 
 fn hash_of_word(word: &str) -> Option<&str> {
     let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hex(word) && [32, 40, 64].contains(&word.len()) {
+    if [32, 40, 64].contains(&word.len()) && is_hex(word) {
         return Some(word);
     }
     LABELS.into_iter().find_map(|(label, digits)| {
-        let (head, rest) = word.split_at_checked(label.len())?;
-        (head.eq_ignore_ascii_case(label) && rest.len() == digits && is_hex(rest)).then_some(rest)
+        let rest = word.strip_prefix(label)?;
+        (rest.len() == digits && is_hex(rest)).then_some(rest)
     })
 }
 
-/// The text without characters that nobody sees, and with tags and character
-/// references of HTML as blanks.
-fn without_markup(text: &str) -> String {
+/// The text in lower case, without characters that nobody sees, with character
+/// references read and labels in one spelling.
+fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    let mut tags = Tags { text, close: None };
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
         at += c.len_utf8();
+        let c = if c == '&' {
+            let (read, length) = reference(&text[at..]);
+            at += length;
+            read
+        } else {
+            c
+        };
         match c {
-            '<' => {
-                if let Some(end) = tags.end(at) {
-                    if !is_invisible_tag(&text[at..end]) {
-                        plain.push(' ');
-                    }
-                    at = end + 1;
-                }
-            }
-            '&' => {
-                let (read, length) = reference(&text[at..]);
-                plain.push_str(read);
-                at += length;
-            }
-            '\u{200B}'..='\u{200F}'
-            | '\u{2060}'
-            | '\u{FEFF}'
-            | '\u{00AD}'
-            | '\u{202A}'..='\u{202E}' => {}
-            other => plain.push(other),
+            c if c.is_control() => plain.push(' '),
+            c if hides(c) => {}
+            c => plain.push(c.to_ascii_lowercase()),
         }
     }
+    let spellings = [
+        ("sha-256", " sha256"),
+        ("sha_256", " sha256"),
+        ("sha-1", " sha1"),
+        ("sha_1", " sha1"),
+    ];
+    spellings
+        .into_iter()
+        .fold(plain, |text, (spelling, label)| {
+            text.replace(spelling, label)
+        })
+}
+
+/// What a character reference behind `&` stands for, and its length; a blank
+/// for one that matters to no hash.
+fn reference(rest: &str) -> (char, usize) {
+    const INVISIBLE: [&str; 7] = [
+        "shy",
+        "zwnj",
+        "zwj",
+        "nobreak",
+        "zerowidthspace",
+        "lrm",
+        "rlm",
+    ];
+    let Some(end) = rest
+        .bytes()
+        .take(16)
+        .position(|byte| byte == b';')
+        .filter(|end| *end > 0)
+    else {
+        return (' ', 0);
+    };
+    let name = rest[..end].to_ascii_lowercase();
+    let number = name
+        .strip_prefix("#x")
+        .map(|hex| u32::from_str_radix(hex, 16));
+    let number = number.or_else(|| name.strip_prefix('#').map(str::parse));
+    match number {
+        Some(Ok(code)) => (char::from_u32(code).unwrap_or(' '), end + 1),
+        Some(Err(_)) => (' ', 0),
+        None if INVISIBLE.contains(&name.as_str()) => ('\u{200B}', end + 1),
+        None if name.bytes().all(|byte| byte.is_ascii_alphanumeric()) => (' ', end + 1),
+        None => (' ', 0),
+    }
+}
+
+/// The text without the tags that can stand inside a word.
+fn without_inline_tags(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut tags = Tags { text, close: None };
+    let mut at = 0;
+    while let Some(open) = text[at..].find('<').map(|offset| at + offset) {
+        plain.push_str(&text[at..open]);
+        at = open + 1;
+        match tags.end(at) {
+            Some(end) if is_inline(&text[at..end]) => at = end + 1,
+            _ => plain.push(' '),
+        }
+    }
+    plain.push_str(&text[at..]);
     plain
 }
 
@@ -79,14 +146,7 @@ struct Tags<'a> {
 
 impl Tags<'_> {
     /// Where the tag ends that begins at `start`; `None` where none does.
-    ///
-    /// A tag begins with a letter, `/` or `!`, is not long and holds no other
-    /// `<`: else hashes behind a stray sign would be lost.
     fn end(&mut self, start: usize) -> Option<usize> {
-        let first = self.text[start..].bytes().next()?;
-        if !first.is_ascii_alphabetic() && !b"/!".contains(&first) {
-            return None;
-        }
         if self.close.is_none_or(|close| close < start) {
             let next = self.text[start..]
                 .find('>')
@@ -100,41 +160,13 @@ impl Tags<'_> {
     }
 }
 
-/// Tags inside a word, which do not end it.
-fn is_invisible_tag(tag: &str) -> bool {
+fn is_inline(tag: &str) -> bool {
+    const INLINE: [&str; 8] = ["wbr", "b", "i", "em", "strong", "span", "font", "mark"];
     let name = tag
         .trim_start_matches('/')
         .split(|c: char| !c.is_ascii_alphanumeric())
         .next();
-    name.is_some_and(|name| {
-        ["wbr", "b", "i", "em", "strong", "span", "font", "mark"]
-            .contains(&name.to_ascii_lowercase().as_str())
-    })
-}
-
-/// What a character reference behind `&` stands for, and its length.
-fn reference(rest: &str) -> (&'static str, usize) {
-    const INVISIBLE: [&str; 7] = [
-        "shy;",
-        "#173;",
-        "zwnj;",
-        "#8203;",
-        "#x200b;",
-        "ZeroWidthSpace;",
-        "#65279;",
-    ];
-    if let Some(known) = INVISIBLE.into_iter().find(|known| rest.starts_with(known)) {
-        return ("", known.len());
-    }
-    let end = rest.bytes().take(12).position(|byte| byte == b';');
-    let is_name = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'#')
-    };
-    match end {
-        Some(end) if end > 0 && is_name(&rest[..end]) => (" ", end + 1),
-        _ => (" ", 0),
-    }
+    name.is_some_and(|name| INLINE.contains(&name))
 }
 
 #[cfg(test)]
@@ -176,6 +208,36 @@ mod tests {
         ] {
             assert_eq!(texts(&text), [SHA256], "{text}");
         }
+    }
+
+    #[test]
+    fn no_hash_is_lost_to_a_tag_a_label_or_a_reference() {
+        let starts_with_a_letter =
+            "a660cc6155b307c0957c4c6ea119a295a852d28097196d85f00f5517944a3dcb";
+        for text in [
+            format!("Hash: <{starts_with_a_letter}>"),
+            format!("versions <v2 with {starts_with_a_letter} > 1"),
+            format!(
+                "<a href=\"https://www.virustotal.com/gui/file/{starts_with_a_letter}\">VT</a>"
+            ),
+            format!("SHA-256{starts_with_a_letter}"),
+            format!("0x{starts_with_a_letter}"),
+            format!(
+                "{}&#x200B;{}&ZWJ;{}\u{2061}{}",
+                &starts_with_a_letter[..5],
+                &starts_with_a_letter[5..9],
+                &starts_with_a_letter[9..20],
+                &starts_with_a_letter[20..]
+            ),
+            format!("<strong>File</strong><span>{starts_with_a_letter}</span>"),
+        ] {
+            assert_eq!(texts(&text), [starts_with_a_letter], "{text}");
+        }
+        assert_eq!(
+            texts(&format!("<span>{SHA256}</span><span>{SHA1}</span>")),
+            [SHA256, SHA1]
+        );
+        assert_eq!(texts(&format!("SHA-1{SHA1}")), [SHA1]);
     }
 
     #[test]

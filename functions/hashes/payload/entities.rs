@@ -1,21 +1,42 @@
 //! Hashes of Sentinel entities, in every form that triggers and connectors send.
 //!
 //! Incidents carry entities with `kind` and `properties`, alerts flat ones with
-//! `Type`, `$id` and `$ref`. A file names its hashes by id or holds them; the
-//! hashes of one file are joined. An entity's algorithm wins over its length.
+//! `Type`, `$id` and `$ref`. A file names its hashes by id, holds them, or has
+//! fields of their names; the hashes of one file are joined. An entity's
+//! algorithm wins over its length. Everything inside an entity is looked at,
+//! but for entities that have no hashes (hosts, accounts, addresses).
 //! Source: <https://learn.microsoft.com/azure/sentinel/entities-reference>
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::hashes::{HashKind, Observable, UnusableHash};
+use crate::hashes::{FileHash, HashKind, Observable, UnusableHash};
 
-/// Deepest nesting that is followed; real entities have three levels.
-const MAX_DEPTH: usize = 12;
+/// Deepest nesting that is followed.
+const MAX_DEPTH: usize = 128;
+
+/// Most values that are looked at, references counted each time.
+const MAX_VISITS: usize = 200_000;
 
 /// Names under which an entity carries its hash.
-const VALUES: [&str; 4] = ["hashvalue", "hash_value", "value", "filehash"];
+const VALUES: [&str; 3] = ["hashvalue", "filehash", "value"];
+
+/// Fields that name their algorithm.
+const NAMED: [(&str, &str); 3] = [("sha256", "SHA256"), ("sha1", "SHA1"), ("md5", "MD5")];
+
+/// Entities without hashes, whose texts must not be taken for some.
+const WITHOUT_HASHES: [&str; 9] = [
+    "host",
+    "account",
+    "url",
+    "ip",
+    "dnsresolution",
+    "azureresource",
+    "registrykey",
+    "registryvalue",
+    "securitygroup",
+];
 
 /// The entities of a body of known shape, `None` for another one.
 pub(super) fn of_body(body: &Value) -> Option<Vec<Value>> {
@@ -23,75 +44,85 @@ pub(super) fn of_body(body: &Value) -> Option<Vec<Value>> {
     if let Some(trigger) = field(base, "Body").filter(|_| field(base, "object").is_none()) {
         return of_body(trigger);
     }
-    let properties = field(base, "object").and_then(|incident| field(incident, "properties"));
-    if let Some(properties) = properties {
-        return Some(list(
-            field(properties, "relatedEntities").unwrap_or(&Value::Null),
-        ));
+    if let Some(properties) =
+        field(base, "object").and_then(|incident| field(incident, "properties"))
+    {
+        return list(field(properties, "relatedEntities"));
     }
     if let Some(entity) = field(base, "Entity") {
-        return Some(vec![entity.clone()]);
+        return list(Some(entity)).or_else(|| entity.is_object().then(|| vec![entity.clone()]));
     }
     for name in ["Entities", "relatedEntities"] {
         if let Some(entities) = field(base, name) {
-            return Some(list(entities));
+            return list(Some(entities));
         }
     }
     // "Entities - Get FileHashes", and the base module of STAT.
-    let hashes = field(base, "FileHashes")?.as_array()?;
-    let files = field(base, "Files").map(list).unwrap_or_default();
-    Some(hashes.iter().cloned().chain(files).collect())
+    let mut all = list(Some(field(base, "FileHashes")?))?;
+    for name in ["Files", "OtherEntities"] {
+        all.extend(list(field(base, name))?);
+    }
+    Some(all)
 }
 
 /// Whether an item of a bare array can be an entity.
 pub(super) fn is_entity(item: &Value) -> bool {
-    field(item, "kind").is_some() || field(item, "Type").is_some() || hash_text(item).is_some()
-}
-
-/// The distinct hashes of entities, those of one file marked as such.
-pub(super) fn hashes(entities: &[Value]) -> Vec<Observable> {
-    let mut collector = Collector::default();
-    entities
+    ["kind", "Type", "$ref"]
         .iter()
-        .for_each(|entity| collector.index(entity, 0));
-    for entity in entities {
-        collector.collect(entity, None, 0);
-    }
-    collector.found
+        .any(|name| field(item, name).is_some())
+        || is_hash(item, true)
 }
 
-/// The items of an array, also of one that arrives as a JSON text.
-fn list(value: &Value) -> Vec<Value> {
+/// The distinct hashes of entities, those of one file marked as such; texts
+/// among them are hashes themselves. `None` when there is too much to look at.
+pub(super) fn hashes(items: &[Value]) -> Option<Vec<Observable>> {
+    let mut walk = Walk::default();
+    items.iter().for_each(|item| walk.index(item, 0));
+    for item in items {
+        match item {
+            Value::String(text) => walk.add(Observable::parse(text), None),
+            entity => walk.visit(entity, None, true, 0),
+        }
+    }
+    (walk.visits <= MAX_VISITS && !walk.too_deep).then_some(walk.found)
+}
+
+/// The items of an array, also of one that arrives as a JSON text; nothing for
+/// an absent one, `None` for what is no list.
+fn list(value: Option<&Value>) -> Option<Vec<Value>> {
     match value {
-        Value::Array(items) => items.clone(),
-        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
-        _ => Vec::new(),
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(items)) => Some(items.clone()),
+        Some(Value::String(text)) => match serde_json::from_str(text).ok()? {
+            Value::Array(items) => Some(items),
+            entity @ Value::Object(_) => Some(vec![entity]),
+            _ => None,
+        },
+        Some(_) => None,
     }
 }
 
 #[derive(Default)]
-struct Collector {
-    by_id: HashMap<String, Value>,
+struct Walk<'a> {
+    by_id: HashMap<String, &'a Value>,
     found: Vec<Observable>,
-    position: HashMap<String, usize>,
-    open: HashSet<String>,
+    position: HashMap<Result<FileHash, String>, usize>,
+    followed: HashSet<(String, Option<usize>)>,
     files: usize,
+    visits: usize,
+    too_deep: bool,
 }
 
-impl Collector {
+impl<'a> Walk<'a> {
     /// Remembers what can be referred to.
-    fn index(&mut self, value: &Value, depth: usize) {
-        if depth > MAX_DEPTH {
-            return;
-        }
+    fn index(&mut self, value: &'a Value, depth: usize) {
         match value {
+            _ if depth > MAX_DEPTH => self.too_deep = true,
             Value::Array(items) => items.iter().for_each(|item| self.index(item, depth + 1)),
             Value::Object(fields) => {
                 for name in ["$id", "id"] {
                     if let Some(id) = fields.get(name).and_then(Value::as_str) {
-                        self.by_id
-                            .entry(id.to_ascii_lowercase())
-                            .or_insert_with(|| value.clone());
+                        self.by_id.entry(id.to_ascii_lowercase()).or_insert(value);
                     }
                 }
                 fields.values().for_each(|item| self.index(item, depth + 1));
@@ -100,58 +131,93 @@ impl Collector {
         }
     }
 
-    fn collect(&mut self, entity: &Value, file: Option<usize>, depth: usize) {
-        if depth > MAX_DEPTH {
+    /// Looks for hashes in a value that belongs to `file`. `listed` tells that
+    /// it stands where hashes are expected.
+    fn visit(&mut self, value: &'a Value, file: Option<usize>, listed: bool, depth: usize) {
+        self.visits += 1;
+        self.too_deep |= depth > MAX_DEPTH;
+        if self.visits > MAX_VISITS || self.too_deep {
             return;
         }
+        match value {
+            Value::Array(items) => items
+                .iter()
+                .for_each(|item| self.visit(item, file, listed, depth + 1)),
+            Value::Object(_) => self.visit_entity(value, file, listed, depth),
+            _ => {}
+        }
+    }
+
+    fn visit_entity(&mut self, entity: &'a Value, file: Option<usize>, listed: bool, depth: usize) {
         if let Some(id) = field(entity, "$ref").and_then(Value::as_str) {
             return self.follow(id, file, depth);
         }
-        if let Some(input) = file_hash(entity) {
-            return self.add(input, file);
+        if WITHOUT_HASHES.contains(&kind(entity).as_str()) {
+            return;
         }
-        let inside = field(entity, "properties").unwrap_or(entity);
-        let file = if is_file(entity) {
+        if is_hash(entity, listed) {
+            return self.add(file_hash(entity), file);
+        }
+        let named: Vec<Observable> = NAMED
+            .into_iter()
+            .filter_map(|(name, algorithm)| {
+                Some(read(property(entity, name)?.as_str()?, algorithm))
+            })
+            .collect();
+        let file = if is_file(entity) || !named.is_empty() {
             Some(self.next_file())
         } else {
             file
         };
-        for id in field(inside, "fileHashEntityIds")
+        named.into_iter().for_each(|input| self.add(input, file));
+        let inside = field(entity, "properties")
             .into_iter()
-            .chain(field(inside, "imageFileEntityId"))
+            .filter_map(Value::as_object);
+        let fields = inside.chain(entity.as_object()).flatten();
+        for (name, value) in fields
+            .filter(|(name, _)| !is_same(name, "additionalData") && !is_same(name, "properties"))
         {
-            for id in list_or_one(id).iter().filter_map(Value::as_str) {
-                self.follow(id, file, depth);
-            }
-        }
-        for name in ["FileHashes", "ImageFile", "RawEntity"] {
-            for nested in field(inside, name).map(list_or_one).unwrap_or_default() {
-                self.collect(&nested, file, depth + 1);
+            if is_same_end(name, "EntityId") || is_same_end(name, "EntityIds") {
+                let ids = value
+                    .as_array()
+                    .map_or(std::slice::from_ref(value), Vec::as_slice);
+                ids.iter()
+                    .filter_map(Value::as_str)
+                    .for_each(|id| self.follow(id, file, depth));
+            } else {
+                self.visit(value, file, is_same(name, "FileHashes"), depth + 1);
             }
         }
     }
 
-    /// Follows a reference; one to nowhere, or to itself, leads to nothing.
+    /// Follows a reference, once for each file; one to nowhere, or to itself,
+    /// leads to nothing.
     fn follow(&mut self, id: &str, file: Option<usize>, depth: usize) {
         let id = id.to_ascii_lowercase();
-        let Some(entity) = self.by_id.get(&id).cloned() else {
+        let Some(entity) = self.by_id.get(&id).copied() else {
             return;
         };
-        if self.open.insert(id.clone()) {
-            self.collect(&entity, file, depth + 1);
-            self.open.remove(&id);
+        // A file has a number of its own: who refers to it does not matter.
+        let of = file.filter(|_| !is_file(entity));
+        if self.followed.insert((id, of)) {
+            self.visit(entity, of, true, depth + 1);
         }
     }
 
     fn add(&mut self, mut input: Observable, file: Option<usize>) {
-        match self.position.get(&input.text) {
+        let key = input
+            .hash
+            .as_ref()
+            .copied()
+            .map_err(|reason| format!("{reason} {}", input.text));
+        match self.position.get(&key) {
             Some(position) => {
                 let known = &mut self.found[*position];
                 known.file = known.file.or(file);
             }
             None => {
                 input.file = file;
-                self.position.insert(input.text.clone(), self.found.len());
+                self.position.insert(key, self.found.len());
                 self.found.push(input);
             }
         }
@@ -163,83 +229,111 @@ impl Collector {
     }
 }
 
-fn list_or_one(value: &Value) -> Vec<Value> {
-    match value {
-        Value::Array(items) => items.clone(),
-        other => vec![other.clone()],
-    }
+/// Names are compared without regard to case and underscores.
+fn is_same(name: &str, wanted: &str) -> bool {
+    let plain = |text: &str| {
+        text.bytes()
+            .filter(|byte| *byte != b'_')
+            .map(|byte| byte.to_ascii_lowercase())
+            .collect::<Vec<_>>()
+    };
+    name.len() >= wanted.len() && plain(name) == plain(wanted)
 }
 
-/// A field without regard to the case of its name.
+fn is_same_end(name: &str, wanted: &str) -> bool {
+    let plain: String = name.chars().filter(|c| *c != '_').collect();
+    let start = plain.len().checked_sub(wanted.len());
+    start
+        .and_then(|start| plain.get(start..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(wanted))
+}
+
+/// A field of an object.
 fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
-    let fields: &Map<String, Value> = value.as_object()?;
+    let fields = value.as_object()?;
     fields.get(name).or_else(|| {
         fields
             .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .find(|(key, _)| is_same(key, name))
             .map(|(_, value)| value)
     })
 }
 
+/// A field of an entity: in its `properties`, or beside them.
+fn property<'a>(entity: &'a Value, name: &str) -> Option<&'a Value> {
+    let inside = field(entity, "properties")
+        .and_then(|inside| field(inside, name))
+        .filter(|value| !value.is_null());
+    inside.or_else(|| field(entity, name))
+}
+
 fn kind(entity: &Value) -> String {
-    let kind = field(entity, "kind")
-        .or_else(|| field(entity, "Type"))
-        .and_then(Value::as_str)
+    let named = |name| field(entity, name).and_then(Value::as_str);
+    let kind = named("kind")
+        .or_else(|| named("Type"))
+        .or_else(|| named("@odata.type"))
         .unwrap_or_default();
-    kind.rsplit('/')
+    kind.rsplit(['/', '.', '#'])
         .next()
         .unwrap_or_default()
         .to_ascii_lowercase()
 }
 
 fn is_file(entity: &Value) -> bool {
-    let inside = field(entity, "properties").unwrap_or(entity);
-    kind(entity) == "file" || field(inside, "fileHashEntityIds").is_some()
+    kind(entity) == "file" || property(entity, "fileHashEntityIds").is_some()
 }
 
-/// The text of the hash that an entity is, in any of its namings.
-fn hash_text(entity: &Value) -> Option<(&str, Option<&'static str>)> {
-    let inside = field(entity, "properties").unwrap_or(entity);
-    let named = VALUES
+fn value_of(entity: &Value) -> Option<&str> {
+    VALUES
         .into_iter()
-        .find_map(|name| Some((field(inside, name)?.as_str()?, None)));
-    named.or_else(|| {
-        let by_algorithm = [("sha256", "SHA256"), ("sha1", "SHA1"), ("md5", "MD5")];
-        by_algorithm
-            .into_iter()
-            .find_map(|(name, algorithm)| Some((field(inside, name)?.as_str()?, Some(algorithm))))
-    })
+        .find_map(|name| property(entity, name)?.as_str())
 }
 
-/// The hash that an entity is; `None` for an entity of another kind.
-fn file_hash(entity: &Value) -> Option<Observable> {
-    let kind = kind(entity);
-    if !["filehash", "filehashes", "entities", ""].contains(&kind.as_str()) {
-        return None;
+/// Whether an entity is a hash: by its kind, or by its fields where none says.
+fn is_hash(entity: &Value, listed: bool) -> bool {
+    match kind(entity).as_str() {
+        "filehash" | "filehashes" => true,
+        "" | "entities" => {
+            let says_so = listed
+                || property(entity, "algorithm").is_some()
+                || property(entity, "hashValue").is_some();
+            says_so && value_of(entity).is_some()
+        }
+        _ => false,
     }
-    let inside = field(entity, "properties").unwrap_or(entity);
-    let (text, by_name) = match hash_text(entity) {
-        Some(found) => found,
-        None if kind == "filehash" => ("", None),
-        None => return None,
+}
+
+/// The hash that an entity is.
+fn file_hash(entity: &Value) -> Observable {
+    let by_name = || {
+        NAMED
+            .into_iter()
+            .find_map(|(name, algorithm)| Some((property(entity, name)?.as_str()?, algorithm)))
     };
-    let algorithm = field(inside, "algorithm")
-        .and_then(Value::as_str)
-        .or(by_name)
+    let (text, by_name) = value_of(entity)
+        .map(|text| (text, ""))
+        .or_else(by_name)
         .unwrap_or_default();
-    Some(
-        match algorithm
-            .to_ascii_uppercase()
-            .replace(['-', '_'], "")
-            .as_str()
-        {
-            "SHA256AC" => Observable::unusable(text, UnusableHash::Authenticode),
-            "MD5" => Observable::unusable(text, UnusableHash::Md5),
-            "SHA1" => Observable::of_kind(text, HashKind::Sha1),
-            "SHA256" => Observable::of_kind(text, HashKind::Sha256),
-            _ => Observable::parse(text),
-        },
+    read(
+        text,
+        property(entity, "algorithm")
+            .and_then(Value::as_str)
+            .unwrap_or(by_name),
     )
+}
+
+fn read(text: &str, algorithm: &str) -> Observable {
+    match algorithm
+        .to_ascii_uppercase()
+        .replace(['-', '_'], "")
+        .as_str()
+    {
+        "SHA256AC" => Observable::unusable(text, UnusableHash::Authenticode),
+        "MD5" => Observable::unusable(text, UnusableHash::Md5),
+        "SHA1" => Observable::of_kind(text, HashKind::Sha1),
+        "SHA256" => Observable::of_kind(text, HashKind::Sha256),
+        _ => Observable::parse(text),
+    }
 }
 
 #[cfg(test)]
@@ -254,6 +348,7 @@ mod tests {
     fn texts(body: &Value) -> Option<Vec<String>> {
         of_body(body).map(|entities| {
             hashes(&entities)
+                .unwrap()
                 .into_iter()
                 .map(|input| input.text)
                 .collect()
@@ -306,7 +401,7 @@ mod tests {
     #[test]
     fn a_file_joins_its_hashes_by_id() {
         let entities = of_body(&incident()).unwrap();
-        let joined = hashes(&entities);
+        let joined = hashes(&entities).unwrap();
         assert!(
             joined[0].file.is_some() && joined[0].file == joined[1].file,
             "{joined:?}"
@@ -330,7 +425,8 @@ mod tests {
         let one = |algorithm: &str, value: &str| {
             let mut found = hashes(&[
                 json!({ "Type": "FileHash", "algorithm": algorithm, "hash_value": value }),
-            ]);
+            ])
+            .unwrap();
             found.remove(0).hash.map_err(|reason| reason.code())
         };
         assert_eq!(one("SHA256AC", SHA256), Err("hash_authenticode"));
@@ -343,7 +439,7 @@ mod tests {
         let nulls =
             json!({ "kind": "filehash", "properties": { "hashValue": null, "algorithm": null } });
         assert_eq!(
-            hashes(&[nulls])[0]
+            hashes(&[nulls]).unwrap()[0]
                 .hash
                 .clone()
                 .map_err(|reason| reason.code()),
@@ -365,11 +461,56 @@ mod tests {
     }
 
     #[test]
-    fn deep_and_wide_bodies_end() {
-        let mut deep = json!({ "Type": "filehash", "Value": SHA1 });
+    fn deep_wide_and_tangled_bodies_end() {
+        let hash = json!({ "$id": "h", "Type": "filehash", "Value": SHA1 });
+        let mut deep = hash.clone();
         for _ in 0..100 {
             deep = json!({ "Type": "file", "FileHashes": [deep] });
         }
-        assert_eq!(hashes(&[deep]), []);
+        assert_eq!(hashes(&[deep]), None, "too deep is told, not cut");
+        let id = |number: usize| format!("e{number}");
+        let tangled: Vec<Value> = (0..14)
+            .map(|number| json!({ "id": id(number), "kind": "File", "properties": { "fileHashEntityIds": vec![id(number + 1); 40] } }))
+            .chain([json!({ "id": id(14), "kind": "FileHash", "properties": { "hashValue": SHA1 } })])
+            .collect();
+        assert_eq!(hashes(&tangled).unwrap().len(), 1);
+        let many: Vec<Value> = [hash]
+            .into_iter()
+            .chain(vec![json!({ "$ref": "h" }); 50_000])
+            .collect();
+        assert_eq!(hashes(&many).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn hashes_are_found_wherever_an_entity_holds_them() {
+        for entity in [
+            json!({ "kind": "File", "properties": { "sha256": SHA256, "sha1": SHA1 } }),
+            json!({ "sha256": SHA256, "sha1": SHA1 }),
+            json!({ "Type": "process", "ParentProcess": { "ImageFile": { "FileHashes": [
+                { "Algorithm": "SHA1", "Value": SHA1 }, { "Algorithm": "SHA256", "Value": SHA256 }] } } }),
+            json!({ "Type": "malware", "Files": [{ "Type": "file", "FileHashes": [{ "Value": SHA1 }, { "Value": SHA256 }] }] }),
+            json!([{ "Type": "Microsoft.SecurityInsights.FileHash", "hashValue": SHA1 }, { "@odata.type": "#microsoft.graph.fileHash", "hashValue": SHA256 }]),
+            json!([{ "kind": "FileHash", "hashValue": SHA1, "properties": {} }, { "kind": "FileHash", "hash_value": SHA256, "properties": null }]),
+        ] {
+            let entities = entity.as_array().cloned().unwrap_or_else(|| vec![entity]);
+            reads(&json!({ "Entities": entities }));
+        }
+        let both = [
+            json!({ "Type": "filehash", "algorithm": "SHA256AC", "value": SHA256 }),
+            json!({ "Type": "filehash", "algorithm": "SHA256", "value": SHA256 }),
+        ];
+        assert_eq!(hashes(&both).unwrap().len(), 2, "the valid one is asked");
+    }
+
+    #[test]
+    fn entities_of_an_unusable_form_are_no_empty_list() {
+        for body in [
+            json!({ "Entities": "[{" }),
+            json!({ "Entities": 7 }),
+            json!({ "FileHashes": "x" }),
+            json!({ "Entity": 1 }),
+        ] {
+            assert_eq!(of_body(&body), None, "{body}");
+        }
     }
 }
