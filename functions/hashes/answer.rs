@@ -143,6 +143,22 @@ impl HashResult {
         }
     }
 
+    /// Whether a source of evidence that was asked for could not be read.
+    pub fn lacks_evidence(&self) -> bool {
+        let failed = [
+            self.stats
+                .as_ref()
+                .is_some_and(|source| source.error.is_some()),
+            self.alerts
+                .as_ref()
+                .is_some_and(|source| source.error.is_some()),
+            self.devices
+                .as_ref()
+                .is_some_and(|source| source.error.is_some()),
+        ];
+        failed.contains(&true)
+    }
+
     /// The SHA-1 of the file, under which alone some sources know it.
     pub fn sha1(&self) -> Option<FileHash> {
         let of_file = self

@@ -4,6 +4,8 @@
 //! The first line says what was **not** checked. The most severe rows come
 //! first; what does not fit is counted, not dropped silently.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::{HashResult, ItemStatus, LookupAnswer, Verdict, answer::status_word};
@@ -69,8 +71,15 @@ impl LookupAnswer {
             Some(Verdict::Suspicious) => 5,
             _ => 0,
         };
-        let scored = self.results.iter().filter(|result| score(result.verdict) > 0).map(|result| {
-            json!({ "Score": score(result.verdict), "ScoreLabel": format!("{}: {}", word(result), why(result)) })
+        let mut seen = HashSet::new();
+        // Both hashes of a file, or one that is there twice, score once.
+        let scored = self
+            .results
+            .iter()
+            .filter(|result| score(result.verdict) > 0 && seen.insert(file_of(result)));
+        let scored = scored.map(|result| {
+            let label = format!("{}: {} ({})", word(result), why(result), result.hash);
+            json!({ "Score": score(result.verdict), "ScoreLabel": label })
         });
         let unchecked = self
             .not_checked()
@@ -173,6 +182,14 @@ fn cells(result: &HashResult) -> [String; 4] {
         devices.unwrap_or_default(),
         why(result),
     ]
+}
+
+/// What two results of one file have in common.
+fn file_of(result: &HashResult) -> String {
+    let file = result.file.as_ref();
+    let hash = file.and_then(|file| file.sha256.clone().or_else(|| file.sha1.clone()));
+    hash.unwrap_or_else(|| result.hash.clone())
+        .to_ascii_lowercase()
 }
 
 fn word(result: &HashResult) -> String {
@@ -288,9 +305,14 @@ mod tests {
     #[test]
     fn stat_scores_what_was_found_and_names_what_was_not_checked() {
         let invalid = HashResult::invalid(&Observable::parse("zz")).unwrap();
+        let other = HashResult {
+            hash: "cd".repeat(20),
+            ..verified("Pua", "PUA:X")
+        };
         let stat = answer(vec![
             verified("Malware", ""),
-            verified("Pua", "PUA:X"),
+            verified("Malware", ""),
+            other,
             verified("Clean", ""),
             invalid,
         ])

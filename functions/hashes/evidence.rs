@@ -6,7 +6,7 @@
 //! <https://learn.microsoft.com/defender-endpoint/api/get-file-related-alerts>,
 //! <https://learn.microsoft.com/defender-endpoint/api/get-file-related-machines>
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
 use super::{
@@ -58,6 +58,7 @@ pub struct FileStats {
     #[serde(deserialize_with = "instant")]
     pub org_last_seen: Option<String>,
     /// Names under which it was seen most.
+    #[serde(deserialize_with = "texts")]
     pub top_file_names: Vec<String>,
 }
 
@@ -69,6 +70,12 @@ impl FileStats {
     /// When the answer is no object of the documented shape.
     pub fn read(answer: &[u8]) -> Result<Self, serde_json::Error> {
         let mut fields: serde_json::Map<String, Value> = serde_json::from_slice(answer)?;
+        if !["sha1", "orgPrevalence", "organizationPrevalence"]
+            .iter()
+            .any(|name| fields.contains_key(*name))
+        {
+            return Err(serde_json::Error::custom("neither a file nor a count"));
+        }
         let twin = fields.remove("orgPrevalence");
         if let (None | Some(Value::Null), Some(twin)) = (fields.get("organizationPrevalence"), twin)
         {
@@ -76,6 +83,16 @@ impl FileStats {
         }
         serde_json::from_value(Value::Object(fields))
     }
+}
+
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let items = Option::<Vec<Option<String>>>::deserialize(deserializer)?;
+    Ok(items
+        .unwrap_or_default()
+        .into_iter()
+        .flatten()
+        .take(MAX_SHOWN)
+        .collect())
 }
 
 /// An alert that involves a file. `/files/{sha1}/alerts`.
@@ -123,8 +140,10 @@ pub struct Device {
 /// A list of a source: all of them counted, some of them shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listed<T> {
-    /// How many there are.
+    /// How many there are; at least so many where `more` is true.
     pub count: usize,
+    /// Whether Defender has more of them on further pages, which are not read.
+    pub more: bool,
     /// The first [`MAX_SHOWN`]; null where the caller may only count them.
     pub items: Option<Vec<T>>,
 }
@@ -136,6 +155,7 @@ impl<T> Listed<T> {
         items.truncate(MAX_SHOWN);
         Self {
             count,
+            more: false,
             items: Some(items),
         }
     }
@@ -155,7 +175,9 @@ pub struct Evidence {
 /// The answer of a list: `{"value": [...]}`.
 #[derive(Deserialize)]
 struct Page<T> {
-    value: Vec<T>,
+    value: Vec<Option<T>>,
+    #[serde(rename = "@odata.nextLink", default)]
+    next: Option<String>,
 }
 
 /// Reads the answer of a list, also an empty one.
@@ -165,7 +187,12 @@ struct Page<T> {
 pub fn read_list<T: for<'de> Deserialize<'de>>(
     answer: &[u8],
 ) -> Result<Listed<T>, serde_json::Error> {
-    serde_json::from_slice::<Page<T>>(answer).map(|page| Listed::new(page.value))
+    let page = serde_json::from_slice::<Page<T>>(answer)?;
+    let listed = Listed::new(page.value.into_iter().flatten().collect());
+    Ok(Listed {
+        more: page.next.is_some(),
+        ..listed
+    })
 }
 
 #[cfg(test)]
@@ -195,7 +222,16 @@ mod tests {
                 "{fields}"
             );
         }
-        assert!(FileStats::read(b"[]").is_err());
+        assert!(
+            FileStats::read(b"[]").is_err()
+                && FileStats::read(br#"{"error":{"code":"x"}}"#).is_err()
+        );
+        assert_eq!(
+            FileStats::read(br#"{"sha1":"x","topFileNames":null}"#)
+                .unwrap()
+                .top_file_names,
+            [""; 0]
+        );
     }
 
     #[test]
@@ -212,5 +248,8 @@ mod tests {
         let none: Listed<Device> = read_list(br#"{"value":[]}"#).unwrap();
         assert_eq!(none.count, 0);
         assert!(read_list::<Device>(b"{}").is_err());
+        let paged: Listed<Device> =
+            read_list(br#"{"value":[{},null],"@odata.nextLink":"https://x"}"#).unwrap();
+        assert_eq!((paged.count, paged.more), (1, true));
     }
 }

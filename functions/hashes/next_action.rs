@@ -66,7 +66,7 @@ pub fn advise(
             title: "Hunt for the file",
             reason: hunt_reason(file, verdict),
             portal_url: Some(format!("{}/v2/advanced-hunting", setting.portal)),
-            kql: Some(sightings(hash)),
+            kql: Some(sightings(&known(hash, file))),
             request: None,
         });
     }
@@ -202,14 +202,31 @@ fn indicator_type(hash: FileHash) -> &'static str {
     }
 }
 
+/// Both hashes of a file, as far as they are known: some tables have SHA-1 alone.
+fn known(hash: FileHash, file: Option<&FileProfile>) -> Vec<FileHash> {
+    let of_file = file.map(|file| file.known_hashes(hash)).unwrap_or_default();
+    let mut hashes = if of_file.is_empty() {
+        vec![hash]
+    } else {
+        of_file
+    };
+    hashes.sort();
+    hashes
+}
+
 /// Where a file was in the last 30 days. A [`FileHash`] is digits alone, so
 /// nothing can break out of the text.
-fn sightings(hash: FileHash) -> String {
+fn sightings(hashes: &[FileHash]) -> String {
+    let list = hashes
+        .iter()
+        .map(|hash| format!("\"{hash}\""))
+        .collect::<Vec<_>>()
+        .join(", ");
     format!(
-        "let h = \"{hash}\";\n\
+        "let hashes = dynamic([{list}]);\n\
          union isfuzzy=true DeviceFileEvents, DeviceProcessEvents, DeviceImageLoadEvents\n\
          | where Timestamp > ago(30d)\n\
-         | where SHA1 =~ h or SHA256 =~ h or InitiatingProcessSHA1 =~ h or InitiatingProcessSHA256 =~ h\n\
+         | where SHA1 in~ (hashes) or SHA256 in~ (hashes) or InitiatingProcessSHA1 in~ (hashes) or InitiatingProcessSHA256 in~ (hashes)\n\
          | summarize FirstSeen=min(Timestamp), LastSeen=max(Timestamp), Events=count(), Actions=make_set(ActionType, 10), \
          Paths=make_set(FolderPath, 10) by DeviceId, DeviceName, FileName, SHA1, SHA256\n\
          | top 100 by LastSeen desc"

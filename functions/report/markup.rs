@@ -18,20 +18,27 @@ pub fn html(text: &str) -> String {
     escaped
 }
 
+fn ends_with_www(text: &str) -> bool {
+    text.len()
+        .checked_sub(3)
+        .and_then(|start| text.get(start..))
+        .is_some_and(|end| end.eq_ignore_ascii_case("www"))
+}
+
 /// Text for a cell of a Markdown table: no link, image, mention, emphasis or
 /// HTML comes of it.
 pub fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in visible(text).chars() {
+    let text = visible(text);
+    for (at, c) in text.char_indices() {
         match c {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
             '@' => escaped.push_str("&#64;"),
-            // `:` and `.` would make a bare URL a link.
-            ':' if escaped.ends_with("http") || escaped.ends_with("https") => {
-                escaped.push_str("&#58;")
-            }
+            // A scheme, or `www.`, would make a link of what follows.
+            ':' if text[at..].starts_with("://") => escaped.push_str("&#58;"),
+            '.' if ends_with_www(&text[..at]) => escaped.push_str("&#46;"),
             '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '+' | '!' | '|'
             | '~' => {
                 escaped.push('\\');
@@ -53,6 +60,15 @@ mod tests {
             html("<img src=x onerror=\"a('b')\">&\u{202e}"),
             "&lt;img src=x onerror=&quot;a(&#39;b&#39;)&quot;&gt;&amp;\\u{202E}"
         );
+    }
+
+    #[test]
+    fn d04_no_bare_address_becomes_a_link() {
+        assert_eq!(
+            markdown("WWW.evil.example HTTP://evil.example"),
+            "WWW&#46;evil.example HTTP&#58;//evil.example"
+        );
+        assert_eq!(markdown("Trojan:Win32/X"), "Trojan:Win32/X");
     }
 
     #[test]

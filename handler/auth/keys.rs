@@ -54,7 +54,7 @@ pub(super) struct SigningKeys {
     metadata: Url,
     http: Arc<HttpClient>,
     held: Arc<Mutex<Held>>,
-    flights: SingleFlight<(), Result<(), KeyError>>,
+    flights: Arc<SingleFlight<(), Result<(), KeyError>>>,
 }
 
 #[derive(Default)]
@@ -96,6 +96,8 @@ struct Key {
 
 enum Look {
     Key(Arc<DecodingKey>),
+    /// Good still, but the set it is from is old.
+    OldKey(Arc<DecodingKey>),
     Load,
     Error(KeyError),
 }
@@ -111,7 +113,7 @@ impl SigningKeys {
             metadata,
             http,
             held: Arc::default(),
-            flights: SingleFlight::default(),
+            flights: Arc::default(),
         }
     }
 
@@ -119,6 +121,16 @@ impl SigningKeys {
     pub(super) async fn get(&self, id: &str) -> Result<Arc<DecodingKey>, KeyError> {
         match self.look(id, false) {
             Look::Key(key) => Ok(key),
+            Look::OldKey(key) => {
+                let load = load(
+                    Arc::clone(&self.http),
+                    self.metadata.clone(),
+                    Arc::clone(&self.held),
+                );
+                let flights = Arc::clone(&self.flights);
+                tokio::spawn(async move { flights.run((), || load).await });
+                Ok(key)
+            }
             Look::Error(error) => Err(error),
             Look::Load => {
                 let load = load(
@@ -128,7 +140,7 @@ impl SigningKeys {
                 );
                 let (loaded, _) = self.flights.run((), || load).await;
                 match self.look(id, true) {
-                    Look::Key(key) => Ok(key),
+                    Look::Key(key) | Look::OldKey(key) => Ok(key),
                     Look::Error(error) => Err(error),
                     Look::Load => Err(loaded.and_then(Result::err).unwrap_or(KeyError::Unknown)),
                 }
@@ -151,7 +163,7 @@ impl SigningKeys {
                 .refreshed
                 .is_none_or(|at| at.elapsed() >= REFRESH_INTERVAL);
         match keys.get(id) {
-            Some(_) if at.elapsed() >= KEPT && may_refresh => Look::Load,
+            Some(key) if at.elapsed() >= KEPT && may_refresh => Look::OldKey(Arc::clone(key)),
             Some(key) => Look::Key(Arc::clone(key)),
             None if may_refresh => Look::Load,
             None => Look::Error(KeyError::Unknown),

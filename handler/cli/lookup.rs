@@ -2,19 +2,20 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    future::Future,
     io::{IsTerminal, Read, Write},
     path::PathBuf,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     time::Duration,
 };
 
 use clap::{Args, ValueEnum};
 use functions::{
-    hashes::{LookupAnswer, Observable, Verdict, payload},
+    hashes::{HashResult, LookupAnswer, Observable, Verdict, payload},
     report::text::visible,
 };
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, future::FusedFuture};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
@@ -118,8 +119,20 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
         .is_some_and(|value| !value.is_empty());
     block_on(async {
         let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
-        let answer = ask(&services, &inputs).await;
-        let answer = add_evidence(&services, answer, &args.include).await;
+        // Listens from here on: a signal between two answers must not be lost.
+        let mut interrupted = pin!(tokio::signal::ctrl_c().fuse());
+        let answer = ask(&services, &inputs, interrupted.as_mut()).await;
+        let answer = if interrupted.is_terminated() {
+            answer
+        } else {
+            tokio::select! {
+                more = add_evidence(&services, answer.clone(), &args.include) => more,
+                _ = interrupted.as_mut() => {
+                    say("interrupted; the evidence is missing");
+                    answer
+                }
+            }
+        };
         match print(args.format, &answer, !no_color) {
             Ok(()) => judge(args, &answer),
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => judge(args, &answer),
@@ -156,7 +169,11 @@ fn read_inputs(args: &LookupArgs) -> Result<Vec<Observable>, String> {
 }
 
 /// Asks for everything; Ctrl-C ends it early with what there is.
-async fn ask(services: &Services, inputs: &[Observable]) -> LookupAnswer {
+async fn ask(
+    services: &Services,
+    inputs: &[Observable],
+    mut interrupted: Pin<&mut impl Future<Output = std::io::Result<()>>>,
+) -> LookupAnswer {
     let distinct: HashSet<_> = inputs
         .iter()
         .filter_map(|input| input.hash.as_ref().ok())
@@ -169,8 +186,6 @@ async fn ask(services: &Services, inputs: &[Observable]) -> LookupAnswer {
             .look_up_each(inputs, Instant::now() + NO_DEADLINE)
     );
     let mut missing = DefenderError::deadline();
-    // Listens from here on: a signal between two answers must not be lost.
-    let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         tokio::select! {
             answer = answers.next() => match answer {
@@ -180,7 +195,7 @@ async fn ask(services: &Services, inputs: &[Observable]) -> LookupAnswer {
                 }
                 None => break,
             },
-            _ = &mut interrupted => {
+            _ = interrupted.as_mut() => {
                 missing = DefenderError::interrupted();
                 progress.suspend(|| say("interrupted; this is what was answered so far"));
                 break;
@@ -266,7 +281,7 @@ fn judge(args: &LookupArgs, answer: &LookupAnswer) -> Exit {
         Exit::Unusable
     } else if args.fail_on.is_some_and(found) {
         Exit::Found
-    } else if answer.has_unasked() {
+    } else if answer.has_unasked() || answer.results.iter().any(HashResult::lacks_evidence) {
         Exit::Incomplete
     } else {
         Exit::Whole

@@ -170,10 +170,11 @@ async fn list(
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let content_type = content_type.unwrap_or_default().to_owned();
-    let inputs = payload::parse(
-        &content_type,
-        &read_body(request, MAX_BODY_BYTES, deadline).await?,
-    )?;
+    refuse_compressed(&request)?;
+    let body = read_body(request, MAX_BODY_BYTES, deadline).await?;
+    // Large bodies take a while: other requests go on meanwhile.
+    let parsed = tokio::task::spawn_blocking(move || payload::parse(&content_type, &body)).await;
+    let inputs = parsed.map_err(|error| ApiError::internal(error.to_string()))??;
     let answer = look_up(services, &inputs, asked.include, deadline).await;
     let mut response = render(&answer, asked.format)?;
     if let Some(seconds) = answer.retry_after_seconds().filter(|_| !answer.complete) {
@@ -182,6 +183,24 @@ async fn list(
             .insert(header::RETRY_AFTER, seconds.into());
     }
     Ok(response)
+}
+
+fn refuse_compressed(request: &Request<Body>) -> Result<(), ApiError> {
+    let encoding = request
+        .headers()
+        .get(header::CONTENT_ENCODING)
+        .and_then(|value| value.to_str().ok());
+    match encoding.unwrap_or("identity") {
+        "identity" | "" => Ok(()),
+        _ => {
+            let detail = "the body is compressed; send it as it is";
+            Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "compressed_body",
+                detail,
+            ))
+        }
+    }
 }
 
 /// A single look-up without a verdict is a problem: 400 when the caller can

@@ -463,7 +463,7 @@ async fn d09_nothing_but_digits_reaches_a_hunting_query() {
         .unwrap()
         .to_owned();
     assert!(
-        kql.starts_with(&format!("let h = \"{MALWARE}\";\n")),
+        kql.starts_with("let hashes = dynamic([\"") && kql.contains(&format!("\"{MALWARE}\"")),
         "{kql}"
     );
 }
