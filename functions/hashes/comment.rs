@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{HashResult, ItemStatus, LookupAnswer, Verdict, answer::status_word};
+use super::{HashResult, ItemStatus, LookupAnswer, Verdict, result::status_word};
 use crate::report::markup;
 
 /// Most characters of an incident's comment.

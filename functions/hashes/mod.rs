@@ -10,12 +10,14 @@ pub mod file_hash;
 pub mod file_profile;
 pub mod next_action;
 pub mod payload;
+pub mod result;
 pub mod verdict;
 
-pub use answer::{HashResult, ItemError, ItemStatus, LookupAnswer, Summary, Verified};
+pub use answer::{LookupAnswer, Summary};
 pub use evidence::{Evidence, Source};
 pub use file_hash::{FileHash, HashKind, Observable, UnusableHash};
 pub use file_profile::FileProfile;
 pub use next_action::{NextAction, Setting};
 pub use payload::UnusableRequest;
+pub use result::{HashResult, ItemError, ItemStatus, Verified};
 pub use verdict::{RULE_SET, Reason, Verdict, judge, judge_not_seen};

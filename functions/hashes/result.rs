@@ -1,0 +1,231 @@
+//! The result for one input: a verdict with its reasons, or why there is none.
+
+use serde::Serialize;
+
+use super::{
+    FileHash, FileProfile, HashKind, NextAction, Observable, Reason, Setting, Verdict,
+    evidence::{Alert, Device, Evidence, FileStats, Listed, Source},
+    judge, judge_not_seen,
+    next_action::{advise, advise_on_evidence},
+};
+
+/// What Defender said of a hash, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verified {
+    /// The file, or `None` where Microsoft has never seen it.
+    pub profile: Option<FileProfile>,
+    /// When Defender said so, RFC 3339 in UTC.
+    pub as_of: String,
+    /// Whether it was remembered, not asked for this time.
+    pub cached: bool,
+    /// Whether it is older than it may be, told because Defender is down.
+    pub stale: bool,
+}
+
+/// How the look-up of one input ended. JSON `status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ItemStatus {
+    /// There is a verdict.
+    Ok,
+    /// The input is not a SHA-1 or SHA-256; `error` says why.
+    Invalid,
+    /// Not asked: a limit or the deadline came first. A retry helps.
+    Throttled,
+    /// Asked in vain; `error` says why. Never a verdict.
+    Failed,
+}
+
+/// Why an item has no verdict. JSON `error`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemError {
+    /// Stable code, such as `hash_md5`, `upstream_throttled`, `missing_permission`.
+    pub code: String,
+    /// What happened and what to do, for a person.
+    pub detail: String,
+    /// Seconds after which a retry may help; null where it does not or where
+    /// it is not known.
+    pub retry_after_seconds: Option<u64>,
+    /// More for the log; not part of the answer.
+    #[serde(skip)]
+    pub cause: String,
+}
+
+/// The result for one input.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HashResult {
+    /// The hash in lower case; for an invalid item the input, made visible.
+    pub hash: String,
+    /// `sha1` or `sha256`; null for an invalid item.
+    pub hash_type: Option<&'static str>,
+    /// How the look-up ended.
+    pub status: ItemStatus,
+    /// The verdict; null unless `status` is `ok`.
+    pub verdict: Option<Verdict>,
+    /// Why this verdict, the reason that decided first; empty without one.
+    pub reasons: Vec<Reason>,
+    /// Whether Microsoft has seen the file; null without a verdict.
+    pub found: Option<bool>,
+    /// Whether the answer was remembered, not asked for this time.
+    pub cached: bool,
+    /// Whether the answer is older than it may be, because Defender is down.
+    pub stale: bool,
+    /// When Defender said so, RFC 3339 in UTC; null without a verdict.
+    pub as_of: Option<String>,
+    /// The file as Defender describes it; null when not found.
+    pub file: Option<FileProfile>,
+    /// How often the tenant saw the file; null unless asked for.
+    pub stats: Option<Source<FileStats>>,
+    /// Alerts that involve the file; null unless asked for.
+    pub alerts: Option<Source<Listed<Alert>>>,
+    /// Devices that saw the file; null unless asked for.
+    pub devices: Option<Source<Listed<Device>>>,
+    /// Advice what to do next, the most urgent first; empty without a verdict.
+    pub next_actions: Vec<NextAction>,
+    /// Why there is no verdict; null when there is one.
+    pub error: Option<ItemError>,
+    /// Results with the same number are of one file; not part of the answer.
+    #[serde(skip)]
+    pub same_file: Option<usize>,
+}
+
+impl HashResult {
+    /// The result for a hash that Defender answered for.
+    pub fn verified(hash: FileHash, answer: Verified, setting: &Setting) -> Self {
+        let (verdict, reasons) = answer.profile.as_ref().map_or_else(judge_not_seen, judge);
+        Self {
+            verdict: Some(verdict),
+            reasons,
+            found: Some(answer.profile.is_some()),
+            cached: answer.cached,
+            stale: answer.stale,
+            as_of: Some(answer.as_of),
+            next_actions: advise(hash, answer.profile.as_ref(), verdict, setting),
+            file: answer.profile,
+            ..Self::without_verdict(&hash.to_string(), Some(hash.kind()), ItemStatus::Ok, None)
+        }
+    }
+
+    /// The result with evidence beside it, and the advice that follows. The
+    /// verdict stays as it is.
+    #[must_use]
+    pub fn with_evidence(mut self, evidence: Evidence, setting: &Setting) -> Self {
+        let count = |listed: Option<usize>| listed.unwrap_or_default();
+        let alerts = count(
+            evidence
+                .alerts
+                .as_ref()
+                .and_then(|alerts| Some(alerts.data.as_ref()?.count)),
+        );
+        let devices = count(
+            evidence
+                .devices
+                .as_ref()
+                .and_then(|devices| Some(devices.data.as_ref()?.count)),
+        );
+        if let Some(verdict) = self.verdict {
+            let position = self
+                .next_actions
+                .iter()
+                .position(|next| next.action == "open_file_page");
+            let more = advise_on_evidence(&self.hash, verdict, alerts, devices, setting);
+            let at = position.unwrap_or(self.next_actions.len());
+            self.next_actions.splice(at..at, more);
+        }
+        Self {
+            stats: evidence.stats,
+            alerts: evidence.alerts,
+            devices: evidence.devices,
+            ..self
+        }
+    }
+
+    /// Whether a source of evidence that was asked for could not be read.
+    pub fn lacks_evidence(&self) -> bool {
+        let failed = [
+            self.stats
+                .as_ref()
+                .is_some_and(|source| source.error.is_some()),
+            self.alerts
+                .as_ref()
+                .is_some_and(|source| source.error.is_some()),
+            self.devices
+                .as_ref()
+                .is_some_and(|source| source.error.is_some()),
+        ];
+        failed.contains(&true)
+    }
+
+    /// The SHA-1 of the file, under which alone some sources know it.
+    pub fn sha1(&self) -> Option<FileHash> {
+        let of_file = self
+            .file
+            .as_ref()
+            .and_then(|file| file.sha1.as_deref())
+            .unwrap_or(&self.hash);
+        of_file
+            .parse()
+            .ok()
+            .filter(|hash: &FileHash| hash.kind() == HashKind::Sha1)
+    }
+
+    /// The result for a hash that could not be asked: `Throttled` or `Failed`.
+    pub fn unanswered(hash: &str, kind: HashKind, status: ItemStatus, error: ItemError) -> Self {
+        Self::without_verdict(hash, Some(kind), status, Some(error))
+    }
+
+    /// The result for an input that is no hash; `None` for one that is.
+    pub fn invalid(input: &Observable) -> Option<Self> {
+        let reason = input.hash.as_ref().err()?;
+        let error = ItemError {
+            code: reason.code().to_owned(),
+            detail: reason.to_string(),
+            retry_after_seconds: None,
+            cause: String::new(),
+        };
+        Some(Self::without_verdict(
+            &input.text,
+            None,
+            ItemStatus::Invalid,
+            Some(error),
+        ))
+    }
+
+    fn without_verdict(
+        hash: &str,
+        kind: Option<HashKind>,
+        status: ItemStatus,
+        error: Option<ItemError>,
+    ) -> Self {
+        Self {
+            hash: hash.to_owned(),
+            hash_type: kind.map(HashKind::as_str),
+            status,
+            verdict: None,
+            reasons: Vec::new(),
+            found: None,
+            cached: false,
+            stale: false,
+            as_of: None,
+            file: None,
+            stats: None,
+            alerts: None,
+            devices: None,
+            next_actions: Vec::new(),
+            error,
+            same_file: None,
+        }
+    }
+}
+
+/// The word of the JSON answer for a status.
+pub fn status_word(status: ItemStatus) -> &'static str {
+    match status {
+        ItemStatus::Ok => "ok",
+        ItemStatus::Invalid => "invalid",
+        ItemStatus::Throttled => "throttled",
+        ItemStatus::Failed => "failed",
+    }
+}
