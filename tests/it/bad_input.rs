@@ -10,7 +10,7 @@ use handler::router::Functions;
 use serde_json::{Value, json};
 
 use crate::support::{
-    App,
+    App, HttpMode,
     app::{MALWARE, PUA_SHA1, unknown_hash},
     host::ClientRequest,
     stage::Stage,
@@ -338,6 +338,17 @@ async fn c10_parameters_that_are_many_repeated_or_unknown_are_refused() {
         );
     }
     assert_eq!(app.calls(), 0);
+}
+
+#[tokio::test]
+async fn c10_parameters_that_a_forwarding_host_joins_are_refused_too() {
+    let app = App::start().await;
+    let target = format!("/api/hashes/{MALWARE}?format=json&format=html");
+    let (status, body) = app
+        .host
+        .http(HttpMode::Forwarding, ClientRequest::get(&target))
+        .await;
+    assert!(status == 400 && body.contains("unknown_format"), "{body}");
 }
 
 #[tokio::test]

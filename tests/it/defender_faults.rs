@@ -222,7 +222,7 @@ async fn a10_the_last_429_of_a_call_makes_the_next_caller_wait_too() {
 }
 
 #[tokio::test]
-async fn redirects_are_not_followed() {
+async fn a19_redirects_are_not_followed() {
     let other = Sandbox::start(Tenant::default()).await.unwrap();
     let target = format!("{}/api/files/{MALWARE}", other.defender_url());
     let app = App::start().await;

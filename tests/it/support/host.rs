@@ -300,9 +300,19 @@ impl SimulatedHost {
 
     fn forward_once(&self, mode: HttpMode, request: ClientRequest<'_>) -> reqwest::RequestBuilder {
         let method = request.method.parse().expect("a method");
+        let target = match mode {
+            HttpMode::Forwarding => rebuild_query(request.target),
+            HttpMode::Proxying | HttpMode::Envelope => request.target.to_owned(),
+        };
         let mut sent = self
             .client
-            .request(method, self.url(request.target.trim_start_matches('/')));
+            .request(method, self.url(target.trim_start_matches('/')));
+        if mode == HttpMode::Forwarding {
+            let agent = format!("client/1.0 Azure-Functions-Host/{HOST_VERSION}");
+            sent = sent
+                .header("Host", "app.azurewebsites.net")
+                .header("User-Agent", agent);
+        }
         for (name, value) in request.headers {
             let of_host = name.to_ascii_lowercase().starts_with("x-azure-functions-");
             if mode == HttpMode::Forwarding || !of_host {
@@ -493,6 +503,24 @@ impl<'a> ClientRequest<'a> {
     pub fn with(self, headers: &'a [(&'a str, &'a str)]) -> Self {
         Self { headers, ..self }
     }
+}
+
+/// A query as a forwarding host writes it anew: repeated keys joined by a comma.
+fn rebuild_query(target: &str) -> String {
+    let Some((path, query)) = target.split_once('?') else {
+        return target.to_owned();
+    };
+    let mut joined: Vec<(String, String)> = Vec::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match joined.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => *values = format!("{values},{value}"),
+            None => joined.push((name.into_owned(), value.into_owned())),
+        }
+    }
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(joined)
+        .finish();
+    format!("{path}?{query}")
 }
 
 /// The base URL with a path.
