@@ -149,14 +149,14 @@ fn read_inputs(args: &LookupArgs) -> Result<Vec<Observable>, String> {
     if let Some(path) = &args.file {
         let bytes = std::fs::read(path)
             .map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
-        inputs.extend(payload::read_text(&String::from_utf8_lossy(&bytes)));
+        inputs.extend(hashes_in(&bytes)?);
     }
     for hash in &args.hashes {
         if hash == "-" {
             let mut bytes = Vec::new();
             let read = std::io::stdin().lock().read_to_end(&mut bytes);
             read.map_err(|error| format!("standard input cannot be read: {error}"))?;
-            inputs.extend(payload::read_text(&String::from_utf8_lossy(&bytes)));
+            inputs.extend(hashes_in(&bytes)?);
         } else {
             inputs.push(Observable::parse(hash));
         }
@@ -166,6 +166,12 @@ fn read_inputs(args: &LookupArgs) -> Result<Vec<Observable>, String> {
     } else {
         Ok(inputs)
     }
+}
+
+fn hashes_in(bytes: &[u8]) -> Result<Vec<Observable>, String> {
+    let text =
+        payload::decode(bytes).ok_or("the input is no text in UTF-8 or UTF-16 (with its mark)")?;
+    Ok(payload::read_text(&text))
 }
 
 /// Asks for everything; Ctrl-C ends it early with what there is.

@@ -98,7 +98,6 @@ async fn collect(mut body: Body, max_bytes: usize) -> Result<RequestBody, ApiErr
     while let Some(frame) = body.frame().await {
         match frame.map(Frame::into_data) {
             Ok(Ok(piece)) => {
-                // Counted before it is refused, so that dropping it balances.
                 read.push(&piece, max_bytes)?;
             }
             Ok(Err(_trailers)) => {}

@@ -77,6 +77,35 @@ async fn lookup_reads_files_and_standard_input_line_by_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_as_powershell_writes_it_is_read_and_a_compressed_one_refused() {
+    let (_cloud, variables) = cloud().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("advisory.txt");
+    let utf16 = format!("\u{feff}The file {MALWARE} was seen.\r\n");
+    std::fs::write(
+        &file,
+        utf16
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect::<Vec<u8>>(),
+    )
+    .unwrap();
+    let arguments = [
+        "lookup",
+        "--file",
+        file.to_str().unwrap(),
+        "--format",
+        "json",
+    ];
+    let answer: Value = serde_json::from_slice(&run(&arguments, &variables, "").stdout).unwrap();
+    assert_eq!(answer["summary"]["malicious"], 1);
+    std::fs::write(&file, b"\x1f\x8b\x08\x00").unwrap();
+    let refused = run(&arguments, &variables, "");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("no text in UTF-8 or UTF-16"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lookup_writes_csv_with_a_row_for_every_input() {
     let (_cloud, variables) = cloud().await;
     let output = run(

@@ -505,20 +505,6 @@ async fn a15_an_answer_about_another_file_is_refused_and_not_remembered() {
     assert_eq!(app.get_hash(PUA).await.json()["verdict"], "Suspicious");
 }
 
-/// Peak memory of a process in MiB.
-fn peak_memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .expect("a peak");
-    line.trim()
-        .trim_end_matches(" kB")
-        .parse::<u64>()
-        .expect("a number")
-        / 1_024
-}
-
 #[tokio::test]
 async fn a16_an_endless_answer_is_cut_and_memory_stays_bounded() {
     let app = fails(
@@ -529,9 +515,9 @@ async fn a16_an_endless_answer_is_cut_and_memory_stays_bounded() {
     .await;
     assert_eq!(app.calls(), 1);
     assert!(
-        peak_memory(app.host.pid()) < 64,
+        app.host.peak_memory() < 64,
         "{} MiB",
-        peak_memory(app.host.pid())
+        app.host.peak_memory()
     );
 }
 
@@ -640,9 +626,9 @@ async fn a18_a_gzip_bomb_is_cut_where_it_unpacks() {
     )
     .await;
     assert!(
-        peak_memory(app.host.pid()) < 64,
+        app.host.peak_memory() < 64,
         "{} MiB",
-        peak_memory(app.host.pid())
+        app.host.peak_memory()
     );
 }
 

@@ -512,6 +512,12 @@ fn h29_host_json_asks_for_both_ways_of_handing_requests_on_and_for_no_profile() 
     assert!(host["configurationProfile"].is_null());
     assert_eq!(host["customHandler"]["enableProxyingHttpRequest"], true);
     assert_eq!(host["customHandler"]["enableForwardingHttpRequest"], true);
+    let handler = CustomHandler::read(package::unpacked(), &BTreeMap::new()).unwrap();
+    assert_eq!(
+        handler.mode,
+        HttpMode::Proxying,
+        "a host that knows proxying takes it"
+    );
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@
     clippy::unwrap_used,
     reason = "a test ends where it fails"
 )]
-#![allow(dead_code)]
 
 mod support;
 

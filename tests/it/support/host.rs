@@ -380,6 +380,21 @@ impl SimulatedHost {
         self.child.id()
     }
 
+    /// Peak memory of the handler in MiB.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))
+            .expect("a process");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .expect("a peak");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .expect("a number")
+            / 1_024
+    }
+
     /// Waits for the handler to end and does what the host does then.
     pub async fn after_exit(&mut self) -> AfterExit {
         let status = loop {
