@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{FileProfile, HashResult, ItemStatus, RULE_SET, Verdict, result::status_word};
+use super::{
+    Evidence, FileProfile, HashResult, ItemStatus, RULE_SET, Verdict, result::status_word,
+};
 use crate::report::csv::{self, Column};
 
 /// Counts of an answer, which add up to `total`.
@@ -137,7 +139,7 @@ impl LookupAnswer {
 }
 
 #[rustfmt::skip]
-const CSV_COLUMNS: [Column<HashResult>; 17] = [
+const CSV_COLUMNS: [Column<HashResult>; 21] = [
     ("hash", |r| r.hash.clone()),
     ("hashType", |r| r.hash_type.unwrap_or_default().to_owned()),
     ("status", |r| status_word(r.status).to_owned()),
@@ -154,8 +156,18 @@ const CSV_COLUMNS: [Column<HashResult>; 17] = [
     ("determinationValue", |r| of_file(r, |file| file.determination_value.clone())),
     ("globalPrevalence", |r| of_file(r, |file| file.global_prevalence.map(|count| count.to_string()))),
     ("signer", |r| of_file(r, |file| file.signer.clone())),
+    ("organizationPrevalence", |r| counted(r, |e| e.stats.as_ref()?.data.as_ref()?.organization_prevalence)),
+    ("alerts", |r| counted(r, |e| Some(e.alerts.as_ref()?.data.as_ref()?.count as u64))),
+    ("devices", |r| counted(r, |e| Some(e.devices.as_ref()?.data.as_ref()?.count as u64))),
+    ("indicators", |r| r.evidence.indicator_actions().join(" ")),
     ("error", |r| r.error.as_ref().map(|error| format!("{}: {}", error.code, error.detail)).unwrap_or_default()),
 ];
+
+/// A number of the evidence; empty where it was not asked for or not read.
+fn counted(result: &HashResult, field: fn(&Evidence) -> Option<u64>) -> String {
+    let count = field(&result.evidence);
+    count.map(|count| count.to_string()).unwrap_or_default()
+}
 
 fn of_file(result: &HashResult, field: fn(&FileProfile) -> Option<String>) -> String {
     result.file.as_ref().and_then(field).unwrap_or_default()
@@ -165,8 +177,8 @@ fn of_file(result: &HashResult, field: fn(&FileProfile) -> Option<String>) -> St
 mod tests {
     use super::*;
     use crate::hashes::{
-        Evidence, HashKind, ItemError, Observable, Setting, Source, Verified,
-        evidence::{Alert, Device, FileStats, Listed},
+        HashKind, ItemError, Observable, Setting, Source, Verified,
+        evidence::{Alert, Device, FileStats, Indicator, Indicators, Listed},
     };
     use proptest::prelude::*;
 
@@ -265,10 +277,10 @@ mod tests {
         )
         .to_csv();
         insta::assert_snapshot!(csv.replace("\r\n", "\n"), @r"
-        hash,hashType,status,verdict,reasonCode,reason,found,cached,stale,asOf,sha1,sha256,determinationType,determinationValue,globalPrevalence,signer,error
-        abababababababababababababababababababab,sha1,ok,Malicious,determination_malware,Microsoft determined malware,true,false,false,,,,Malware,,,,
-        zz,,invalid,,,,,false,false,,,,,,,,hash_character: the character z at position 1 is not a hexadecimal digit
-        ab,sha1,failed,,,,,false,false,,,,,,,,upstream_unavailable: 
+        hash,hashType,status,verdict,reasonCode,reason,found,cached,stale,asOf,sha1,sha256,determinationType,determinationValue,globalPrevalence,signer,organizationPrevalence,alerts,devices,indicators,error
+        abababababababababababababababababababab,sha1,ok,Malicious,determination_malware,Microsoft determined malware,true,false,false,,,,Malware,,,,,,,,
+        zz,,invalid,,,,,false,false,,,,,,,,,,,,hash_character: the character z at position 1 is not a hexadecimal digit
+        ab,sha1,failed,,,,,false,false,,,,,,,,,,,,upstream_unavailable: 
         ");
     }
 
@@ -276,6 +288,7 @@ mod tests {
         #[test]
         fn evidence_never_changes_a_verdict(
             kind in "Malware|Pua|Clean|Unknown|Foo|", alerts in 0..30usize, devices in 0..30usize, fails in any::<bool>(),
+            action in "Allowed|Block|Audit|Foo",
         ) {
             let setting = Setting { portal: String::new(), indicator_expires: String::new() };
             let bare = verified(&kind);
@@ -285,6 +298,10 @@ mod tests {
                 stats: Some(Source::new(listed(0).map(|_| FileStats::default()))),
                 alerts: Some(Source::new(listed(alerts).map(|count| Listed::new(vec![Alert::default(); count])))),
                 devices: Some(Source::new(listed(devices).map(|count| Listed::new(vec![Device::default(); count])))),
+                indicators: Some(Source::new(listed(1).map(|_| {
+                    let indicator = Indicator { action: Some(action), ..Indicator::default() };
+                    Indicators { listed: Listed::new(vec![indicator]), own_only: false }
+                }))),
             };
             let more = bare.clone().with_evidence(evidence, &setting);
             prop_assert_eq!((more.verdict, &more.reasons), (bare.verdict, &bare.reasons));

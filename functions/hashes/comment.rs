@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{HashResult, ItemStatus, LookupAnswer, Verdict, result::status_word};
+use super::{Evidence, HashResult, ItemStatus, LookupAnswer, Verdict, result::status_word};
 use crate::report::markup;
 
 /// Most characters of an incident's comment.
@@ -203,9 +203,31 @@ fn word(result: &HashResult) -> String {
 
 fn why(result: &HashResult) -> String {
     let reason = result.reasons.first().map(|reason| reason.text.clone());
-    reason
-        .or_else(|| result.error.as_ref().map(|error| error.detail.clone()))
-        .unwrap_or_default()
+    let reason = reason.or_else(|| result.error.as_ref().map(|error| error.detail.clone()));
+    let mut parts: Vec<String> = reason.into_iter().collect();
+    parts.extend(in_this_tenant(&result.evidence));
+    parts.join("; ")
+}
+
+/// What the evidence says, and which source of it could not be read.
+fn in_this_tenant(evidence: &Evidence) -> Vec<String> {
+    let mut parts = Vec::new();
+    let counts = [
+        (evidence.device_count(), "devices of this tenant saw it"),
+        (evidence.alert_count(), "alerts of this tenant involve it"),
+    ];
+    for (count, what) in counts {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    }
+    let actions = evidence.indicator_actions();
+    if !actions.is_empty() {
+        parts.push(format!("Indicator of this tenant: {}", actions.join(", ")));
+    }
+    let errors = evidence.errors().into_iter();
+    parts.extend(errors.map(|(source, error)| format!("{source} NOT read ({})", error.code)));
+    parts
 }
 
 #[cfg(test)]

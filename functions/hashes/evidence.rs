@@ -4,13 +4,14 @@
 //! not be read says why, and the others are there.
 //! Sources: <https://learn.microsoft.com/defender-endpoint/api/get-file-statistics>,
 //! <https://learn.microsoft.com/defender-endpoint/api/get-file-related-alerts>,
-//! <https://learn.microsoft.com/defender-endpoint/api/get-file-related-machines>
+//! <https://learn.microsoft.com/defender-endpoint/api/get-file-related-machines>,
+//! <https://learn.microsoft.com/defender-endpoint/api/get-ti-indicators-collection>
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
 use super::{
-    ItemError,
+    FileHash, ItemError,
     file_profile::{instant, number, text},
 };
 
@@ -137,6 +138,67 @@ pub struct Device {
     pub risk_score: Option<String>,
 }
 
+/// An Indicator of the tenant for a file. `/indicators`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Indicator {
+    /// Its id.
+    #[serde(deserialize_with = "text")]
+    pub id: Option<String>,
+    /// The hash that it is for.
+    #[serde(deserialize_with = "text")]
+    pub indicator_value: Option<String>,
+    /// `Allowed`, `Audit`, `Warn`, `Block`, `BlockAndRemediate`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub action: Option<String>,
+    /// Its title.
+    #[serde(deserialize_with = "text")]
+    pub title: Option<String>,
+    /// `Informational`, `Low`, `Medium`, `High`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub severity: Option<String>,
+    /// When it ends; null for never.
+    #[serde(deserialize_with = "instant")]
+    pub expiration_time: Option<String>,
+    /// Device groups that it is for; empty for all devices.
+    #[serde(deserialize_with = "texts")]
+    pub rbac_group_names: Vec<String>,
+}
+
+/// The Indicators of the tenant for a file, under any of its known hashes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Indicators {
+    /// Those that the identity can see.
+    #[serde(flatten)]
+    pub listed: Listed<Indicator>,
+    /// Whether the identity's role shows it those alone that it made itself:
+    /// then there may be more.
+    pub own_only: bool,
+}
+
+/// Reads the Indicators for `value`.
+///
+/// # Errors
+/// When the answer has another shape, or holds an Indicator of another value:
+/// then it was not filtered, and what is not on its page is not known.
+pub fn read_indicators(
+    answer: &[u8],
+    value: FileHash,
+) -> Result<Vec<Indicator>, serde_json::Error> {
+    let page = serde_json::from_slice::<Page<Indicator>>(answer)?;
+    let found: Vec<Indicator> = page.value.into_iter().flatten().collect();
+    let is_of_file = |indicator: &Indicator| {
+        let text = indicator.indicator_value.as_deref().unwrap_or_default();
+        text.eq_ignore_ascii_case(&value.to_string())
+    };
+    if page.next.is_none() && found.iter().all(is_of_file) {
+        Ok(found)
+    } else {
+        Err(serde_json::Error::custom("not filtered by the hash"))
+    }
+}
+
 /// A list of a source: all of them counted, some of them shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Listed<T> {
@@ -162,7 +224,7 @@ impl<T> Listed<T> {
 }
 
 /// The evidence that was asked for.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Evidence {
     /// `include=stats`.
     pub stats: Option<Source<FileStats>>,
@@ -170,6 +232,58 @@ pub struct Evidence {
     pub alerts: Option<Source<Listed<Alert>>>,
     /// `include=devices`.
     pub devices: Option<Source<Listed<Device>>>,
+    /// `include=indicators`.
+    pub indicators: Option<Source<Indicators>>,
+}
+
+impl Evidence {
+    /// Alerts that were found; 0 where they were not asked for or not read.
+    pub fn alert_count(&self) -> usize {
+        listed(self.alerts.as_ref()).map_or(0, |alerts| alerts.count)
+    }
+
+    /// Devices that were found; 0 where they were not asked for or not read.
+    pub fn device_count(&self) -> usize {
+        listed(self.devices.as_ref()).map_or(0, |devices| devices.count)
+    }
+
+    /// Actions of the Indicators that were found.
+    pub fn indicator_actions(&self) -> Vec<&str> {
+        let indicators = listed(self.indicators.as_ref());
+        let items = indicators.and_then(|found| found.listed.items.as_deref());
+        items
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|indicator| indicator.action.as_deref())
+            .collect()
+    }
+
+    /// The error of each source that was asked for and could not be read.
+    pub fn errors(&self) -> Vec<(&'static str, &ItemError)> {
+        let errors = [
+            ("stats", self.stats.as_ref().and_then(|s| s.error.as_ref())),
+            (
+                "alerts",
+                self.alerts.as_ref().and_then(|s| s.error.as_ref()),
+            ),
+            (
+                "devices",
+                self.devices.as_ref().and_then(|s| s.error.as_ref()),
+            ),
+            (
+                "indicators",
+                self.indicators.as_ref().and_then(|s| s.error.as_ref()),
+            ),
+        ];
+        errors
+            .into_iter()
+            .filter_map(|(source, error)| Some((source, error?)))
+            .collect()
+    }
+}
+
+fn listed<T>(source: Option<&Source<T>>) -> Option<&T> {
+    source?.data.as_ref()
 }
 
 /// The answer of a list: `{"value": [...]}`.

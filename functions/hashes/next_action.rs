@@ -6,13 +6,13 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{FileHash, FileProfile, Verdict};
+use super::{Evidence, FileHash, FileProfile, Verdict};
 
 /// One piece of advice. JSON `nextActions[]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NextAction {
-    /// `create_indicator`, `hunt`, `review_alerts`, `isolate_or_scan_devices` or
+    /// `create_indicator`, `review_indicator`, `hunt`, `review_alerts`, `isolate_or_scan_devices` or
     /// `open_file_page`.
     pub action: &'static str,
     /// What to do, in a few words.
@@ -83,15 +83,16 @@ pub fn advise(
     advice
 }
 
-/// Advice that follows from how many alerts and devices of the tenant involve
-/// the file.
+/// Adds the advice that follows from what the tenant knows of the file. Where
+/// it has an Indicator already, that one is to be reviewed: creating another
+/// would overwrite it.
 pub fn advise_on_evidence(
+    advice: &mut Vec<NextAction>,
     hash: &str,
     verdict: Verdict,
-    alerts: usize,
-    devices: usize,
+    evidence: &Evidence,
     setting: &Setting,
-) -> Vec<NextAction> {
+) {
     let page = |action, title, reason| NextAction {
         action,
         title,
@@ -100,13 +101,15 @@ pub fn advise_on_evidence(
         kql: None,
         request: None,
     };
-    let mut advice = Vec::new();
+    if let Some(reason) = indicator_to_review(verdict, &evidence.indicator_actions()) {
+        advice.retain(|next| next.action != "create_indicator");
+        advice.insert(0, page("review_indicator", "Review the Indicator", reason));
+    }
+    let (alerts, devices) = (evidence.alert_count(), evidence.device_count());
+    let mut more = Vec::new();
     if alerts > 0 {
-        advice.push(page(
-            "review_alerts",
-            "Review the alerts",
-            format!("{alerts} alerts of this tenant involve the file"),
-        ));
+        let reason = format!("{alerts} alerts of this tenant involve the file");
+        more.push(page("review_alerts", "Review the alerts", reason));
     }
     if devices > 0 && verdict >= Verdict::Suspicious {
         let title = if verdict == Verdict::Malicious {
@@ -114,13 +117,33 @@ pub fn advise_on_evidence(
         } else {
             "Scan the devices"
         };
-        advice.push(page(
-            "isolate_or_scan_devices",
-            title,
-            format!("{devices} devices of this tenant saw the file"),
-        ));
+        let reason = format!("{devices} devices of this tenant saw the file");
+        more.push(page("isolate_or_scan_devices", title, reason));
     }
-    advice
+    let at = advice
+        .iter()
+        .position(|next| next.action == "open_file_page")
+        .unwrap_or(advice.len());
+    advice.splice(at..at, more);
+}
+
+/// Why a person should look at the Indicators that there are; `None` where
+/// they agree with the verdict or say nothing about it.
+fn indicator_to_review(verdict: Verdict, actions: &[&str]) -> Option<String> {
+    let blocks = |action: &&str| action.contains("Block");
+    let actions_told = actions.join(", ");
+    match verdict {
+        Verdict::Malicious | Verdict::Suspicious if actions.contains(&"Allowed") => Some(
+            "an Indicator of this tenant allows the file, so Defender does not stop it".to_owned(),
+        ),
+        Verdict::Malicious | Verdict::Suspicious if !actions.is_empty() => Some(format!(
+            "this tenant has an Indicator for the file ({actions_told}); a new one would overwrite it"
+        )),
+        Verdict::Clean if actions.iter().any(blocks) => Some(format!(
+            "an Indicator of this tenant stops the file ({actions_told}), on which Microsoft has no detection"
+        )),
+        _ => None,
+    }
 }
 
 /// Defender enforces Indicators on Windows executables alone, and one on a file
@@ -236,6 +259,10 @@ fn sightings(hashes: &[FileHash]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hashes::{
+        Source,
+        evidence::{Indicator, Indicators, Listed},
+    };
 
     const SHA1: &str = "ff2f511009b2813af9d12c6103206828560869db";
     const SHA256: &str = "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c";
@@ -337,6 +364,50 @@ mod tests {
             (&json!("Audit"), &json!(true))
         );
         assert_eq!(request["indicatorType"], "FileSha1");
+    }
+
+    fn with_indicator(action: &str, verdict: Verdict) -> Vec<NextAction> {
+        let indicator = Indicator {
+            action: Some(action.to_owned()),
+            ..Indicator::default()
+        };
+        let evidence = Evidence {
+            indicators: Some(Source::new(Ok(Indicators {
+                listed: Listed::new(vec![indicator]),
+                own_only: false,
+            }))),
+            ..Evidence::default()
+        };
+        let mut advice = advise(SHA1.parse().unwrap(), Some(&file()), verdict, &setting());
+        advise_on_evidence(&mut advice, SHA1, verdict, &evidence, &setting());
+        advice
+    }
+
+    #[test]
+    fn an_indicator_that_is_there_is_reviewed_instead_of_overwritten() {
+        for (action, verdict, first, why) in [
+            ("Allowed", Verdict::Malicious, "review_indicator", "allows"),
+            ("Block", Verdict::Malicious, "review_indicator", "(Block)"),
+            (
+                "Block",
+                Verdict::Suspicious,
+                "review_indicator",
+                "overwrite",
+            ),
+            (
+                "BlockAndRemediate",
+                Verdict::Clean,
+                "review_indicator",
+                "no detection",
+            ),
+            ("Allowed", Verdict::Clean, "open_file_page", ""),
+            ("Block", Verdict::Unknown, "hunt", ""),
+        ] {
+            let advice = with_indicator(action, verdict);
+            assert_eq!(advice[0].action, first, "{action} {verdict:?}");
+            assert!(advice[0].reason.contains(why), "{}", advice[0].reason);
+            assert!(advice.iter().all(|next| next.action != "create_indicator"));
+        }
     }
 
     #[test]

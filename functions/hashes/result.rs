@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    FileHash, FileProfile, HashKind, NextAction, Observable, Reason, Setting, Verdict,
-    evidence::{Alert, Device, Evidence, FileStats, Listed, Source},
+    Evidence, FileHash, FileProfile, HashKind, NextAction, Observable, Reason, Setting, Verdict,
     judge, judge_not_seen,
     next_action::{advise, advise_on_evidence},
 };
@@ -76,12 +75,9 @@ pub struct HashResult {
     pub as_of: Option<String>,
     /// The file as Defender describes it; null when not found.
     pub file: Option<FileProfile>,
-    /// How often the tenant saw the file; null unless asked for.
-    pub stats: Option<Source<FileStats>>,
-    /// Alerts that involve the file; null unless asked for.
-    pub alerts: Option<Source<Listed<Alert>>>,
-    /// Devices that saw the file; null unless asked for.
-    pub devices: Option<Source<Listed<Device>>>,
+    /// What the tenant knows of the file; each source is null unless asked for.
+    #[serde(flatten)]
+    pub evidence: Evidence,
     /// Advice what to do next, the most urgent first; empty without a verdict.
     pub next_actions: Vec<NextAction>,
     /// Why there is no verdict; null when there is one.
@@ -112,63 +108,32 @@ impl HashResult {
     /// verdict stays as it is.
     #[must_use]
     pub fn with_evidence(mut self, evidence: Evidence, setting: &Setting) -> Self {
-        let count = |listed: Option<usize>| listed.unwrap_or_default();
-        let alerts = count(
-            evidence
-                .alerts
-                .as_ref()
-                .and_then(|alerts| Some(alerts.data.as_ref()?.count)),
-        );
-        let devices = count(
-            evidence
-                .devices
-                .as_ref()
-                .and_then(|devices| Some(devices.data.as_ref()?.count)),
-        );
         if let Some(verdict) = self.verdict {
-            let position = self
-                .next_actions
-                .iter()
-                .position(|next| next.action == "open_file_page");
-            let more = advise_on_evidence(&self.hash, verdict, alerts, devices, setting);
-            let at = position.unwrap_or(self.next_actions.len());
-            self.next_actions.splice(at..at, more);
+            advise_on_evidence(
+                &mut self.next_actions,
+                &self.hash,
+                verdict,
+                &evidence,
+                setting,
+            );
         }
-        Self {
-            stats: evidence.stats,
-            alerts: evidence.alerts,
-            devices: evidence.devices,
-            ..self
-        }
+        Self { evidence, ..self }
     }
 
     /// Whether a source of evidence that was asked for could not be read.
     pub fn lacks_evidence(&self) -> bool {
-        let failed = [
-            self.stats
-                .as_ref()
-                .is_some_and(|source| source.error.is_some()),
-            self.alerts
-                .as_ref()
-                .is_some_and(|source| source.error.is_some()),
-            self.devices
-                .as_ref()
-                .is_some_and(|source| source.error.is_some()),
-        ];
-        failed.contains(&true)
+        !self.evidence.errors().is_empty()
     }
 
-    /// The SHA-1 of the file, under which alone some sources know it.
-    pub fn sha1(&self) -> Option<FileHash> {
-        let of_file = self
-            .file
-            .as_ref()
-            .and_then(|file| file.sha1.as_deref())
-            .unwrap_or(&self.hash);
-        of_file
-            .parse()
-            .ok()
-            .filter(|hash: &FileHash| hash.kind() == HashKind::Sha1)
+    /// The hashes under which sources may know the file, SHA-1 first.
+    pub fn known_hashes(&self) -> Vec<FileHash> {
+        let Ok(asked) = self.hash.parse::<FileHash>() else {
+            return Vec::new();
+        };
+        let of_file = self.file.as_ref().map(|file| file.known_hashes(asked));
+        let mut hashes = of_file.unwrap_or_else(|| vec![asked]);
+        hashes.sort();
+        hashes
     }
 
     /// The result for a hash that could not be asked: `Throttled` or `Failed`.
@@ -210,9 +175,7 @@ impl HashResult {
             stale: false,
             as_of: None,
             file: None,
-            stats: None,
-            alerts: None,
-            devices: None,
+            evidence: Evidence::default(),
             next_actions: Vec::new(),
             error,
             same_file: None,

@@ -52,7 +52,7 @@ pub(super) struct LookupArgs {
     /// What the answer looks like
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Evidence to add, separated by commas; shown by the format json
+    /// Evidence to add, separated by commas; shown in full by the format json
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SOURCES")]
     include: Vec<Source>,
     /// End with exit code 1 when a verdict is at least this severe
@@ -76,6 +76,7 @@ enum Source {
     Stats,
     Alerts,
     Devices,
+    Indicators,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -223,6 +224,7 @@ async fn add_evidence(
         stats: sources.contains(&Source::Stats),
         alerts: sources.contains(&Source::Alerts),
         devices: sources.contains(&Source::Devices).then_some(Shown::Listed),
+        indicators: sources.contains(&Source::Indicators),
     };
     if include.is_empty() {
         return answer;

@@ -103,12 +103,13 @@ impl Asked {
             match source.trim() {
                 "stats" => include.stats = true,
                 "alerts" => include.alerts = true,
+                "indicators" => include.indicators = true,
                 "devices" if sees_devices => include.devices = Some(Shown::Listed),
                 "devices" => include.devices = Some(Shown::Counted),
                 _ => {
                     return Err(bad(
                         "unknown_include",
-                        "the query parameter include lists stats, alerts, devices",
+                        "the query parameter include lists stats, alerts, devices, indicators",
                     ));
                 }
             }

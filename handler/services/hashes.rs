@@ -27,7 +27,7 @@ pub use evidence::{Include, Shown};
 
 use super::{VerdictCache, in_days, now, verdict_cache::Remembered};
 use crate::{
-    clients::defender::{DefenderError, files::FilesClient},
+    clients::defender::{DefenderError, files::FilesClient, indicators::IndicatorsClient},
     config::Config,
     single_flight::SingleFlight,
 };
@@ -50,6 +50,7 @@ type Landed = (Asked, Instant);
 #[derive(Debug)]
 pub struct HashLookup {
     files: FilesClient,
+    indicators: IndicatorsClient,
     cache: VerdictCache,
     flights: SingleFlight<FileHash, Landed>,
     time_limit: Duration,
@@ -57,10 +58,11 @@ pub struct HashLookup {
 }
 
 impl HashLookup {
-    /// A look-up over the Files API with the settings.
-    pub fn new(files: FilesClient, config: &Config) -> Arc<Self> {
+    /// A look-up over the two APIs with the settings.
+    pub fn new(files: FilesClient, indicators: IndicatorsClient, config: &Config) -> Arc<Self> {
         Arc::new(Self {
             files,
+            indicators,
             cache: VerdictCache::default(),
             flights: SingleFlight::default(),
             time_limit: config.lookup_deadline,

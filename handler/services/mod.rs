@@ -8,7 +8,7 @@ use std::sync::Arc;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    clients::defender::{DefenderClient, files::FilesClient},
+    clients::defender::{DefenderClient, files::FilesClient, indicators::IndicatorsClient},
     config::Config,
     http::HttpClient,
     identity::Identity,
@@ -34,9 +34,10 @@ impl Services {
     /// The services with a client and an identity of one's own.
     pub fn with(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
         let defender = DefenderClient::new(config, http, identity);
-        let files = FilesClient::new(config, defender);
+        let files = FilesClient::new(config, Arc::clone(&defender));
+        let indicators = IndicatorsClient::new(config, defender);
         Self {
-            hashes: hashes::HashLookup::new(files, config),
+            hashes: hashes::HashLookup::new(files, indicators, config),
         }
     }
 }

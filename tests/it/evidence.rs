@@ -188,3 +188,80 @@ async fn a_list_asks_for_the_evidence_of_each_file_once() {
         2
     );
 }
+
+#[tokio::test]
+async fn the_tenants_own_indicators_are_evidence_under_either_hash() {
+    let app = App::start().await;
+    app.cloud.set_roles(&["File.Read.All", "Ti.ReadWrite.All"]);
+    app.cloud
+        .add_indicator(sandbox::indicator(&MALWARE[..40], "Allowed"));
+    let answer = get(&app, MALWARE, "indicators").await.json();
+    let indicators = &answer["indicators"];
+    assert_eq!(
+        (
+            &indicators["count"],
+            &indicators["ownOnly"],
+            &indicators["error"]
+        ),
+        (&json!(1), &json!(false), &Value::Null)
+    );
+    assert_eq!(indicators["items"][0]["action"], "Allowed");
+    let first = &answer["nextActions"][0];
+    assert_eq!(first["action"], "review_indicator");
+    assert!(
+        first["reason"]
+            .as_str()
+            .unwrap()
+            .contains("allows the file")
+    );
+    assert_eq!(answer["verdict"], "Malicious");
+
+    // One that Microsoft has never seen has no SHA-1, and may have an Indicator.
+    app.cloud
+        .add_indicator(sandbox::indicator(&unknown_hash(7), "Block"));
+    let unseen = get(&app, &unknown_hash(7), "stats,indicators").await.json();
+    assert_eq!(unseen["indicators"]["items"][0]["action"], "Block");
+    assert_eq!(unseen["stats"]["error"]["code"], "sha1_unknown");
+}
+
+#[tokio::test]
+async fn an_identity_that_sees_its_own_indicators_alone_says_so() {
+    let app = App::start().await;
+    app.cloud.set_roles(&["File.Read.All", "Ti.ReadWrite"]);
+    let hash = "427091e1888c2bf1f2e11a1010b3ab6c8634eda4ddc34d37202d401fbaa8989d";
+    let own = get(&app, hash, "indicators").await.json();
+    assert_eq!(
+        (&own["indicators"]["count"], &own["indicators"]["ownOnly"]),
+        (&json!(0), &json!(true))
+    );
+    let app = App::start().await;
+    let none = get(&app, hash, "indicators").await.json();
+    assert_eq!(none["indicators"]["error"]["code"], "missing_permission");
+    let detail = none["indicators"]["error"]["detail"].as_str().unwrap();
+    assert!(detail.contains("`Ti.ReadWrite.All`"), "{detail}");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_not_filtered_is_no_evidence() {
+    let app = App::start().await;
+    app.cloud.set_roles(&["File.Read.All", "Ti.ReadWrite.All"]);
+    let other = json!({ "value": [sandbox::indicator(CLEAN, "Block")] });
+    app.cloud
+        .add_fault(sandbox::Fault::json(&other.to_string()).on("/indicators"));
+    let answer = get(&app, MALWARE, "indicators").await.json();
+    assert_eq!(answer["indicators"]["error"]["code"], "upstream_protocol");
+    assert!(answer["indicators"]["count"].is_null());
+}
+
+#[tokio::test]
+async fn a_comment_tells_the_evidence_and_which_source_was_not_read() {
+    let app = App::start().await;
+    let body = json!([MALWARE]).to_string();
+    let target = "/api/hashes?format=markdown&include=alerts,devices,indicators";
+    let comment = app.send(ClientRequest::post(target, &body)).await.text;
+    assert!(
+        comment.contains("2 devices of this tenant saw it; 2 alerts of this tenant involve it"),
+        "{comment}"
+    );
+    assert!(comment.contains("indicators NOT read"), "{comment}");
+}

@@ -1,6 +1,7 @@
-//! The Defender for Endpoint API: `GET /api/files/{hash}`.
+//! The Defender for Endpoint API: files and Indicators, to read.
 //!
-//! Source: <https://learn.microsoft.com/defender-endpoint/api/get-file-information>
+//! Sources: <https://learn.microsoft.com/defender-endpoint/api/get-file-information>,
+//! <https://learn.microsoft.com/defender-endpoint/api/get-ti-indicators-collection>
 
 use std::{
     sync::{Arc, Mutex},
@@ -71,6 +72,9 @@ fn by_the_book(state: &State, request: &Request, now: Instant) -> Response<Body>
             .insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
         return response;
     }
+    if request.uri().path() == "/api/indicators" {
+        return indicators(state, request, &claims);
+    }
     let Some(rest) = request.uri().path().strip_prefix("/api/files/") else {
         return error(404, "NoSuchPath", "no such resource path");
     };
@@ -113,6 +117,47 @@ fn by_the_book(state: &State, request: &Request, now: Instant) -> Response<Body>
     }
 }
 
+/// Roles of the Indicators API; the first one shows an application its own.
+const TI_ROLES: [&str; 3] = ["Ti.ReadWrite", "Ti.ReadWrite.All", "Ti.Read.All"];
+
+fn indicators(state: &State, request: &Request, claims: &Value) -> Response<Body> {
+    let held: Vec<&str> = TI_ROLES
+        .into_iter()
+        .filter(|role| {
+            claims["roles"]
+                .as_array()
+                .is_some_and(|roles| roles.contains(&json!(role)))
+        })
+        .collect();
+    if held.is_empty() {
+        return error(403, "Forbidden", "missing application roles");
+    }
+    if request.method() != Method::GET {
+        return error(405, "BadRequest", "GET only here");
+    }
+    let query = request
+        .uri()
+        .query()
+        .unwrap_or_default()
+        .replace("%27", "'");
+    let value = query
+        .strip_prefix("$filter=indicatorValue+eq+'")
+        .and_then(|rest| rest.strip_suffix('\''));
+    let Some(value) = value.filter(|value| !value.contains('\'')) else {
+        return error(400, "BadRequest", "the query is not understood");
+    };
+    let of_others = held != ["Ti.ReadWrite"];
+    let listed: Vec<&Value> = state
+        .tenant
+        .indicators
+        .iter()
+        .filter(|indicator| of_others && indicator["indicatorValue"] == value)
+        .collect();
+    found(
+        &json!({ "@odata.context": "https://api.security.microsoft.com/api/$metadata#Indicators", "value": listed }),
+    )
+}
+
 fn found(body: &Value) -> Response<Body> {
     (
         [(
@@ -153,6 +198,7 @@ fn over_limit(state: &State, path: &str, now: Instant) -> Option<Duration> {
 
 /// Which endpoint below a file a path belongs to: each has limits of its own.
 fn part_of(path: &str) -> &str {
+    let path = path.split('?').next().unwrap_or_default();
     path.trim_start_matches("/api/files/")
         .split_once('/')
         .map_or("", |(_, part)| part)

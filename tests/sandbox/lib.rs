@@ -23,7 +23,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 pub use fault::{Body, Fault};
 pub use identity::IdentityBehaviour;
-pub use tenant::{FileRecord, Tenant};
+pub use tenant::{FileRecord, Tenant, indicator};
 
 /// Secret that the identity endpoint wants in `X-IDENTITY-HEADER`.
 pub const IDENTITY_HEADER: &str = "5ec2e7-identity-header";
@@ -207,6 +207,11 @@ impl Sandbox {
     /// Puts a file into the tenant.
     pub fn add_file(&self, file: FileRecord) {
         self.lock().tenant.files.push(file);
+    }
+
+    /// Puts an Indicator into the tenant.
+    pub fn add_indicator(&self, indicator: serde_json::Value) {
+        self.lock().tenant.indicators.push(indicator);
     }
 
     /// Replaces the roles of the identity.

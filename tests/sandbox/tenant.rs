@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 pub struct Tenant {
     /// Files that Microsoft has seen.
     pub files: Vec<FileRecord>,
+    /// Indicators of the tenant, as the API tells them.
+    pub indicators: Vec<Value>,
     /// Application roles of the managed identity.
     pub roles: Vec<String>,
     /// Client id of a user-assigned identity; `None` for the system-assigned.
@@ -32,6 +34,17 @@ pub struct FileRecord {
     pub alerts: Vec<Value>,
     /// Devices of the tenant that saw it, as the API tells them.
     pub devices: Vec<Value>,
+}
+
+/// An Indicator that another application made, as the API tells it.
+pub fn indicator(hash: &str, action: &str) -> Value {
+    json!({
+        "id": "995", "indicatorValue": hash, "indicatorType": if hash.len() == 40 { "FileSha1" } else { "FileSha256" },
+        "action": action, "application": "SOC", "source": "SOC", "sourceType": "AadApp", "title": "From an advisory",
+        "creationTimeDateTimeUtc": "2026-10-24T11:15:35.3688259Z", "createdBy": "45097602-1234-5678-1234-9f453233e62c",
+        "expirationTime": "2027-01-24T00:00:00Z", "severity": "High", "description": "From an advisory",
+        "recommendedActions": "", "rbacGroupNames": [], "generateAlert": true,
+    })
 }
 
 impl FileRecord {
@@ -178,6 +191,10 @@ impl Default for Tenant {
                 )
                 .signed("Microsoft Corporation", 705_012),
             ],
+            indicators: vec![indicator(
+                "427091e1888c2bf1f2e11a1010b3ab6c8634eda4ddc34d37202d401fbaa8989d",
+                "Block",
+            )],
             roles: ["File.Read.All", "Alert.Read.All", "Machine.Read.All"]
                 .map(str::to_owned)
                 .to_vec(),

@@ -6,7 +6,7 @@ use reqwest::{Method, Request, header};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    DefenderClient, DefenderError, Endpoint, Found, Kind,
+    DefenderClient, DefenderError, Endpoint, Found, Kind, Resource,
     answers::{self, Outcome},
 };
 use crate::{http::FetchError, identity::Token, retry};
@@ -21,8 +21,7 @@ const FAIR_TIME: Duration = Duration::from_millis(800);
 pub(super) struct Call<'a> {
     pub(super) client: &'a DefenderClient,
     pub(super) endpoint: &'a Endpoint,
-    pub(super) path: &'a [&'a str],
-    pub(super) max_bytes: usize,
+    pub(super) resource: &'a Resource<'a>,
     pub(super) deadline: Instant,
     pub(super) began: Instant,
 }
@@ -120,7 +119,7 @@ impl Call<'_> {
         let answer = self
             .client
             .http
-            .fetch(request, self.max_bytes, self.deadline)
+            .fetch(request, self.resource.max_bytes, self.deadline)
             .await;
         match &answer {
             // Nothing reached Defender, so nothing counts there.
@@ -149,8 +148,9 @@ impl Call<'_> {
     fn request(&self, token: &Token) -> Result<Request, DefenderError> {
         let mut url = self.client.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().push("api").extend(self.path);
+            segments.clear().push("api").extend(self.resource.path);
         }
+        url.set_query(self.resource.query.as_deref());
         let mut request = Request::new(Method::GET, url);
         let authorization = token.authorization().ok_or_else(answers::unusable_token)?;
         let json = header::HeaderValue::from_static("application/json");

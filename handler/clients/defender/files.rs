@@ -13,7 +13,7 @@ use functions::hashes::{
 };
 use tokio::time::Instant;
 
-use super::{DefenderClient, DefenderError, Endpoint, Found};
+use super::{DefenderClient, DefenderError, Endpoint, Found, Resource};
 use crate::config::Config;
 
 /// A file entity has a kilobyte; far more is not one.
@@ -57,8 +57,7 @@ impl FilesClient {
             .defender
             .get(
                 &self.file,
-                &["files", &hash.to_string()],
-                MAX_BYTES,
+                &file(&["files", &hash.to_string()], MAX_BYTES),
                 deadline,
             )
             .await?
@@ -142,8 +141,7 @@ impl FilesClient {
             .defender
             .get(
                 endpoint,
-                &["files", &sha1.to_string(), what],
-                MAX_LIST_BYTES,
+                &file(&["files", &sha1.to_string(), what], MAX_LIST_BYTES),
                 deadline,
             )
             .await?
@@ -152,5 +150,13 @@ impl FilesClient {
             Found::Yes(answer) => read(&answer)
                 .map_err(|_| DefenderError::unusable_answer("the evidence has another shape")),
         }
+    }
+}
+
+fn file<'a>(path: &'a [&'a str], max_bytes: usize) -> Resource<'a> {
+    Resource {
+        path,
+        query: None,
+        max_bytes,
     }
 }

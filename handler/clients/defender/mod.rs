@@ -7,6 +7,7 @@ mod answers;
 mod call;
 pub mod error;
 pub mod files;
+pub mod indicators;
 
 use std::{sync::Arc, time::Duration};
 
@@ -68,6 +69,17 @@ impl Endpoint {
     }
 }
 
+/// What is asked for at an endpoint.
+#[derive(Clone, Debug)]
+pub struct Resource<'a> {
+    /// Segments of the path after `/api`.
+    pub path: &'a [&'a str],
+    /// The query; `None` for none.
+    pub query: Option<String>,
+    /// Longest answer that is read.
+    pub max_bytes: usize,
+}
+
 /// A JSON answer, or that there is nothing of that name.
 #[derive(Debug)]
 pub enum Found {
@@ -97,7 +109,16 @@ impl DefenderClient {
         })
     }
 
-    /// `GET /api/...`, with the path given in segments.
+    /// The application roles in the identity's token; empty for a person's.
+    ///
+    /// # Errors
+    /// [`DefenderError`] when there is no token.
+    pub async fn roles(&self, deadline: Instant) -> Result<Vec<String>, DefenderError> {
+        let token = self.identity.token(&self.audience, deadline).await?;
+        Ok(token.claims.roles.clone())
+    }
+
+    /// `GET /api/...`.
     ///
     /// # Errors
     /// [`DefenderError`], after `deadline` at the latest. Never an answer made
@@ -105,8 +126,7 @@ impl DefenderClient {
     pub async fn get(
         &self,
         endpoint: &Endpoint,
-        path: &[&str],
-        max_bytes: usize,
+        resource: &Resource<'_>,
         deadline: Instant,
     ) -> Result<Found, DefenderError> {
         endpoint
@@ -116,8 +136,7 @@ impl DefenderClient {
         let call = Call {
             client: self,
             endpoint,
-            path,
-            max_bytes,
+            resource,
             // What ends the call from within says more than the bound around it.
             deadline: deadline.checked_sub(MARGIN).unwrap_or(deadline),
             began: Instant::now(),

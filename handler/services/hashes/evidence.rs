@@ -1,11 +1,11 @@
-//! Evidence beside verdicts: asked for by SHA-1, each source for itself.
+//! Evidence beside verdicts: once for each file, each source for itself.
 
 use std::{
     collections::{HashMap, HashSet},
     future::Future,
 };
 
-use functions::hashes::{Evidence, FileHash, HashResult, ItemError, Source};
+use functions::hashes::{Evidence, FileHash, HashKind, HashResult, ItemError, Source};
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
@@ -21,53 +21,57 @@ impl HashLookup {
         include: Include,
         deadline: Instant,
     ) -> Vec<HashResult> {
-        let mut distinct: HashMap<FileHash, Evidence> = HashMap::new();
-        let wanted: HashSet<FileHash> = results
+        let wanted: HashSet<Vec<FileHash>> = results
             .iter()
-            .filter(|r| r.verdict.is_some())
-            .filter_map(HashResult::sha1)
+            .filter(|result| result.verdict.is_some())
+            .map(HashResult::known_hashes)
             .collect();
-        let mut answers = stream::iter(wanted)
-            .map(|sha1| async move { (sha1, self.evidence(sha1, include, deadline).await) })
-            .buffer_unordered(AT_A_TIME);
-        while let Some((sha1, evidence)) = answers.next().await {
-            distinct.insert(sha1, evidence);
-        }
+        let distinct: HashMap<Vec<FileHash>, Evidence> = stream::iter(wanted)
+            .map(|file| async move {
+                let evidence = self.evidence(&file, include, deadline).await;
+                (file, evidence)
+            })
+            .buffer_unordered(AT_A_TIME)
+            .collect()
+            .await;
         let setting = self.setting();
-        let with = |result: HashResult| match (result.verdict, result.sha1()) {
-            (None, _) => result,
-            (Some(_), sha1) => {
-                let evidence = sha1
-                    .and_then(|sha1| distinct.get(&sha1).cloned())
-                    .unwrap_or_else(|| without_sha1(include));
-                result.with_evidence(evidence, &setting)
+        let with = |result: HashResult| match distinct.get(&result.known_hashes()) {
+            Some(evidence) if result.verdict.is_some() => {
+                result.with_evidence(evidence.clone(), &setting)
             }
+            _ => result,
         };
         results.into_iter().map(with).collect()
     }
 
-    async fn evidence(&self, sha1: FileHash, include: Include, deadline: Instant) -> Evidence {
-        let (stats, alerts, devices) = tokio::join!(
-            asked_for(include.stats, self.files.stats(sha1, deadline)),
-            asked_for(include.alerts, self.files.alerts(sha1, deadline)),
+    /// The evidence about the file that has these hashes.
+    async fn evidence(&self, file: &[FileHash], include: Include, deadline: Instant) -> Evidence {
+        let by_hash = asked_for(include.indicators, self.indicators.of_file(file, deadline));
+        let Some(sha1) = file.iter().find(|hash| hash.kind() == HashKind::Sha1) else {
+            return Evidence {
+                indicators: by_hash.await,
+                ..without_sha1(include)
+            };
+        };
+        let (indicators, stats, alerts, mut devices) = tokio::join!(
+            by_hash,
+            asked_for(include.stats, self.files.stats(*sha1, deadline)),
+            asked_for(include.alerts, self.files.alerts(*sha1, deadline)),
             asked_for(
                 include.devices.is_some(),
-                self.files.devices(sha1, deadline)
+                self.files.devices(*sha1, deadline)
             ),
         );
-        let devices = devices.map(|mut source| {
-            if include.devices == Some(Shown::Counted) {
-                source
-                    .data
-                    .iter_mut()
-                    .for_each(|listed| listed.items = None);
-            }
-            source
-        });
+        if include.devices == Some(Shown::Counted)
+            && let Some(listed) = devices.as_mut().and_then(|source| source.data.as_mut())
+        {
+            listed.items = None;
+        }
         Evidence {
             stats,
             alerts,
             devices,
+            indicators,
         }
     }
 }
@@ -81,6 +85,8 @@ pub struct Include {
     pub alerts: bool,
     /// The devices that saw it, and how much of them the caller may see.
     pub devices: Option<Shown>,
+    /// The tenant's own Indicators for it.
+    pub indicators: bool,
 }
 
 impl Include {
@@ -117,7 +123,7 @@ async fn asked_for<T>(
     })))
 }
 
-/// Evidence is found by SHA-1 alone, and Defender named none.
+/// Most sources know files by SHA-1 alone, and Defender named none.
 fn without_sha1(include: Include) -> Evidence {
     let error = ItemError {
         code: "sha1_unknown".to_owned(),
@@ -130,5 +136,6 @@ fn without_sha1(include: Include) -> Evidence {
         stats: told(include.stats).map(|error| Source::new(Err(error))),
         alerts: told(include.alerts).map(|error| Source::new(Err(error))),
         devices: told(include.devices.is_some()).map(|error| Source::new(Err(error))),
+        indicators: None,
     }
 }
