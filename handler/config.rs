@@ -80,6 +80,8 @@ pub struct Config {
     /// Whether the process runs in Azure: any of `WEBSITE_SITE_NAME`,
     /// `WEBSITE_INSTANCE_ID`, `WEBSITE_POD_NAME`, `CONTAINER_NAME` is set.
     pub in_azure: bool,
+    /// Public host name of the app. Set by the platform: `WEBSITE_HOSTNAME`.
+    pub public_host: Option<String>,
     /// Folder of `host.json`. Set by the host: `FUNCTIONS_APP_ROOT_PATH`.
     pub app_root: Option<String>,
 }
@@ -110,13 +112,14 @@ pub const SETTINGS: [&str; 10] = [
 ];
 
 /// Variables that the platform or the Functions host sets and this file reads.
-pub const PLATFORM_SETTINGS: [&str; 8] = [
+pub const PLATFORM_SETTINGS: [&str; 9] = [
     "IDENTITY_ENDPOINT",
     "IDENTITY_HEADER",
     "WEBSITE_SITE_NAME",
     "WEBSITE_INSTANCE_ID",
     "WEBSITE_POD_NAME",
     "CONTAINER_NAME",
+    "WEBSITE_HOSTNAME",
     "FUNCTIONS_APP_ROOT_PATH",
     "FUNCTIONS_CUSTOMHANDLER_PORT",
 ];
@@ -205,6 +208,7 @@ impl Config {
             },
             login_url: reader.base_url("LOGIN_URL", "https://login.microsoftonline.com"),
             in_azure,
+            public_host: reader.text("WEBSITE_HOSTNAME").map(str::to_owned),
             app_root: reader.text("FUNCTIONS_APP_ROOT_PATH").map(str::to_owned),
         };
         if reader.problems.is_empty() {

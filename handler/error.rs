@@ -10,6 +10,7 @@ use axum::{
     response::IntoResponse,
 };
 use serde::Serialize;
+use utoipa::{IntoResponses, ToSchema};
 
 /// A request that gets no answer but a problem.
 #[derive(Clone, Debug)]
@@ -31,15 +32,45 @@ pub struct ApiError {
 }
 
 /// The body: RFC 9457 with our `code` and `invocationId`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Problem<'a> {
+pub struct Problem<'a> {
+    /// `about:blank`: the status says what kind of problem it is.
     r#type: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// Stable code; docs/api.md lists them.
     code: &'a str,
+    /// What happened and what to do.
     detail: &'a str,
+    /// Under this id the log has more.
     invocation_id: &'a str,
+}
+
+/// The problems that every function can answer with, for its description.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes what is answered; nobody makes one")]
+pub(crate) enum Problems<'a> {
+    /// The request has to be mended as `detail` says.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Unusable(Problem<'a>),
+    /// No token, or one that is not accepted.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Problem<'a>),
+    /// The token lacks the application role that `detail` names.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem<'a>),
+    /// The function takes other methods.
+    #[response(status = 405, content_type = "application/problem+json")]
+    Method(Problem<'a>),
+    /// A bug; the log has more under the invocation id.
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(Problem<'a>),
+    /// Ask again after the time in `Retry-After`.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem<'a>),
 }
 
 impl ApiError {

@@ -29,7 +29,7 @@ use crate::{
     auth::{self, Gate, Role},
     error::ApiError,
     host::{self, envelope::Invocation, reply::Reply, wrapped_http},
-    routes,
+    routes::{self, explorer::Explorer},
     services::Services,
 };
 
@@ -64,7 +64,11 @@ pub enum FunctionNameError {
 ///
 /// # Errors
 /// [`FunctionNameError`], a mistake in this file.
-pub fn app(services: Services, gate: &Gate) -> Result<App, FunctionNameError> {
+pub fn app(
+    services: Services,
+    gate: &Gate,
+    explorer: Arc<Explorer>,
+) -> Result<App, FunctionNameError> {
     let services = Arc::new(services);
     let needs = |role| Access {
         gate: gate.clone(),
@@ -76,6 +80,12 @@ pub fn app(services: Services, gate: &Gate) -> Result<App, FunctionNameError> {
             routes::hashes::PATH,
             Some(needs(Role::HashesRead)),
             any(routes::hashes::hash_lookup).with_state(services),
+        )
+        .http(
+            "explorer",
+            routes::explorer::PATH,
+            None,
+            any(routes::explorer::explorer).with_state(explorer),
         )
         .build()
 }

@@ -1,6 +1,7 @@
 //! The answer to a list: one result for each input, and the sum of them.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Evidence, FileProfile, HashResult, ItemStatus, RULE_SET, Verdict, result::status_word,
@@ -8,7 +9,7 @@ use super::{
 use crate::report::csv::{self, Column};
 
 /// Counts of an answer, which add up to `total`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Inputs.
@@ -84,7 +85,7 @@ fn is_of_answered_file(item: &HashResult, results: &[HashResult]) -> bool {
 }
 
 /// The answer to a list.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LookupAnswer {
     /// When the answer was made, RFC 3339 in UTC.
@@ -300,7 +301,7 @@ mod tests {
                 devices: Some(Source::new(listed(devices).map(|count| Listed::new(vec![Device::default(); count])))),
                 indicators: Some(Source::new(listed(1).map(|_| {
                     let indicator = Indicator { action: Some(action), ..Indicator::default() };
-                    Indicators { listed: Listed::new(vec![indicator]), own_only: false }
+                    Indicators::new(vec![indicator], false)
                 }))),
             };
             let more = bare.clone().with_evidence(evidence, &setting);

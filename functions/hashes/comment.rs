@@ -1,12 +1,7 @@
-//! An answer as text for people: the comment of an incident, in HTML or
-//! Markdown, and what STAT's scoring module takes.
+//! An answer as text for people: the comment of an incident, in HTML or Markdown.
 //!
 //! The first line says what was **not** checked. The most severe rows come
 //! first; what does not fit is counted, not dropped silently.
-
-use std::collections::HashSet;
-
-use serde_json::{Value, json};
 
 use super::{Evidence, HashResult, ItemStatus, LookupAnswer, Verdict, result::status_word};
 use crate::report::markup;
@@ -62,37 +57,6 @@ impl LookupAnswer {
         self.render(&MARKDOWN)
     }
 
-    /// What STAT's scoring module takes: 10 points a malicious file, 5 a
-    /// suspicious one, 0 for what is not known; hashes that were not checked
-    /// are named, and score nothing.
-    pub fn to_stat(&self) -> Value {
-        let score = |verdict| match verdict {
-            Some(Verdict::Malicious) => 10,
-            Some(Verdict::Suspicious) => 5,
-            _ => 0,
-        };
-        let mut seen = HashSet::new();
-        // Both hashes of a file, or one that is there twice, score once.
-        let scored = self
-            .results
-            .iter()
-            .filter(|result| score(result.verdict) > 0 && seen.insert(file_of(result)));
-        let scored = scored.map(|result| {
-            let label = format!("{}: {} ({})", word(result), why(result), result.hash);
-            json!({ "Score": score(result.verdict), "ScoreLabel": label })
-        });
-        let unchecked = self
-            .not_checked()
-            .map(|text| json!({ "Score": 0, "ScoreLabel": text }));
-        json!({
-            "ModuleName": "Custom",
-            "ScoringData": scored.chain(unchecked).collect::<Vec<_>>(),
-            "AnalyzedEntities": self.summary.total - self.summary.failed - self.summary.invalid,
-            "NotCheckedCount": self.summary.failed + self.summary.invalid,
-            "Complete": self.complete,
-        })
-    }
-
     fn render(&self, style: &Style) -> String {
         let paragraph = |text: &str| (style.paragraph)(&(style.escape)(text));
         let mut text: String = self
@@ -131,7 +95,7 @@ impl LookupAnswer {
     }
 
     /// What was not checked, where something was not.
-    fn not_checked(&self) -> Option<String> {
+    pub(super) fn not_checked(&self) -> Option<String> {
         let (failed, invalid, total) = (
             self.summary.failed,
             self.summary.invalid,
@@ -184,15 +148,7 @@ fn cells(result: &HashResult) -> [String; 4] {
     ]
 }
 
-/// What two results of one file have in common.
-fn file_of(result: &HashResult) -> String {
-    let file = result.file.as_ref();
-    let hash = file.and_then(|file| file.sha256.clone().or_else(|| file.sha1.clone()));
-    hash.unwrap_or_else(|| result.hash.clone())
-        .to_ascii_lowercase()
-}
-
-fn word(result: &HashResult) -> String {
+pub(super) fn word(result: &HashResult) -> String {
     match (result.verdict, result.status) {
         (Some(verdict), _) if result.stale => format!("{} (stale)", verdict.as_str()),
         (Some(verdict), _) => verdict.as_str().to_owned(),
@@ -201,7 +157,7 @@ fn word(result: &HashResult) -> String {
     }
 }
 
-fn why(result: &HashResult) -> String {
+pub(super) fn why(result: &HashResult) -> String {
     let reason = result.reasons.first().map(|reason| reason.text.clone());
     let reason = reason.or_else(|| result.error.as_ref().map(|error| error.detail.clone()));
     let mut parts: Vec<String> = reason.into_iter().collect();
@@ -233,9 +189,7 @@ fn in_this_tenant(evidence: &Evidence) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hashes::{
-        FileProfile, HashKind, ItemError, Observable, Verified, next_action::Setting,
-    };
+    use crate::hashes::{FileProfile, HashKind, ItemError, Verified, next_action::Setting};
 
     fn setting() -> Setting {
         Setting {
@@ -321,40 +275,6 @@ mod tests {
             answer(vec![]).to_html(),
             "<p>Microsoft Defender on 0 hashes: 0 malicious, 0 suspicious, 0 unknown, 0 clean (as of 2026-11-23T10:00:00Z).</p>\
              <p>Clean means &quot;no detection by Microsoft&quot;, not an approval.</p>"
-        );
-    }
-
-    #[test]
-    fn stat_scores_what_was_found_and_names_what_was_not_checked() {
-        let invalid = HashResult::invalid(&Observable::parse("zz")).unwrap();
-        let other = HashResult {
-            hash: "cd".repeat(20),
-            ..verified("Pua", "PUA:X")
-        };
-        let stat = answer(vec![
-            verified("Malware", ""),
-            verified("Malware", ""),
-            other,
-            verified("Clean", ""),
-            invalid,
-        ])
-        .to_stat();
-        let scores: Vec<_> = stat["ScoringData"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|item| item["Score"].clone())
-            .collect();
-        assert_eq!(scores, [10, 5, 0]);
-        assert_eq!(
-            (&stat["ModuleName"], &stat["NotCheckedCount"]),
-            (&json!("Custom"), &json!(1))
-        );
-        assert!(
-            stat["ScoringData"][2]["ScoreLabel"]
-                .as_str()
-                .unwrap()
-                .contains("NOT checked")
         );
     }
 }

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{
     FileHash, ItemError,
@@ -19,7 +20,7 @@ use super::{
 pub const MAX_SHOWN: usize = 20;
 
 /// One source: what it says, or why it says nothing.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Source<T> {
     /// What it says; its fields lie beside `error`. Absent with an error.
     #[serde(flatten)]
@@ -45,7 +46,7 @@ impl<T> Source<T> {
 }
 
 /// How often the tenant saw a file in the last 30 days. `/files/{id}/stats`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FileStats {
     /// Devices of the tenant that saw it. Sent as a number or a text, under
@@ -97,7 +98,7 @@ fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::E
 }
 
 /// An alert that involves a file. `/files/{sha1}/alerts`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Alert {
     /// Its id.
@@ -121,7 +122,7 @@ pub struct Alert {
 }
 
 /// A device that saw a file. `/files/{sha1}/machines`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Device {
     /// Its id in Defender.
@@ -139,7 +140,7 @@ pub struct Device {
 }
 
 /// An Indicator of the tenant for a file. `/indicators`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Indicator {
     /// Its id.
@@ -166,15 +167,36 @@ pub struct Indicator {
 }
 
 /// The Indicators of the tenant for a file, under any of its known hashes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Indicators {
-    /// Those that the identity can see.
-    #[serde(flatten)]
-    pub listed: Listed<Indicator>,
+    /// How many the identity can see.
+    #[schema(required = false)]
+    pub count: usize,
+    /// Whether there are more than `items` shows.
+    #[schema(required = false)]
+    pub more: bool,
+    /// The first [`MAX_SHOWN`].
+    #[schema(required = false)]
+    pub items: Vec<Indicator>,
     /// Whether the identity's role shows it those alone that it made itself:
     /// then there may be more.
+    #[schema(required = false)]
     pub own_only: bool,
+}
+
+impl Indicators {
+    /// Counts all, keeps the first ones.
+    pub fn new(mut items: Vec<Indicator>, own_only: bool) -> Self {
+        let count = items.len();
+        items.truncate(MAX_SHOWN);
+        Self {
+            count,
+            more: count > items.len(),
+            items,
+            own_only,
+        }
+    }
 }
 
 /// Reads the Indicators for `value`.
@@ -200,11 +222,13 @@ pub fn read_indicators(
 }
 
 /// A list of a source: all of them counted, some of them shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Listed<T> {
     /// How many there are; at least so many where `more` is true.
+    #[schema(required = false)]
     pub count: usize,
     /// Whether Defender has more of them on further pages, which are not read.
+    #[schema(required = false)]
     pub more: bool,
     /// The first [`MAX_SHOWN`]; null where the caller may only count them.
     pub items: Option<Vec<T>>,
@@ -224,15 +248,15 @@ impl<T> Listed<T> {
 }
 
 /// The evidence that was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 pub struct Evidence {
-    /// `include=stats`.
+    /// How often the tenant saw the file; null unless `include` lists `stats`.
     pub stats: Option<Source<FileStats>>,
-    /// `include=alerts`.
+    /// Alerts that involve the file; null unless `include` lists `alerts`.
     pub alerts: Option<Source<Listed<Alert>>>,
-    /// `include=devices`.
+    /// Devices that saw the file; null unless `include` lists `devices`.
     pub devices: Option<Source<Listed<Device>>>,
-    /// `include=indicators`.
+    /// The tenant's Indicators for it; null unless `include` lists `indicators`.
     pub indicators: Option<Source<Indicators>>,
 }
 
@@ -249,11 +273,10 @@ impl Evidence {
 
     /// Actions of the Indicators that were found.
     pub fn indicator_actions(&self) -> Vec<&str> {
-        let indicators = listed(self.indicators.as_ref());
-        let items = indicators.and_then(|found| found.listed.items.as_deref());
+        let items = listed(self.indicators.as_ref()).map(|found| found.items.iter());
         items
-            .unwrap_or_default()
-            .iter()
+            .into_iter()
+            .flatten()
             .filter_map(|indicator| indicator.action.as_deref())
             .collect()
     }

@@ -6,11 +6,12 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::FileHash;
 
 /// The file entity of `GET /api/files/{hash}`, and JSON `file` of an answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FileProfile {
     /// SHA-1 in hexadecimal digits; null when Defender did not send it.

@@ -11,6 +11,7 @@ pub mod file_profile;
 pub mod next_action;
 pub mod payload;
 pub mod result;
+pub mod stat;
 pub mod verdict;
 
 pub use answer::{LookupAnswer, Summary};
@@ -20,4 +21,5 @@ pub use file_profile::FileProfile;
 pub use next_action::{NextAction, Setting};
 pub use payload::UnusableRequest;
 pub use result::{HashResult, ItemError, ItemStatus, Verified};
+pub use stat::StatAnswer;
 pub use verdict::{RULE_SET, Reason, Verdict, judge, judge_not_seen};

@@ -5,11 +5,12 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{Evidence, FileHash, FileProfile, Verdict};
 
 /// One piece of advice. JSON `nextActions[]`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NextAction {
     /// `create_indicator`, `review_indicator`, `hunt`, `review_alerts`, `isolate_or_scan_devices` or
@@ -24,6 +25,7 @@ pub struct NextAction {
     /// A ready advanced-hunting query; null for none.
     pub kql: Option<String>,
     /// The ready body of `POST /api/indicators` of the Defender API; null for none.
+    #[schema(value_type = Option<Object>)]
     pub request: Option<Value>,
 }
 
@@ -261,7 +263,7 @@ mod tests {
     use super::*;
     use crate::hashes::{
         Source,
-        evidence::{Indicator, Indicators, Listed},
+        evidence::{Indicator, Indicators},
     };
 
     const SHA1: &str = "ff2f511009b2813af9d12c6103206828560869db";
@@ -372,10 +374,7 @@ mod tests {
             ..Indicator::default()
         };
         let evidence = Evidence {
-            indicators: Some(Source::new(Ok(Indicators {
-                listed: Listed::new(vec![indicator]),
-                own_only: false,
-            }))),
+            indicators: Some(Source::new(Ok(Indicators::new(vec![indicator], false)))),
             ..Evidence::default()
         };
         let mut advice = advise(SHA1.parse().unwrap(), Some(&file()), verdict, &setting());

@@ -1,6 +1,7 @@
 //! The result for one input: a verdict with its reasons, or why there is none.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Evidence, FileHash, FileProfile, HashKind, NextAction, Observable, Reason, Setting, Verdict,
@@ -22,7 +23,7 @@ pub struct Verified {
 }
 
 /// How the look-up of one input ended. JSON `status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ItemStatus {
     /// There is a verdict.
@@ -36,7 +37,7 @@ pub enum ItemStatus {
 }
 
 /// Why an item has no verdict. JSON `error`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemError {
     /// Stable code, such as `hash_md5`, `upstream_throttled`, `missing_permission`.
@@ -52,7 +53,7 @@ pub struct ItemError {
 }
 
 /// The result for one input.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HashResult {
     /// The hash in lower case; for an invalid item the input, made visible.

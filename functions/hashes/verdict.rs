@@ -6,6 +6,7 @@
 //! have is `Unknown`, with a reason that says so.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::FileProfile;
 
@@ -13,7 +14,9 @@ use super::FileProfile;
 pub const RULE_SET: &str = "1";
 
 /// What the product says of a file. Ordered by severity, the least one first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 pub enum Verdict {
     /// No detection by Microsoft. Not an approval.
     Clean,
@@ -38,7 +41,7 @@ impl Verdict {
 }
 
 /// One reason of a verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Reason {
     /// Stable code, such as `determination_malware` or `not_seen`.
     pub code: &'static str,

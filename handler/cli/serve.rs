@@ -13,6 +13,7 @@ use crate::{
     config::{ApiAuth, Config, ConfigProblems, Purpose},
     http::{HttpClient, TimeLimits},
     listen, router,
+    routes::explorer::Explorer,
     services::Services,
     telemetry::{self, Reader},
 };
@@ -141,7 +142,7 @@ fn needs_no_key(function: &Path) -> bool {
 async fn serve(config: &Config, port: u16, reader: Reader) -> Exit {
     let http = Arc::new(HttpClient::new(TimeLimits::default()));
     let gate = Gate::new(config, Arc::clone(&http));
-    let app = match router::app(Services::new(config, http), &gate) {
+    let app = match router::app(Services::new(config, http), &gate, Explorer::new(config)) {
         Ok(app) => app,
         Err(error) => return refuse(reader, &ConfigProblems(vec![error.to_string()])),
     };

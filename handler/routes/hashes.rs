@@ -8,16 +8,23 @@ use axum::{
     http::{Method, Request, Response, StatusCode, header},
 };
 use functions::hashes::{
-    HashResult, ItemStatus, LookupAnswer, Observable, UnusableRequest, payload,
+    HashResult, ItemStatus, LookupAnswer, Observable, StatAnswer, UnusableRequest, payload,
 };
 use percent_encoding::percent_decode_str;
+use serde::{
+    Deserialize,
+    de::{
+        DeserializeOwned,
+        value::{Error as ValueError, StrDeserializer},
+    },
+};
+use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{MAX_BODY_BYTES, json, parameters, read_body, text};
-use tokio::time::Instant;
-
 use crate::{
     auth::{Caller, Role},
-    error::ApiError,
+    error::{ApiError, Problem, Problems},
     services::{
         Services,
         hashes::{Include, Shown},
@@ -51,13 +58,81 @@ pub async fn hash_lookup(
             let asked = Asked::of(&request)?;
             list(&services, request, asked).await
         }
-        Method::POST => Err(ApiError::method_not_allowed("GET")),
-        _ => Err(ApiError::method_not_allowed("GET, POST")),
+        _ if hash.is_empty() => Err(ApiError::method_not_allowed("POST")),
+        _ => Err(ApiError::method_not_allowed("GET")),
     }
 }
 
+/// A list of hashes; other shapes are recognised too, see docs/api.md.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"hashes": ["97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe"]}))]
+#[expect(dead_code, reason = "describes what functions::hashes::payload reads")]
+pub(super) struct HashList {
+    /// SHA-1 or SHA-256 hashes, at most 1,000 distinct ones.
+    hashes: Vec<String>,
+}
+
+/// An advisory as it is.
+#[derive(ToSchema)]
+#[schema(pattern = r"^[^\u0000]*\S[^\u0000]*$")]
+#[expect(dead_code, reason = "describes what functions::hashes::payload reads")]
+pub(super) struct AnyText(String);
+
+/// JSON for one hash.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    clippy::large_enum_variant,
+    reason = "describes what `render` answers"
+)]
+pub(super) enum OneAnswer {
+    /// By default.
+    Json(HashResult),
+    /// With `format=stat`.
+    Stat(StatAnswer),
+}
+
+/// JSON for a list.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes what `render` answers")]
+pub(super) enum ListAnswer {
+    /// By default.
+    Json(LookupAnswer),
+    /// With `format=stat`.
+    Stat(StatAnswer),
+}
+
+/// The query parameters.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what `Asked` reads")]
+struct Parameters {
+    /// Evidence to add. Devices are named for callers with the role
+    /// `Devices.Read` alone, and counted for others.
+    #[param(style = Form, explode = false, inline)]
+    include: Option<Vec<Source>>,
+    /// What the answer looks like: JSON, the comment of an incident as HTML or
+    /// Markdown, CSV, or what STAT's scoring module takes.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+/// A source of evidence: query parameter `include`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+enum Source {
+    Stats,
+    Alerts,
+    Devices,
+    Indicators,
+}
+
 /// What an answer looks like: query parameter `format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 enum Format {
     Json,
     Markdown,
@@ -68,7 +143,7 @@ enum Format {
 
 /// What the query parameters ask for.
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+pub(super) struct Asked {
     format: Format,
     include: Include,
 }
@@ -77,36 +152,28 @@ impl Asked {
     fn of(request: &Request<Body>) -> Result<Self, ApiError> {
         let parameters = parameters(request, &["format", "include"])?;
         let bad = |code: &str, detail: &str| ApiError::new(StatusCode::BAD_REQUEST, code, detail);
-        let format = match parameters.get("format").map_or("json", String::as_str) {
-            "json" => Format::Json,
-            "markdown" => Format::Markdown,
-            "html" => Format::Html,
-            "csv" => Format::Csv,
-            "stat" => Format::Stat,
-            _ => {
-                return Err(bad(
+        let format = parameters.get("format").map_or(Ok(Format::Json), |text| {
+            word(text).ok_or_else(|| {
+                bad(
                     "unknown_format",
                     "the query parameter format is one of json, markdown, html, csv, stat",
-                ));
-            }
-        };
+                )
+            })
+        })?;
         let sees_devices = request
             .extensions()
             .get::<Caller>()
             .is_some_and(|caller| caller.has(Role::DevicesRead));
         let mut include = Include::default();
-        for source in parameters
-            .get("include")
-            .into_iter()
-            .flat_map(|list| list.split(','))
-        {
-            match source.trim() {
-                "stats" => include.stats = true,
-                "alerts" => include.alerts = true,
-                "indicators" => include.indicators = true,
-                "devices" if sees_devices => include.devices = Some(Shown::Listed),
-                "devices" => include.devices = Some(Shown::Counted),
-                _ => {
+        let listed = parameters.get("include").map(String::as_str);
+        for name in listed.unwrap_or_default().split_terminator(',') {
+            match word(name.trim()) {
+                Some(Source::Stats) => include.stats = true,
+                Some(Source::Alerts) => include.alerts = true,
+                Some(Source::Indicators) => include.indicators = true,
+                Some(Source::Devices) if sees_devices => include.devices = Some(Shown::Listed),
+                Some(Source::Devices) => include.devices = Some(Shown::Counted),
+                None => {
                     return Err(bad(
                         "unknown_include",
                         "the query parameter include lists stats, alerts, devices, indicators",
@@ -116,6 +183,11 @@ impl Asked {
         }
         Ok(Self { format, include })
     }
+}
+
+/// One of the words of an enumeration.
+fn word<T: DeserializeOwned>(text: &str) -> Option<T> {
+    T::deserialize(StrDeserializer::<ValueError>::new(text)).ok()
 }
 
 async fn look_up(
@@ -145,7 +217,33 @@ fn render(answer: &LookupAnswer, format: Format) -> Result<Response<Body>, ApiEr
     }
 }
 
-async fn one(services: &Services, hash: &str, asked: Asked) -> Result<Response<Body>, ApiError> {
+/// Verdict on one file hash
+///
+/// Asks Microsoft Defender for Endpoint whether a file hash is Malicious,
+/// Suspicious, Clean or Unknown. Clean means "no detection by Microsoft", not an
+/// approval.
+#[utoipa::path(
+    get,
+    path = "/api/hashes/{hash}",
+    operation_id = "LookUpHash",
+    tag = "Hashes",
+    params(
+        ("hash" = String, Path, description = "SHA-1 (40 hexadecimal digits) or SHA-256 (64)",
+            pattern = "^([0-9A-Fa-f]{40}|[0-9A-Fa-f]{64})$", example = "97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe"),
+        Parameters,
+    ),
+    responses(
+        (status = 200, description = "The result, with a verdict", content(
+            (OneAnswer = "application/json"), (String = "text/markdown"), (String = "text/html"), (String = "text/csv"))),
+        Problems,
+        (status = 502, description = "Defender cannot be asked until somebody mends it", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn one(
+    services: &Services,
+    hash: &str,
+    asked: Asked,
+) -> Result<Response<Body>, ApiError> {
     let text = percent_decode_str(hash).decode_utf8_lossy();
     let input = Observable::parse(&text);
     let deadline = services.hashes.deadline();
@@ -160,7 +258,31 @@ async fn one(services: &Services, hash: &str, asked: Asked) -> Result<Response<B
     }
 }
 
-async fn list(
+/// Verdicts on the file hashes of a list, an incident or a text
+///
+/// Takes a list, the body of a Sentinel incident, alert or entity trigger, the
+/// output of `Entities - Get FileHashes`, a STAT base-module body, or an advisory
+/// as text. Every input gets a result in the order asked; `complete` says whether
+/// all of them could be asked.
+#[utoipa::path(
+    post,
+    path = "/api/hashes",
+    operation_id = "LookUpHashes",
+    tag = "Hashes",
+    params(Parameters),
+    request_body(description = "What holds the hashes; at most 1,000 distinct ones and 4 MiB", content(
+        (HashList = "application/json"), (AnyText = "text/plain"), (AnyText = "text/html"))),
+    responses(
+        (status = 200, description = "A result for each input; with `Retry-After` when some could not be asked yet",
+            headers(("Retry-After" = u64, description = "Seconds until the missing ones are worth asking again")),
+            content((ListAnswer = "application/json"), (String = "text/markdown"), (String = "text/html"), (String = "text/csv"))),
+        (status = 408, description = "The body did not arrive in time", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "More than 1,000 distinct hashes, or a body above 4 MiB", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is compressed", body = Problem, content_type = "application/problem+json"),
+        Problems,
+    ),
+)]
+pub(super) async fn list(
     services: &Services,
     request: Request<Body>,
     asked: Asked,

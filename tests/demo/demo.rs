@@ -59,6 +59,12 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
 
 async fn tell(options: &Options) -> Result<(), Failure> {
     let cloud = Sandbox::start(Tenant::default()).await?;
+    cloud.set_roles(&[
+        "File.Read.All",
+        "Alert.Read.All",
+        "Machine.Read.All",
+        "Ti.ReadWrite.All",
+    ]);
     let port = if options.once { 0 } else { options.port };
     let port = free(port).map_err(|error| {
         format!("port {port} cannot be used ({error}); take another with ARGS=--port=N")
@@ -80,6 +86,17 @@ async fn tell(options: &Options) -> Result<(), Failure> {
         .status()
         .await?;
 
+    show(&[
+        "",
+        "A Sentinel playbook posts its incident and gets the comment to write:",
+        "",
+        &format!(
+            "$ curl '{}' \\\n    -H 'Content-Type: application/json' -d @tests/data/sentinel/incident.json",
+            incident_url(port)
+        ),
+    ])?;
+    show(&[&comment(port).await?])?;
+
     if !options.once {
         show(&["", "Try next, in another terminal:"])?;
         show(
@@ -90,6 +107,7 @@ async fn tell(options: &Options) -> Result<(), Failure> {
         )?;
         show(&[
             "",
+            &format!("Open http://127.0.0.1:{port}/api/explorer and paste an advisory."),
             &format!("Serving on http://127.0.0.1:{port} until Ctrl-C."),
         ])?;
         tokio::select! {
@@ -99,6 +117,24 @@ async fn tell(options: &Options) -> Result<(), Failure> {
     }
     service.kill().await?;
     Ok(())
+}
+
+fn incident_url(port: u16) -> String {
+    format!(
+        "http://127.0.0.1:{port}/api/hashes?format=markdown&include=stats,alerts,devices,indicators"
+    )
+}
+
+/// The comment for the recorded incident, as a playbook gets it.
+async fn comment(port: u16) -> Result<String, Failure> {
+    let incident = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/sentinel/incident.json");
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let request = client
+        .post(incident_url(port))
+        .header("content-type", "application/json")
+        .body(std::fs::read(incident)?);
+    let response = request.send().await?.error_for_status()?;
+    Ok(response.text().await?)
 }
 
 fn next_steps(port: u16) -> Vec<String> {

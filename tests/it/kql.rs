@@ -4,31 +4,17 @@
 use std::{
     io::Write,
     process::{Command, Stdio},
-    sync::Once,
 };
 
 use crate::support::{
     App,
     app::{MALWARE, PUA_SHA1, unknown_hash},
-    package::repository,
+    tools,
 };
 
 /// What the language service says of a query; empty when it binds.
 fn check(query: &str) -> String {
-    static INSTALLED: Once = Once::new();
-    let folder = repository().join("tests/kql");
-    INSTALLED.call_once(|| {
-        if !folder.join("node_modules").is_dir() {
-            let npm = Command::new("npm")
-                .args(["ci", "--no-audit", "--no-fund"])
-                .current_dir(&folder)
-                .output();
-            assert!(
-                npm.expect("npm runs").status.success(),
-                "npm ci in tests/kql"
-            );
-        }
-    });
+    let folder = tools::node_folder("kql");
     let mut node = Command::new("node")
         .arg(folder.join("check.js"))
         .stdin(Stdio::piped())

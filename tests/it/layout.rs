@@ -90,6 +90,7 @@ fn ids() -> Vec<String> {
         number('b', &[12..=16, 20..=22]),
         number('c', &[1..=8, 10..=17, 24..=25]),
         number('d', &[4..=10]),
+        number('s', &[1..=3, 5..=11]),
     ]
     .concat()
 }
@@ -111,7 +112,10 @@ fn every_case_and_row_has_a_test_that_starts_with_its_id() {
 
 #[test]
 fn the_routes_of_the_bindings_are_those_of_the_router() {
-    let paths = [("hash_lookup", handler::routes::hashes::PATH)];
+    let paths = [
+        ("hash_lookup", handler::routes::hashes::PATH),
+        ("explorer", handler::routes::explorer::PATH),
+    ];
     for (_, name, binding) in functions() {
         let Some(trigger) = binding["bindings"]
             .as_array()

@@ -15,6 +15,7 @@ mod caller_auth;
 mod command_line;
 mod defender_faults;
 mod evidence;
+mod explorer;
 mod hash_lookup;
 mod host_conformance;
 mod host_envelope;

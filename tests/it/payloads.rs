@@ -1,8 +1,14 @@
 //! Everything that a playbook or an analyst can send to `POST /api/hashes`.
 
+use sandbox::{Sandbox, Tenant};
 use serde_json::{Value, json};
 
-use crate::support::{App, app::Answer, host::ClientRequest, package::repository};
+use crate::support::{
+    App,
+    app::{Answer, unknown_hash},
+    host::ClientRequest,
+    package::repository,
+};
 
 const SHA1: &str = "ff2f511009b2813af9d12c6103206828560869db";
 const SHA256: &str = "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c";
@@ -230,4 +236,79 @@ async fn s11_a_file_joins_its_hashes_and_its_md5_hides_nothing() {
     );
     let unjoined = app.post_hashes(&[clean, MD5]).await.json();
     assert_eq!(unjoined["summary"]["worst"], Value::Null);
+}
+
+#[tokio::test]
+async fn s08_a_name_that_would_break_out_of_a_query_never_reaches_one() {
+    let app = App::start().await;
+    let name = "x') | union DeviceInfo //.exe";
+    let entities = json!([
+        { "$id": "1", "kind": "File", "properties": { "fileName": name, "fileHashes": [{ "$ref": "2" }] } },
+        { "$id": "2", "kind": "FileHash", "properties": { "hashValue": SHA256, "algorithm": "SHA256" } },
+        { "$id": "3", "kind": "FileHash", "properties": { "hashValue": name, "algorithm": "SHA256" } },
+    ]);
+    let body = json!({ "object": { "properties": { "relatedEntities": entities } } }).to_string();
+    let answer = app.post(&body).await.json();
+    let queries: Vec<&str> = answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|result| result["nextActions"].as_array().unwrap())
+        .filter_map(|next| next["kql"].as_str())
+        .collect();
+    assert!(!queries.is_empty() && queries.iter().all(|query| query.contains(SHA256)));
+    assert!(
+        queries.iter().all(|query| !query.contains("DeviceInfo")),
+        "{queries:?}"
+    );
+}
+
+#[tokio::test]
+async fn s09_what_an_attacker_wrote_is_text_in_a_comment() {
+    let app = App::start().await;
+    let markup = "<img src=x onerror=alert(1)>";
+    let hash = unknown_hash(9);
+    app.cloud
+        .add_file(sandbox::FileRecord::new(&hash, "Malware", Some(markup)).signed(markup, 3));
+    let body = json!([hash, markup]).to_string();
+    for format in ["html", "markdown"] {
+        let target = format!("/api/hashes?format={format}");
+        let comment = app.send(ClientRequest::post(&target, &body)).await.text;
+        assert!(
+            comment.contains("Malicious") && !comment.contains("<img"),
+            "{comment}"
+        );
+        assert!(comment.contains("onerror"), "told as text: {comment}");
+    }
+}
+
+#[tokio::test]
+async fn s10_an_incident_makes_no_call_outside_the_configured_hosts() {
+    // Whatever is not on loopback would go to this proxy.
+    let elsewhere = Sandbox::start(Tenant::default()).await.unwrap();
+    let proxy = elsewhere.defender_url();
+    let settings = [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+    ]
+    .map(|name| (name, proxy.as_str()));
+    let loopback = [("NO_PROXY", "127.0.0.1"), ("no_proxy", "127.0.0.1")];
+    let app = App::start_guarded(&[&settings[..], &loopback[..]].concat()).await;
+    let token = format!(
+        "Bearer {}",
+        app.cloud.sign(&app.cloud.caller_claims(&["Hashes.Read"]))
+    );
+    let headers = [
+        ("Authorization", token.as_str()),
+        ("Content-Type", "application/json"),
+    ];
+    let incident = include_str!("../data/sentinel/incident.json");
+    let target = "/api/hashes?include=stats,alerts,devices,indicators&format=html";
+    let request = ClientRequest::post(target, incident).with(&headers);
+    assert_eq!(app.send(request).await.status, 200);
+    assert!(app.calls() > 0 && !app.cloud.login_calls().is_empty());
+    assert_eq!(elsewhere.defender_calls().len(), 0);
 }

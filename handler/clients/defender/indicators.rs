@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use functions::hashes::{
     FileHash,
-    evidence::{Indicators, Listed, read_indicators},
+    evidence::{Indicators, read_indicators},
 };
 use tokio::time::Instant;
 
@@ -64,9 +64,7 @@ impl IndicatorsClient {
             found.extend(more);
         }
         let roles = self.defender.roles(deadline).await?;
-        Ok(Indicators {
-            listed: Listed::new(found),
-            own_only: !roles.iter().any(|role| SEES_ALL.contains(&role.as_str())),
-        })
+        let sees_all = roles.iter().any(|role| SEES_ALL.contains(&role.as_str()));
+        Ok(Indicators::new(found, !sees_all))
     }
 }

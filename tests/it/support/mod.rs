@@ -5,6 +5,7 @@ pub mod host;
 pub mod package;
 pub mod stage;
 pub mod tls;
+pub mod tools;
 pub mod wire;
 
 pub use app::App;

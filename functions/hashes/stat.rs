@@ -1,0 +1,138 @@
+//! An answer as STAT, the triage assistant for Sentinel, takes it, so that its
+//! users can switch one step of a playbook.
+//!
+//! Source: <https://github.com/briandelmsft/SentinelAutomationModules>
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    HashResult, LookupAnswer, Verdict,
+    comment::{why, word},
+};
+
+/// What STAT's scoring module takes from a custom module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct StatAnswer {
+    /// `Custom`.
+    pub module_name: &'static str,
+    /// Points and what they are for.
+    pub scoring_data: Vec<StatScore>,
+    /// Hashes with a verdict.
+    pub analyzed_entities: usize,
+    /// Hashes without one.
+    pub not_checked_count: usize,
+    /// Whether every hash could be asked.
+    pub complete: bool,
+}
+
+/// Points of one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "PascalCase")]
+pub struct StatScore {
+    /// 10 a malicious file, 5 a suspicious one, 0 for what was not checked.
+    pub score: u8,
+    /// What the points are for.
+    pub score_label: String,
+}
+
+impl LookupAnswer {
+    /// What STAT's scoring module takes: 10 points a malicious file, 5 a
+    /// suspicious one, 0 for what is not known; hashes that were not checked
+    /// are named, and score nothing.
+    pub fn to_stat(&self) -> StatAnswer {
+        let mut seen = HashSet::new();
+        // Both hashes of a file, or one that is there twice, score once.
+        let scored = self
+            .results
+            .iter()
+            .filter(|result| score(result) > 0 && seen.insert(file_of(result)));
+        let scored = scored.map(|result| StatScore {
+            score: score(result),
+            score_label: format!("{}: {} ({})", word(result), why(result), result.hash),
+        });
+        let unchecked = self.not_checked().map(|text| StatScore {
+            score: 0,
+            score_label: text,
+        });
+        let not_checked_count = self.summary.failed + self.summary.invalid;
+        StatAnswer {
+            module_name: "Custom",
+            scoring_data: scored.chain(unchecked).collect(),
+            analyzed_entities: self.summary.total - not_checked_count,
+            not_checked_count,
+            complete: self.complete,
+        }
+    }
+}
+
+fn score(result: &HashResult) -> u8 {
+    match result.verdict {
+        Some(Verdict::Malicious) => 10,
+        Some(Verdict::Suspicious) => 5,
+        _ => 0,
+    }
+}
+
+/// What two results of one file have in common.
+fn file_of(result: &HashResult) -> String {
+    let file = result.file.as_ref();
+    let hash = file.and_then(|file| file.sha256.clone().or_else(|| file.sha1.clone()));
+    hash.unwrap_or_else(|| result.hash.clone())
+        .to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hashes::{FileProfile, Observable, Setting, Verified};
+
+    fn verified(determination: &str) -> HashResult {
+        let profile = FileProfile {
+            determination_type: Some(determination.to_owned()),
+            ..FileProfile::default()
+        };
+        let answer = Verified {
+            profile: Some(profile),
+            as_of: String::new(),
+            cached: false,
+            stale: false,
+        };
+        let setting = Setting {
+            portal: String::new(),
+            indicator_expires: String::new(),
+        };
+        HashResult::verified("ab".repeat(20).parse().unwrap(), answer, &setting)
+    }
+
+    #[test]
+    fn stat_scores_what_was_found_and_names_what_was_not_checked() {
+        let invalid = HashResult::invalid(&Observable::parse("zz")).unwrap();
+        let other = HashResult {
+            hash: "cd".repeat(20),
+            ..verified("Pua")
+        };
+        let results = vec![
+            verified("Malware"),
+            verified("Malware"),
+            other,
+            verified("Clean"),
+            invalid,
+        ];
+        let stat = LookupAnswer::new(String::new(), results).to_stat();
+        let scores: Vec<u8> = stat.scoring_data.iter().map(|item| item.score).collect();
+        assert_eq!(scores, [10, 5, 0]);
+        assert_eq!((stat.module_name, stat.not_checked_count), ("Custom", 1));
+        assert!(stat.scoring_data[2].score_label.contains("NOT checked"));
+        let json = serde_json::to_value(&stat.scoring_data[0]).unwrap();
+        assert!(
+            json["ScoreLabel"]
+                .as_str()
+                .unwrap()
+                .starts_with("Malicious: ")
+        );
+    }
+}
