@@ -3,7 +3,7 @@ CARGO ?= cargo
 ARGS ?=
 AUTH_LEVEL ?= anonymous
 
-.PHONY: demo test check package
+.PHONY: demo test check package bench
 
 # The product on an embedded stand-in for Microsoft's services; ARGS=--once ends by itself.
 demo:
@@ -20,3 +20,7 @@ check:
 # Release executable, target/package/ and target/package.zip; AUTH_LEVEL=function for API_AUTH=host.
 package:
 	$(CARGO) build --release --locked -p handler && python3 infra/package.py --executable target/release/defender-functions --out target/package --auth-level $(AUTH_LEVEL)
+
+# The product against a bare axum server, in ratios; ARGS=cached runs one case.
+bench: package
+	$(CARGO) build --release --quiet --locked -p bench && target/release/bench $(ARGS)

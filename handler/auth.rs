@@ -201,11 +201,10 @@ pub async fn require(
     mut request: Request<Body>,
     next: Next,
 ) -> Response<Body> {
-    let caller = match &gate {
-        Gate::Open => Ok(Caller::default()),
-        Gate::Entra(entra) => entra.admit(request.headers(), role).await,
+    let Gate::Entra(entra) = gate else {
+        return next.run(request).await;
     };
-    match caller {
+    match entra.admit(request.headers(), role).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await

@@ -10,7 +10,7 @@ pub mod envelope;
 pub mod reply;
 pub mod wrapped_http;
 
-use std::any::Any;
+use std::{any::Any, sync::Arc};
 
 use axum::{
     body::Body,
@@ -18,10 +18,8 @@ use axum::{
     middleware::Next,
     response::IntoResponse,
 };
-use tracing::Instrument;
-use uuid::Uuid;
 
-use crate::error::ApiError;
+use crate::{error::ApiError, telemetry};
 
 /// Header with the id of the invocation. A forwarding host adds its own behind
 /// one that the client sent, so the last one counts.
@@ -29,7 +27,7 @@ pub const INVOCATION_ID_HEADER: &str = "x-azure-functions-invocationid";
 
 /// The id of one call from the host, for logs and problem bodies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvocationId(pub String);
+pub struct InvocationId(pub Arc<str>);
 
 impl InvocationId {
     /// The host's id, or a new one where it sent none that is an id.
@@ -41,8 +39,17 @@ impl InvocationId {
             .next_back()
             .and_then(|value| value.to_str().ok());
         let valid = sent.filter(|id| !id.is_empty() && id.len() <= 64 && id.chars().all(plain));
-        Self(valid.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned))
+        Self(valid.map_or_else(own_id, Arc::from))
     }
+}
+
+/// An id for a request that came without one. It tells log lines apart and
+/// guards nothing, so the quick generator does.
+fn own_id() -> Arc<str> {
+    uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes())
+        .into_uuid()
+        .to_string()
+        .into()
 }
 
 /// Runs a request as an invocation of `function`: gives it an id, puts both on
@@ -53,19 +60,15 @@ pub async fn invocation(
     next: Next,
 ) -> Response<Body> {
     let id = InvocationId::of(request.headers());
-    let span = tracing::info_span!("invocation", function, invocationId = id.0);
-    let mut request = request;
-    request.extensions_mut().insert(id.clone());
-    async move {
+    let work = async {
         let mut response = next.run(request).await;
         let Some(problem) = response.extensions_mut().remove::<ApiError>() else {
             return response;
         };
         log(&problem);
         problem.render(&id.0)
-    }
-    .instrument(span)
-    .await
+    };
+    telemetry::in_invocation(function, id.clone(), work).await
 }
 
 fn log(problem: &ApiError) {

@@ -6,12 +6,11 @@
 use std::{convert::Infallible, future::Future, sync::Arc};
 
 use axum::{
-    BoxError, Json, Router,
+    Json, Router,
     body::Body,
-    error_handling::HandleErrorLayer,
     extract::Request,
     http::{Method, Response},
-    middleware::from_fn,
+    middleware::{Next, from_fn},
     response::IntoResponse,
     routing::{MethodRouter, any, get, post},
 };
@@ -19,8 +18,6 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tower::{
     Layer, ServiceBuilder,
-    limit::GlobalConcurrencyLimitLayer,
-    load_shed::LoadShedLayer,
     util::{MapRequest, MapRequestLayer},
 };
 use tower_http::catch_panic::CatchPanicLayer;
@@ -96,17 +93,17 @@ pub struct Functions {
     names: Vec<&'static str>,
     paths: Vec<&'static str>,
     routes: Vec<(&'static str, Router)>,
-    gate: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Default for Functions {
     fn default() -> Self {
-        let gate = Arc::new(Semaphore::new(MOST_REQUESTS));
+        let permits = Arc::new(Semaphore::new(MOST_REQUESTS));
         Self {
             names: Vec::new(),
             paths: Vec::new(),
             routes: Vec::new(),
-            gate,
+            permits,
         }
     }
 }
@@ -127,20 +124,17 @@ impl Functions {
         access: Option<Access>,
         handler: MethodRouter,
     ) -> Self {
-        let handler = match access {
-            Some(Access { gate, role }) => handler.layer(from_fn(move |request, next| {
-                auth::require(gate.clone(), role, request, next)
-            })),
-            None => handler,
-        };
+        let permits = Arc::clone(&self.permits);
+        // A wrapped request is shed inside its envelope, or the host would make
+        // a failed invocation of it.
+        let handler = handler.layer(from_fn(move |request, next| {
+            admit(Arc::clone(&permits), access.clone(), request, next)
+        }));
         let below = |suffix: &str| format!("{path}{suffix}");
         let routes = Router::new()
             .route(path, handler.clone())
             .route(&below("/"), handler.clone())
             .route(&below("/{*rest}"), handler);
-        // A wrapped request is shed inside its envelope, or the host would make
-        // a failed invocation of it.
-        let routes = self.limited(routes);
         let wrapped = invoked(name, routes.clone().fallback(unknown_path));
         let by_envelope = move |request: Request| wrapped_http::run(wrapped.clone(), request);
         self.paths.push(path);
@@ -173,19 +167,6 @@ impl Functions {
         self
     }
 
-    /// Routes that answer 503 at once when too many requests are under way.
-    fn limited(&self, routes: Router) -> Router {
-        let shed = |_: BoxError| async { ApiError::overloaded() };
-        routes.layer(
-            ServiceBuilder::new()
-                .layer(HandleErrorLayer::new(shed))
-                .layer(LoadShedLayer::new())
-                .layer(GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(
-                    &self.gate,
-                ))),
-        )
-    }
-
     /// The routes, with the readiness answer and what answers unknown paths.
     ///
     /// # Errors
@@ -216,6 +197,22 @@ impl Functions {
     }
 }
 
+/// Lets a request in when there are not too many, and its caller may.
+async fn admit(
+    permits: Arc<Semaphore>,
+    access: Option<Access>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let Ok(_permit) = permits.try_acquire() else {
+        return ApiError::overloaded().into_response();
+    };
+    match access {
+        Some(Access { gate, role }) => auth::require(gate, role, request, next).await,
+        None => next.run(request).await,
+    }
+}
+
 /// `^[a-z][a-z0-9_-]{0,127}$` and not `host`, as the Functions host wants it.
 fn is_function_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
@@ -225,11 +222,12 @@ fn is_function_name(name: &str) -> bool {
 
 /// Routes as invocations of a function; a panic costs one of them.
 fn invoked(name: &'static str, routes: Router) -> Router {
-    routes
-        .layer(CatchPanicLayer::custom(host::after_panic))
-        .layer(from_fn(move |request, next| {
-            host::invocation(name, request, next)
-        }))
+    let invocation = from_fn(move |request, next| host::invocation(name, request, next));
+    routes.layer(
+        ServiceBuilder::new()
+            .layer(invocation)
+            .layer(CatchPanicLayer::custom(host::after_panic)),
+    )
 }
 
 /// The host asks `GET /` until something answers.

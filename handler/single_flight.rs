@@ -11,7 +11,8 @@ use std::{
 
 use futures::future::{BoxFuture, FutureExt, Shared};
 use tokio::sync::oneshot;
-use tracing::Instrument;
+
+use crate::telemetry;
 
 type Flight<V> = Shared<BoxFuture<'static, Option<V>>>;
 
@@ -67,7 +68,7 @@ where
             drop(landing);
             let _ = sender.send(value);
         };
-        tokio::spawn(run.in_current_span());
+        tokio::spawn(telemetry::carried(run));
         (flight, false)
     }
 }

@@ -7,6 +7,8 @@
 //! line for a warning when it contains "warn" in any case, so that word is
 //! escaped in lines that are errors.
 
+mod invocation;
+
 use std::{
     borrow::Cow,
     fmt,
@@ -21,14 +23,14 @@ use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
     level_filters::LevelFilter,
-    span,
 };
 use tracing_subscriber::{
     Layer,
     filter::Targets,
     layer::{Context, SubscriberExt},
-    registry::LookupSpan,
 };
+
+pub use invocation::{carried, current, in_invocation};
 
 /// Who reads the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,35 +68,16 @@ struct Lines {
     reader: Reader,
 }
 
-/// Fields of a span, kept with it.
-struct SpanFields(Map<String, Value>);
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
-    fn on_new_span(
-        &self,
-        attributes: &span::Attributes<'_>,
-        id: &span::Id,
-        context: Context<'_, S>,
-    ) {
-        let mut fields = Fields::default();
-        attributes.record(&mut fields);
-        if let Some(span) = context.span(id) {
-            span.extensions_mut().insert(SpanFields(fields.0));
-        }
-    }
-
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(SpanFields(more)) = span.extensions().get::<SpanFields>() {
-                for (name, value) in more {
-                    fields
-                        .0
-                        .entry(name.clone())
-                        .or_insert_with(|| value.clone());
-                }
-            }
+        if let Some((function, id)) = invocation::current() {
+            let mut add = |name: &str, value: &str| {
+                fields.0.entry(name).or_insert_with(|| value.into());
+            };
+            add("function", function);
+            add("invocationId", &id.0);
         }
         let level = *event.metadata().level();
         match self.reader {

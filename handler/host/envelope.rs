@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::{
     error::ApiError,
     routes::{MAX_BODY_BYTES, read_body},
+    telemetry,
 };
 
 /// The host is next door: its envelope arrives at once.
@@ -81,11 +82,8 @@ impl Invocation {
                 "an invocation has the content type application/json",
             ));
         }
-        let id = request
-            .extensions()
-            .get()
-            .cloned()
-            .unwrap_or_else(|| InvocationId::of(request.headers()));
+        let id =
+            telemetry::current().map_or_else(|| InvocationId::of(request.headers()), |(_, id)| id);
         let body = read_body(request, MAX_BYTES, Instant::now() + ARRIVAL)
             .await
             .map_err(of_envelope)?;

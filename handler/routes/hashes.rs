@@ -21,7 +21,7 @@ use serde::{
 use tokio::time::Instant;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{MAX_BODY_BYTES, json, parameters, read_body, text};
+use super::{MAX_BODY_BYTES, json, json_bytes, parameters, read_body, text};
 use crate::{
     auth::{Caller, Role},
     error::{ApiError, Problem, Problems},
@@ -47,12 +47,14 @@ pub async fn hash_lookup(
         .path()
         .get(PATH.len()..)
         .unwrap_or_default()
-        .trim_start_matches('/')
-        .to_owned();
+        .trim_start_matches('/');
     match *request.method() {
         Method::GET => {
             let asked = Asked::of(&request)?;
-            one(&services, &hash, asked).await
+            match ready(&services, hash, asked) {
+                Some(response) => Ok(response),
+                None => one(&services, hash, asked).await,
+            }
         }
         Method::POST if hash.is_empty() => {
             let asked = Asked::of(&request)?;
@@ -149,6 +151,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Whether nothing but the verdict as JSON is asked for.
+    fn is_plain(self) -> bool {
+        self.format == Format::Json && self.include.is_empty()
+    }
+
     fn of(request: &Request<Body>) -> Result<Self, ApiError> {
         let parameters = parameters(request, &["format", "include"])?;
         let bad = |code: &str, detail: &str| ApiError::new(StatusCode::BAD_REQUEST, code, detail);
@@ -215,6 +222,12 @@ fn render(answer: &LookupAnswer, format: Format) -> Result<Response<Body>, ApiEr
         Format::Html => Ok(text("text/html; charset=utf-8", answer.to_html())),
         Format::Csv => Ok(text("text/csv; charset=utf-8", answer.to_csv())),
     }
+}
+
+/// What is asked for again and again, and needs no work.
+fn ready(services: &Services, hash: &str, asked: Asked) -> Option<Response<Body>> {
+    let hash = hash.parse().ok().filter(|_| asked.is_plain())?;
+    services.hashes.ready_json(hash).map(json_bytes)
 }
 
 /// Verdict on one file hash

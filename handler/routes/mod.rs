@@ -13,6 +13,7 @@ use axum::{
     body::Body,
     http::{HeaderValue, Request, Response, StatusCode, header},
 };
+use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use serde::Serialize;
@@ -171,11 +172,17 @@ pub fn text(content_type: &'static str, body: String) -> Response<Body> {
 /// 500 when the value cannot be written as JSON.
 pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response<Body>, ApiError> {
     let body = serde_json::to_vec(value).map_err(|error| ApiError::internal(error.to_string()))?;
-    let mut response = Response::new(Body::from(body));
+    let mut response = json_bytes(body.into());
     *response.status_mut() = status;
+    Ok(response)
+}
+
+/// An answer that is JSON already.
+pub fn json_bytes(body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    Ok(response)
+    response
 }

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use functions::hashes::{
     FileHash, HashKind, HashResult, ItemStatus, LookupAnswer, Observable, Setting, Verified,
 };
@@ -25,7 +26,7 @@ use tokio::{
 
 pub use evidence::{Include, Shown};
 
-use super::{VerdictCache, in_days, now, verdict_cache::Remembered};
+use super::{Remembered, VerdictCache, midnight_in_days, now, ready_answers::ReadyAnswers, today};
 use crate::{
     clients::defender::{DefenderError, files::FilesClient, indicators::IndicatorsClient},
     config::Config,
@@ -52,6 +53,7 @@ pub struct HashLookup {
     files: FilesClient,
     indicators: IndicatorsClient,
     cache: VerdictCache,
+    ready: ReadyAnswers,
     flights: SingleFlight<FileHash, Landed>,
     time_limit: Duration,
     portal: &'static str,
@@ -64,6 +66,7 @@ impl HashLookup {
             files,
             indicators,
             cache: VerdictCache::default(),
+            ready: ReadyAnswers::default(),
             flights: SingleFlight::default(),
             time_limit: config.lookup_deadline,
             portal: config.portal(),
@@ -73,7 +76,7 @@ impl HashLookup {
     fn setting(&self) -> Setting {
         Setting {
             portal: self.portal.to_owned(),
-            indicator_expires: in_days(INDICATOR_DAYS),
+            indicator_expires: midnight_in_days(INDICATOR_DAYS),
         }
     }
 
@@ -162,6 +165,17 @@ impl HashLookup {
         answer
     }
 
+    /// The JSON answer for one hash that is remembered and fresh.
+    pub fn ready_json(&self, hash: FileHash) -> Option<Bytes> {
+        let entry = self.cache.entry(hash).filter(|entry| entry.is_fresh())?;
+        self.ready.get(hash, entry, today(), || {
+            let remembered = self.cache.get(hash)?;
+            let answer = verified(&remembered, true, false);
+            let result = HashResult::verified(hash, answer, &self.setting());
+            serde_json::to_vec(&result).ok().map(Bytes::from)
+        })
+    }
+
     /// Answers for one hash, by `deadline` at the latest.
     pub async fn look_up(self: &Arc<Self>, hash: FileHash, deadline: Instant) -> HashResult {
         let remembered = self.cache.get(hash);
@@ -200,13 +214,15 @@ impl HashLookup {
     async fn ask_now(&self, hash: FileHash, deadline: Instant) -> Asked {
         // Another flight may have landed between the look into the cache and now.
         if let Some(entry) = self.cache.get(hash).filter(|entry| entry.is_fresh()) {
-            return Ok(entry);
+            return Ok(Arc::new(entry));
         }
         let profile = self.files.profile(hash, deadline).await?;
         let hashes = profile
             .as_ref()
             .map_or_else(|| vec![hash], |profile| profile.known_hashes(hash));
-        Ok(self.cache.put(&hashes, Remembered::new(profile, now())))
+        let answer = Remembered::new(profile, now());
+        self.cache.put(&hashes, &answer);
+        Ok(Arc::new(answer))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The use cases: fetch, limit, remember, decide. One for all triggers.
 
 pub mod hashes;
+mod ready_answers;
 mod verdict_cache;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::{
     identity::Identity,
 };
 
-pub use verdict_cache::VerdictCache;
+pub use verdict_cache::{Remembered, VerdictCache};
 
 /// What a route, a command or a timer may use.
 #[derive(Clone, Debug)]
@@ -44,12 +45,21 @@ impl Services {
 
 /// The present time, RFC 3339 in UTC, to the second.
 pub fn now() -> String {
-    in_days(0)
+    rfc3339(OffsetDateTime::now_utc())
 }
 
-/// The time in so many days, RFC 3339 in UTC, to the second.
-pub fn in_days(days: i64) -> String {
-    let time = OffsetDateTime::now_utc() + time::Duration::days(days);
+/// The day in UTC, counted.
+pub fn today() -> i32 {
+    OffsetDateTime::now_utc().to_julian_day()
+}
+
+/// The beginning of the day in so many days, RFC 3339 in UTC.
+pub fn midnight_in_days(days: i64) -> String {
+    let day = OffsetDateTime::now_utc() + time::Duration::days(days);
+    rfc3339(day.replace_time(time::Time::MIDNIGHT))
+}
+
+fn rfc3339(time: OffsetDateTime) -> String {
     time.replace_nanosecond(0)
         .unwrap_or(time)
         .format(&Rfc3339)

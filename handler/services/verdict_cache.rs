@@ -2,25 +2,30 @@
 //!
 //! How long an answer counts as fresh depends on its verdict; after that it is
 //! kept for a day, to be told (and flagged) while Defender is down. Freshness
-//! is an instant in the entry, so a paused clock ages it in tests.
+//! is an instant in the entry, so a paused clock ages it in tests. An entry
+//! holds the file as JSON, which takes half of what its many texts take.
 
 use std::{sync::Arc, time::Duration};
 
 use functions::hashes::{FileHash, FileProfile, Verdict, judge};
-use moka::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
+use serde_json::Value;
 use tokio::time::Instant;
 
 /// Most bytes of remembered answers.
-const MAX_BYTES: u64 = 48 << 20;
+const MAX_BYTES: u64 = 92 << 20;
+
+/// How many entries the cache is laid out for; more are taken as well.
+const USUAL_ENTRIES: usize = 10_000;
 
 /// How long an answer may be told at all.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
 /// What the cache itself spends on an entry, estimated.
-const ENTRY_OVERHEAD: usize = 200;
+const ENTRY_OVERHEAD: usize = 100;
 
-/// An answer of Defender, remembered under every hash of the file.
-#[derive(Debug)]
+/// An answer of Defender.
+#[derive(Clone, Debug)]
 pub struct Remembered {
     /// The file, `None` when Microsoft has never seen it.
     pub profile: Option<FileProfile>,
@@ -48,31 +53,6 @@ impl Remembered {
     pub fn is_tellable(&self) -> bool {
         self.at.elapsed() < KEPT
     }
-
-    fn bytes(&self) -> usize {
-        let texts = self.profile.as_ref().map_or(0, |file| {
-            [
-                &file.sha1,
-                &file.sha256,
-                &file.md5,
-                &file.determination_type,
-                &file.determination_value,
-                &file.file_classification,
-                &file.global_first_observed,
-                &file.global_last_observed,
-                &file.file_type,
-                &file.file_publisher,
-                &file.file_product_name,
-                &file.signer,
-                &file.issuer,
-            ]
-            .into_iter()
-            .flatten()
-            .map(String::capacity)
-            .sum()
-        });
-        size_of::<Self>() + self.as_of.capacity() + texts
-    }
 }
 
 /// How long an answer is fresh: the shorter, the more a change would matter.
@@ -86,45 +66,114 @@ fn fresh_for(profile: Option<&FileProfile>) -> Duration {
     Duration::from_secs(minutes * 60)
 }
 
+/// An answer as the cache holds it, shared by all hashes of the file.
+#[derive(Debug)]
+pub(super) struct Entry {
+    profile: Option<Box<[u8]>>,
+    as_of: Box<str>,
+    at: Instant,
+    fresh_for: Duration,
+    /// Under how many hashes it is remembered.
+    hashes: usize,
+}
+
+impl Entry {
+    /// `None` for what cannot be written, which is then not remembered.
+    fn new(answer: &Remembered, hashes: usize) -> Option<Self> {
+        let profile = match &answer.profile {
+            Some(profile) => Some(compact(profile)?),
+            None => None,
+        };
+        Some(Self {
+            profile,
+            as_of: answer.as_of.as_str().into(),
+            at: answer.at,
+            fresh_for: fresh_for(answer.profile.as_ref()),
+            hashes: hashes.max(1),
+        })
+    }
+
+    /// Whether it needs no new question yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.at.elapsed() < self.fresh_for
+    }
+
+    fn read(&self) -> Option<Remembered> {
+        let profile = match &self.profile {
+            // What cannot be read was not remembered: it is no "never seen".
+            Some(json) => Some(serde_json::from_slice(json).ok()?),
+            None => None,
+        };
+        Some(Remembered {
+            profile,
+            as_of: self.as_of.to_string(),
+            at: self.at,
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let texts = self.profile.as_ref().map_or(0, |json| json.len()) + self.as_of.len();
+        (size_of::<Self>() + texts) / self.hashes + ENTRY_OVERHEAD
+    }
+}
+
+/// JSON without the fields that are null.
+fn compact(profile: &FileProfile) -> Option<Box<[u8]>> {
+    let mut value = serde_json::to_value(profile).ok()?;
+    value
+        .as_object_mut()?
+        .retain(|_, field| *field != Value::Null);
+    Some(serde_json::to_vec(&value).ok()?.into_boxed_slice())
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bytes;
+
+impl Weighter<FileHash, Arc<Entry>> for Bytes {
+    fn weight(&self, _: &FileHash, entry: &Arc<Entry>) -> u64 {
+        entry.bytes() as u64
+    }
+}
+
 /// The remembered answers by hash.
 #[derive(Debug)]
 pub struct VerdictCache {
-    entries: Cache<FileHash, Arc<Remembered>>,
+    entries: Cache<FileHash, Arc<Entry>, Bytes>,
 }
 
 impl Default for VerdictCache {
     fn default() -> Self {
-        let weigh = |_: &FileHash, entry: &Arc<Remembered>| {
-            u32::try_from(entry.bytes() + ENTRY_OVERHEAD).unwrap_or(u32::MAX)
-        };
-        let entries = Cache::builder()
-            .max_capacity(MAX_BYTES)
-            .weigher(weigh)
-            .time_to_live(KEPT)
-            .build();
-        Self { entries }
+        Self {
+            entries: Cache::with_weighter(USUAL_ENTRIES, MAX_BYTES, Bytes),
+        }
     }
 }
 
 impl VerdictCache {
     /// The last answer for a hash, fresh or not.
-    pub fn get(&self, hash: FileHash) -> Option<Arc<Remembered>> {
-        self.entries.get(&hash).filter(|entry| entry.is_tellable())
+    pub fn get(&self, hash: FileHash) -> Option<Remembered> {
+        let answer = self.entry(hash)?.read()?;
+        answer.is_tellable().then_some(answer)
+    }
+
+    /// The entry for a hash.
+    pub(super) fn entry(&self, hash: FileHash) -> Option<Arc<Entry>> {
+        self.entries.get(&hash)
     }
 
     /// Remembers an answer under every hash it speaks for.
-    pub fn put(&self, hashes: &[FileHash], answer: Remembered) -> Arc<Remembered> {
-        let answer = Arc::new(answer);
+    pub fn put(&self, hashes: &[FileHash], answer: &Remembered) {
+        let Some(entry) = Entry::new(answer, hashes.len()).map(Arc::new) else {
+            return;
+        };
         for hash in hashes {
-            self.entries.insert(*hash, Arc::clone(&answer));
+            self.entries.insert(*hash, Arc::clone(&entry));
         }
-        answer
     }
 
     /// Bytes that the remembered answers take, as the bound counts them.
     pub fn bytes(&self) -> u64 {
-        self.entries.run_pending_tasks();
-        self.entries.weighted_size()
+        self.entries.weight()
     }
 }
 
@@ -175,7 +224,7 @@ mod tests {
             };
             cache.put(
                 &[hash(number)],
-                Remembered::new(Some(profile), String::new()),
+                &Remembered::new(Some(profile), String::new()),
             );
         }
         let bytes = cache.bytes();
@@ -187,9 +236,27 @@ mod tests {
         let cache = VerdictCache::default();
         cache.put(
             &[hash(1), FileHash::Sha1([7; 20])],
-            Remembered::new(None, String::new()),
+            &Remembered::new(None, String::new()),
         );
         assert!(cache.get(hash(1)).is_some() && cache.get(FileHash::Sha1([7; 20])).is_some());
         assert!(cache.get(hash(2)).is_none());
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_was_answered() {
+        let sha1 = "ab".repeat(20);
+        let answer = format!(
+            r#"{{"sha1":"{sha1}","md5":"9202651c295369eb01cc7a10cd59adff","determinationType":"Malware","determinationValue":"T\u00e4st",
+                "globalPrevalence":18446744073709551615,"isPeFile":false,"globalFirstObserved":"2018-12-03T15:44:44.6785431Z","fileClassification":"x"}}"#
+        );
+        let asked = sha1.parse().unwrap();
+        let profile = FileProfile::read(answer.as_bytes(), asked).unwrap();
+        let cache = VerdictCache::default();
+        cache.put(
+            &[asked],
+            &Remembered::new(Some(profile.clone()), "2026".into()),
+        );
+        let read = cache.get(asked).unwrap();
+        assert_eq!((read.profile, read.as_of.as_str()), (Some(profile), "2026"));
     }
 }

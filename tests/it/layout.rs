@@ -170,7 +170,13 @@ fn every_setting_that_the_documents_name_is_read() {
 fn the_pure_crate_knows_no_network_no_clock_and_no_runtime() {
     let manifest = read("functions/Cargo.toml");
     for name in [
-        "tokio", "reqwest", "axum", "azure", "hyper", "moka", "handler",
+        "tokio",
+        "reqwest",
+        "axum",
+        "azure",
+        "hyper",
+        "quick_cache",
+        "handler",
     ] {
         assert!(!manifest.contains(name), "{name}");
     }

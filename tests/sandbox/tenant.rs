@@ -114,7 +114,8 @@ impl FileRecord {
         })
     }
 
-    pub(crate) fn to_json(&self) -> Value {
+    /// What the Files API answers.
+    pub fn to_json(&self) -> Value {
         json!({
             "@odata.context": "https://api.security.microsoft.com/api/$metadata#Files/$entity",
             "sha1": self.sha1,

@@ -1,0 +1,89 @@
+//! The benchmark: the product against a bare axum server, in one run.
+//!
+//! `make bench` builds both for release and runs this. Every figure that has a
+//! target is a ratio within the run, a count or a size, so that it says the same
+//! on another machine. docs/benchmarks.md has what was seen.
+
+mod cases;
+mod load;
+mod process;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use process::Failure;
+
+/// One line of the result: what, what was seen, what is wanted.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) what: &'static str,
+    pub(crate) seen: String,
+    pub(crate) target: &'static str,
+    /// Whether it is met; `None` where there is no target.
+    pub(crate) met: Option<bool>,
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let first = arguments.next();
+    if first.as_deref() == Some("cache") {
+        return cases::fill_cache();
+    }
+    let only = first;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let done = runtime
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(measure(only.as_deref())));
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            process::say(&format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs every case, or the one that is named; whether all targets are met.
+async fn measure(only: Option<&str>) -> Result<bool, Failure> {
+    process::say(&process::machine());
+    process::say("| figure | seen | target | |\n|---|---|---|---|");
+    let release = PathBuf::from(std::env::current_exe()?.parent().ok_or("no folder")?);
+    let bench = cases::Bench { release };
+    let mut met = true;
+    let wanted = |name: &str| only.is_none_or(|only| only == name);
+    let mut tell = |rows: Vec<Row>| {
+        for row in rows {
+            let mark = match row.met {
+                Some(true) => "met",
+                Some(false) => "NOT met",
+                None => "",
+            };
+            met &= row.met != Some(false);
+            process::say(&format!(
+                "| {} | {} | {} | {mark} |",
+                row.what, row.seen, row.target
+            ));
+        }
+    };
+    if wanted("size") {
+        tell(bench.size()?);
+    }
+    if wanted("start") {
+        tell(bench.start().await?);
+    }
+    if wanted("cached") {
+        tell(bench.cached().await?);
+    }
+    if wanted("list") {
+        tell(bench.list().await?);
+    }
+    if wanted("limited") {
+        tell(bench.limited().await?);
+    }
+    if wanted("memory") {
+        tell(bench.memory()?);
+    }
+    Ok(met)
+}
