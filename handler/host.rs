@@ -10,7 +10,7 @@ pub mod envelope;
 pub mod reply;
 pub mod wrapped_http;
 
-use std::{any::Any, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     body::Body,
@@ -18,6 +18,7 @@ use axum::{
     middleware::Next,
     response::IntoResponse,
 };
+use futures::FutureExt;
 
 use crate::{error::ApiError, telemetry};
 
@@ -61,7 +62,11 @@ pub async fn invocation(
 ) -> Response<Body> {
     let id = InvocationId::of(request.headers());
     let work = async {
-        let mut response = next.run(request).await;
+        // The panic hook has logged its place; a panic costs one invocation.
+        let mut response = AssertUnwindSafe(next.run(request))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| ApiError::internal("a panic, see the line before").into_response());
         let Some(problem) = response.extensions_mut().remove::<ApiError>() else {
             return response;
         };
@@ -83,11 +88,6 @@ fn log(problem: &ApiError) {
         _ if problem.code == "overloaded" => tracing::warn!(status, code, "{}", problem.detail),
         _ => tracing::info!(status, code, cause, "{}", problem.detail),
     }
-}
-
-/// The answer after a panic; the panic hook has logged its place.
-pub fn after_panic(_payload: Box<dyn Any + Send + 'static>) -> Response<Body> {
-    ApiError::internal("a panic, see the line before").into_response()
 }
 
 /// The host matches routes without regard to case and forwards the path as the

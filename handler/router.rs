@@ -17,10 +17,9 @@ use axum::{
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tower::{
-    Layer, ServiceBuilder,
+    Layer,
     util::{MapRequest, MapRequestLayer},
 };
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     auth::{self, Gate, Role},
@@ -222,12 +221,9 @@ fn is_function_name(name: &str) -> bool {
 
 /// Routes as invocations of a function; a panic costs one of them.
 fn invoked(name: &'static str, routes: Router) -> Router {
-    let invocation = from_fn(move |request, next| host::invocation(name, request, next));
-    routes.layer(
-        ServiceBuilder::new()
-            .layer(invocation)
-            .layer(CatchPanicLayer::custom(host::after_panic)),
-    )
+    routes.layer(from_fn(move |request, next| {
+        host::invocation(name, request, next)
+    }))
 }
 
 /// The host asks `GET /` until something answers.

@@ -132,6 +132,14 @@ impl FromStr for FileHash {
     /// Reads a hash: blanks around it, one pair of quotes, a `sha1:`, `sha256:`
     /// or `0x` prefix and upper case are accepted, everything else is refused.
     fn from_str(text: &str) -> Result<Self, UnusableHash> {
+        // What most callers send.
+        if text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            match text.len() {
+                40 => return Ok(Self::Sha1(decode(text))),
+                64 => return Ok(Self::Sha256(decode(text))),
+                _ => {}
+            }
+        }
         let (prefix, digits) = split_prefix(unquote(text.trim_matches([' ', '\t', '\r', '\n'])));
         if digits.is_empty() {
             return Err(UnusableHash::Empty);
