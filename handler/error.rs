@@ -68,8 +68,9 @@ pub(crate) enum Problems<'a> {
     /// A bug; the log has more under the invocation id.
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(Problem<'a>),
-    /// Ask again after the time in `Retry-After`.
-    #[response(status = 503, content_type = "application/problem+json")]
+    /// Ask again later; after the time in `Retry-After` where it is there.
+    #[response(status = 503, content_type = "application/problem+json",
+        headers(("Retry-After" = u64, description = "Seconds until a retry may help; absent where that is not known")))]
     Unavailable(Problem<'a>),
 }
 

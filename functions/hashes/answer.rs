@@ -160,9 +160,29 @@ const CSV_COLUMNS: [Column<HashResult>; 21] = [
     ("organizationPrevalence", |r| counted(r, |e| e.stats.as_ref()?.data.as_ref()?.organization_prevalence)),
     ("alerts", |r| counted(r, |e| Some(e.alerts.as_ref()?.data.as_ref()?.count as u64))),
     ("devices", |r| counted(r, |e| Some(e.devices.as_ref()?.data.as_ref()?.count as u64))),
-    ("indicators", |r| r.evidence.indicator_actions().join(" ")),
+    ("indicators", |r| indicators(&r.evidence)),
     ("error", |r| r.error.as_ref().map(|error| format!("{}: {}", error.code, error.detail)).unwrap_or_default()),
 ];
+
+/// Actions of the Indicators, `none`, and whether the app's own alone are
+/// visible; empty where they were not asked for or not read.
+fn indicators(evidence: &Evidence) -> String {
+    let Some(found) = evidence
+        .indicators
+        .as_ref()
+        .and_then(|source| source.data.as_ref())
+    else {
+        return String::new();
+    };
+    let mut words = evidence.indicator_actions();
+    if found.items.is_empty() {
+        words.push("none");
+    }
+    if found.own_only {
+        words.push("(own only)");
+    }
+    words.join(" ")
+}
 
 /// A number of the evidence; empty where it was not asked for or not read.
 fn counted(result: &HashResult, field: fn(&Evidence) -> Option<u64>) -> String {

@@ -3,7 +3,10 @@
 //! The first line says what was **not** checked. The most severe rows come
 //! first; what does not fit is counted, not dropped silently.
 
-use super::{Evidence, HashResult, ItemStatus, LookupAnswer, Verdict, result::status_word};
+use super::{
+    Evidence, HashResult, ItemStatus, LookupAnswer, Verdict, evidence::Indicators,
+    result::status_word,
+};
 use crate::report::markup;
 
 /// Most characters of an incident's comment.
@@ -165,25 +168,74 @@ pub(super) fn why(result: &HashResult) -> String {
     parts.join("; ")
 }
 
-/// What the evidence says, and which source of it could not be read.
+/// What every source that was asked says, also when it says nothing, and which
+/// of them could not be read.
 fn in_this_tenant(evidence: &Evidence) -> Vec<String> {
     let mut parts = Vec::new();
-    let counts = [
-        (evidence.device_count(), "devices of this tenant saw it"),
-        (evidence.alert_count(), "alerts of this tenant involve it"),
-    ];
-    for (count, what) in counts {
-        if count > 0 {
-            parts.push(format!("{count} {what}"));
-        }
+    if let Some(stats) = evidence
+        .stats
+        .as_ref()
+        .and_then(|source| source.data.as_ref())
+    {
+        let seen = stats.organization_prevalence;
+        let seen = seen.map_or("an unknown number of".to_owned(), |count| count.to_string());
+        parts.push(format!("seen on {seen} devices of this tenant in 30 days"));
     }
-    let actions = evidence.indicator_actions();
-    if !actions.is_empty() {
-        parts.push(format!("Indicator of this tenant: {}", actions.join(", ")));
+    let at_least = |more: bool| if more { "at least " } else { "" };
+    if let Some(devices) = evidence
+        .devices
+        .as_ref()
+        .and_then(|source| source.data.as_ref())
+    {
+        parts.push(format!(
+            "{}{} devices of this tenant saw it",
+            at_least(devices.more),
+            devices.count
+        ));
+    }
+    if let Some(alerts) = evidence
+        .alerts
+        .as_ref()
+        .and_then(|source| source.data.as_ref())
+    {
+        parts.push(format!(
+            "{}{} alerts of this tenant involve it",
+            at_least(alerts.more),
+            alerts.count
+        ));
+    }
+    if let Some(found) = evidence
+        .indicators
+        .as_ref()
+        .and_then(|source| source.data.as_ref())
+    {
+        parts.push(indicators(found));
     }
     let errors = evidence.errors().into_iter();
     parts.extend(errors.map(|(source, error)| format!("{source} NOT read ({})", error.code)));
     parts
+}
+
+fn indicators(found: &Indicators) -> String {
+    let actions: Vec<&str> = found
+        .items
+        .iter()
+        .map(|indicator| {
+            indicator
+                .action
+                .as_deref()
+                .unwrap_or("of an unknown action")
+        })
+        .collect();
+    let told = match actions.as_slice() {
+        [] => "no Indicator of this tenant".to_owned(),
+        actions => format!("Indicator of this tenant: {}", actions.join(", ")),
+    };
+    if found.own_only {
+        format!("{told} (only those that this app made are visible)")
+    } else {
+        told
+    }
 }
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ pub struct Indicators {
     /// Whether there are more than `items` shows.
     #[schema(required = false)]
     pub more: bool,
-    /// The first [`MAX_SHOWN`].
+    /// The first 20.
     #[schema(required = false)]
     pub items: Vec<Indicator>,
     /// Whether the identity's role shows it those alone that it made itself:
@@ -230,7 +230,7 @@ pub struct Listed<T> {
     /// Whether Defender has more of them on further pages, which are not read.
     #[schema(required = false)]
     pub more: bool,
-    /// The first [`MAX_SHOWN`]; null where the caller may only count them.
+    /// The first 20; null where the caller may only count them.
     pub items: Option<Vec<T>>,
 }
 

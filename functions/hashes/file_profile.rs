@@ -20,7 +20,7 @@ pub struct FileProfile {
     /// SHA-256 in hexadecimal digits; null when Defender did not send it.
     #[serde(deserialize_with = "text")]
     pub sha256: Option<String>,
-    /// MD5, which no document lists but real answers carry; null otherwise.
+    /// MD5, which no document lists but real answers carry; absent otherwise.
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub md5: Option<String>,
     /// What Defender says the file is, such as `Malware`, `Pua` or `Unknown`;
@@ -42,7 +42,7 @@ pub struct FileProfile {
     /// up to 7 fraction digits); null for the year 1.
     #[serde(deserialize_with = "instant")]
     pub global_first_observed: Option<String>,
-    /// When the file was last seen anywhere, as `global_first_observed`.
+    /// When the file was last seen anywhere, as `globalFirstObserved`.
     #[serde(deserialize_with = "instant")]
     pub global_last_observed: Option<String>,
     /// Size in bytes; null when unknown.
@@ -62,7 +62,7 @@ pub struct FileProfile {
     #[serde(deserialize_with = "text")]
     pub file_product_name: Option<String>,
     /// Name in the signing certificate; null for an unsigned file. Means
-    /// nothing unless `is_valid_certificate` is true.
+    /// nothing unless `isValidCertificate` is true.
     #[serde(deserialize_with = "text")]
     pub signer: Option<String>,
     /// Who issued the signing certificate.

@@ -7,7 +7,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Evidence, FileHash, FileProfile, Verdict};
+use super::{
+    Evidence, FileHash, FileProfile, Verdict,
+    evidence::{Indicator, Listed, Source},
+};
 
 /// One piece of advice. JSON `nextActions[]`.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -103,14 +106,17 @@ pub fn advise_on_evidence(
         kql: None,
         request: None,
     };
-    if let Some(reason) = indicator_to_review(verdict, &evidence.indicator_actions()) {
+    if let Some(reason) = indicator_to_review(verdict, evidence) {
         advice.retain(|next| next.action != "create_indicator");
         advice.insert(0, page("review_indicator", "Review the Indicator", reason));
     }
     let (alerts, devices) = (evidence.alert_count(), evidence.device_count());
     let mut more = Vec::new();
     if alerts > 0 {
-        let reason = format!("{alerts} alerts of this tenant involve the file");
+        let reason = format!(
+            "{alerts}{} alerts of this tenant involve the file",
+            or_more(evidence.alerts.as_ref())
+        );
         more.push(page("review_alerts", "Review the alerts", reason));
     }
     if devices > 0 && verdict >= Verdict::Suspicious {
@@ -119,7 +125,10 @@ pub fn advise_on_evidence(
         } else {
             "Scan the devices"
         };
-        let reason = format!("{devices} devices of this tenant saw the file");
+        let reason = format!(
+            "{devices}{} devices of this tenant saw the file",
+            or_more(evidence.devices.as_ref())
+        );
         more.push(page("isolate_or_scan_devices", title, reason));
     }
     let at = advice
@@ -129,23 +138,56 @@ pub fn advise_on_evidence(
     advice.splice(at..at, more);
 }
 
+fn or_more<T>(source: Option<&Source<Listed<T>>>) -> &'static str {
+    let more = source
+        .and_then(|source| source.data.as_ref())
+        .is_some_and(|listed| listed.more);
+    if more { " or more" } else { "" }
+}
+
 /// Why a person should look at the Indicators that there are; `None` where
-/// they agree with the verdict or say nothing about it.
-fn indicator_to_review(verdict: Verdict, actions: &[&str]) -> Option<String> {
-    let blocks = |action: &&str| action.contains("Block");
-    let actions_told = actions.join(", ");
+/// there are none, or where they agree with the verdict.
+fn indicator_to_review(verdict: Verdict, evidence: &Evidence) -> Option<String> {
+    let found = evidence.indicators.as_ref()?.data.as_ref()?;
+    if found.items.is_empty() {
+        return None;
+    }
+    let has = |word: &str| {
+        let mut actions = found
+            .items
+            .iter()
+            .filter_map(|indicator| indicator.action.as_deref());
+        actions.any(|action| action.to_ascii_lowercase().contains(word))
+    };
+    let told: Vec<String> = found.items.iter().map(describe).collect();
+    let told = told.join(", ");
     match verdict {
-        Verdict::Malicious | Verdict::Suspicious if actions.contains(&"Allowed") => Some(
-            "an Indicator of this tenant allows the file, so Defender does not stop it".to_owned(),
-        ),
-        Verdict::Malicious | Verdict::Suspicious if !actions.is_empty() => Some(format!(
-            "this tenant has an Indicator for the file ({actions_told}); a new one would overwrite it"
+        Verdict::Malicious | Verdict::Suspicious if has("allow") => Some(format!(
+            "an Indicator of this tenant allows the file, so Defender does not stop it where that applies ({told})"
         )),
-        Verdict::Clean if actions.iter().any(blocks) => Some(format!(
-            "an Indicator of this tenant stops the file ({actions_told}), on which Microsoft has no detection"
+        Verdict::Malicious | Verdict::Suspicious => Some(format!(
+            "this tenant has an Indicator for the file ({told}); a new one would overwrite it"
+        )),
+        Verdict::Clean if has("block") => Some(format!(
+            "an Indicator of this tenant stops the file ({told}), on which Microsoft has no detection"
         )),
         _ => None,
     }
+}
+
+/// An Indicator in a few words: what it does, for whom, until when.
+fn describe(indicator: &Indicator) -> String {
+    let mut text = indicator
+        .action
+        .clone()
+        .unwrap_or_else(|| "unknown action".to_owned());
+    if !indicator.rbac_group_names.is_empty() {
+        text += &format!(" for {}", indicator.rbac_group_names.join(" and "));
+    }
+    if let Some(end) = &indicator.expiration_time {
+        text += &format!(" until {end}");
+    }
+    text
 }
 
 /// Defender enforces Indicators on Windows executables alone, and one on a file
@@ -172,7 +214,7 @@ fn indicator_reason(verdict: Verdict) -> String {
     };
     format!(
         "{why}. An accepted Indicator takes effect within 15 minutes to 2 hours, on devices with Defender Antivirus in active \
-         mode, and not under an antivirus exclusion"
+         mode, and not under an antivirus exclusion; it overwrites one that is there for the same hash"
     )
 }
 
@@ -261,10 +303,7 @@ fn sightings(hashes: &[FileHash]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hashes::{
-        Source,
-        evidence::{Indicator, Indicators},
-    };
+    use crate::hashes::evidence::Indicators;
 
     const SHA1: &str = "ff2f511009b2813af9d12c6103206828560869db";
     const SHA256: &str = "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c";
@@ -386,7 +425,7 @@ mod tests {
     fn an_indicator_that_is_there_is_reviewed_instead_of_overwritten() {
         for (action, verdict, first, why) in [
             ("Allowed", Verdict::Malicious, "review_indicator", "allows"),
-            ("Block", Verdict::Malicious, "review_indicator", "(Block)"),
+            ("block", Verdict::Malicious, "review_indicator", "(block)"),
             (
                 "Block",
                 Verdict::Suspicious,

@@ -11,12 +11,13 @@ use std::sync::{Arc, OnceLock};
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderValue, Method, Request, Response, StatusCode, header},
+    http::{HeaderValue, Method, Request, Response, header},
 };
+use bytes::Bytes;
 use functions::report::markup;
 use serde_json::Value;
 
-use super::{json, parameters, text};
+use super::{json_bytes, parameters, text};
 use crate::{
     config::{ApiAuth, Config},
     error::ApiError,
@@ -48,8 +49,8 @@ const HEADERS: [(&str, &str); 6] = [
 #[derive(Debug)]
 pub struct Explorer {
     access: Access,
-    openapi: OnceLock<Result<Value, String>>,
-    swagger: OnceLock<Result<Value, String>>,
+    openapi: OnceLock<Result<Bytes, String>>,
+    swagger: OnceLock<Result<Bytes, String>>,
 }
 
 impl Explorer {
@@ -113,11 +114,15 @@ pub async fn explorer(
 }
 
 fn described(
-    kept: &OnceLock<Result<Value, String>>,
+    kept: &OnceLock<Result<Bytes, String>>,
     describe: impl FnOnce() -> Result<Value, serde_json::Error>,
 ) -> Result<Response<Body>, ApiError> {
-    match kept.get_or_init(|| describe().map_err(|error| error.to_string())) {
-        Ok(description) => json(StatusCode::OK, description),
+    let make = || {
+        let text = describe().map(|description| description.to_string());
+        text.map(Bytes::from).map_err(|error| error.to_string())
+    };
+    match kept.get_or_init(make) {
+        Ok(description) => Ok(json_bytes(description.clone())),
         Err(error) => Err(ApiError::internal(error.clone())),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     body::Body,
     extract::State,
-    http::{Method, Request, Response, StatusCode, header},
+    http::{HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use functions::hashes::{
     HashResult, ItemStatus, LookupAnswer, Observable, StatAnswer, UnusableRequest, payload,
@@ -65,7 +65,7 @@ pub async fn hash_lookup(
     }
 }
 
-/// A list of hashes; other shapes are recognised too, see docs/api.md.
+/// A list of hashes.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"hashes": ["97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe"]}))]
@@ -73,6 +73,18 @@ pub async fn hash_lookup(
 pub(super) struct HashList {
     /// SHA-1 or SHA-256 hashes, at most 1,000 distinct ones.
     hashes: Vec<String>,
+}
+
+/// The lists that people write. The bodies of playbooks are recognised beside
+/// them: incident, alert and entity triggers, `Entities - Get FileHashes`, STAT.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes what functions::hashes::payload reads")]
+pub(super) enum Hashes {
+    /// In an object.
+    Object(HashList),
+    /// As they are.
+    List(Vec<String>),
 }
 
 /// An advisory as it is.
@@ -219,12 +231,22 @@ fn render(answer: &LookupAnswer, format: Format) -> Result<Response<Body>, ApiEr
         Format::Json => json(StatusCode::OK, answer),
         Format::Stat => json(StatusCode::OK, &answer.to_stat()),
         Format::Markdown => Ok(text("text/markdown; charset=utf-8", answer.to_markdown())),
-        Format::Html => Ok(text("text/html; charset=utf-8", answer.to_html())),
+        Format::Html => Ok(inert(text("text/html; charset=utf-8", answer.to_html()))),
         Format::Csv => Ok(text("text/csv; charset=utf-8", answer.to_csv())),
     }
 }
 
-/// What is asked for again and again, and needs no work.
+/// HTML that a browser shows without running or loading anything of it.
+fn inert(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    let policy = HeaderValue::from_static("default-src 'none'; sandbox");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
+}
+
+/// What is asked for again and again, and needs no work; it writes no log line.
 fn ready(services: &Services, hash: &str, asked: Asked) -> Option<Response<Body>> {
     let hash = hash.parse().ok().filter(|_| asked.is_plain())?;
     services.hashes.ready_json(hash).map(json_bytes)
@@ -284,7 +306,7 @@ pub(super) async fn one(
     tag = "Hashes",
     params(Parameters),
     request_body(description = "What holds the hashes; at most 1,000 distinct ones and 4 MiB", content(
-        (HashList = "application/json"), (AnyText = "text/plain"), (AnyText = "text/html"))),
+        (Hashes = "application/json"), (AnyText = "text/plain"), (AnyText = "text/html"))),
     responses(
         (status = 200, description = "A result for each input; with `Retry-After` when some could not be asked yet",
             headers(("Retry-After" = u64, description = "Seconds until the missing ones are worth asking again")),

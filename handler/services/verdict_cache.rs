@@ -73,6 +73,8 @@ pub(super) struct Entry {
     as_of: Box<str>,
     at: Instant,
     fresh_for: Duration,
+    /// `None` for a file that was never seen.
+    verdict: Option<Verdict>,
     /// Under how many hashes it is remembered.
     hashes: usize,
 }
@@ -89,6 +91,7 @@ impl Entry {
             as_of: answer.as_of.as_str().into(),
             at: answer.at,
             fresh_for: fresh_for(answer.profile.as_ref()),
+            verdict: answer.profile.as_ref().map(|profile| judge(profile).0),
             hashes: hashes.max(1),
         })
     }
@@ -161,13 +164,18 @@ impl VerdictCache {
         self.entries.get(&hash)
     }
 
-    /// Remembers an answer under every hash it speaks for.
+    /// Remembers an answer under every hash it speaks for, the one that was asked
+    /// for first. Under the other one a fresh, more severe answer stays: two files
+    /// can be made to share a SHA-1.
     pub fn put(&self, hashes: &[FileHash], answer: &Remembered) {
         let Some(entry) = Entry::new(answer, hashes.len()).map(Arc::new) else {
             return;
         };
-        for hash in hashes {
-            self.entries.insert(*hash, Arc::clone(&entry));
+        for (index, hash) in hashes.iter().enumerate() {
+            let stays = |there: Arc<Entry>| there.is_fresh() && there.verdict > entry.verdict;
+            if index == 0 || !self.entry(*hash).is_some_and(stays) {
+                self.entries.insert(*hash, Arc::clone(&entry));
+            }
         }
     }
 
@@ -240,6 +248,23 @@ mod tests {
         );
         assert!(cache.get(hash(1)).is_some() && cache.get(FileHash::Sha1([7; 20])).is_some());
         assert!(cache.get(hash(2)).is_none());
+    }
+
+    #[test]
+    fn a_file_that_shares_a_sha1_does_not_hide_a_worse_one() {
+        let (sha1, cache) = (FileHash::Sha1([7; 20]), VerdictCache::default());
+        let answer = |word| Remembered::new(file(word), String::new());
+        let told = |hash| {
+            cache
+                .get(hash)
+                .and_then(|entry| entry.profile?.determination_type)
+        };
+        cache.put(&[sha1, hash(1)], &answer("Malware"));
+        cache.put(&[hash(2), sha1], &answer("Clean"));
+        assert_eq!(told(sha1).as_deref(), Some("Malware"));
+        assert_eq!(told(hash(2)).as_deref(), Some("Clean"));
+        cache.put(&[sha1, hash(1)], &answer("Clean"));
+        assert_eq!(told(sha1).as_deref(), Some("Clean"), "asked for itself");
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl Bench {
                 met: Some(ratio <= 2.0),
             },
             Row {
-                what: "memory when idle",
+                what: "memory when idle, after the start",
                 seen: format!("{:.1} MB", resident as f64 * 1.024 / 1e3),
                 target: "at most 12 MB",
                 met: Some(resident * 1_024 <= 12_000_000),

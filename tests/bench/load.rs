@@ -10,7 +10,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinSet,
-    time::{sleep_until, timeout},
+    time::timeout,
 };
 
 /// The header that the Functions host adds.
@@ -122,7 +122,10 @@ pub(crate) async fn latencies(
             let mut due = began + period.mul_f64(index as f64 / clients as f64);
             let mut taken = Vec::new();
             while due < began + time {
-                sleep_until(due).await;
+                // The timer of the runtime counts milliseconds, far too coarse.
+                while tokio::time::Instant::now() < due {
+                    tokio::task::yield_now().await;
+                }
                 client.ask().await?;
                 taken.push(due.elapsed());
                 due += period;

@@ -37,7 +37,7 @@ async function withoutToken(page) {
 
   await page.getByRole("button", { name: "Advisory" }).click();
   for (const name of ["Statistics", "Alerts", "Devices", "Indicators"]) await page.getByLabel(name).check();
-  assert.match(await page.locator("#sends").textContent(), /^POST \/api\/hashes\?include=stats,alerts,devices,indicators {2}text\/plain/);
+  assert.match(await page.locator("#sends").textContent(), /^POST \/api\/hashes\?include=stats,alerts,devices,indicators {2}text\/plain; charset=utf-8/);
   assert.match(await run(page), /1 of 5 hashes NOT checked/);
   const verdicts = await page.locator("#rows tr td:first-child").allTextContents();
   assert.deepEqual(verdicts, ["Malicious", "Suspicious", "Suspicious", "Clean", "NOT CHECKED"]);

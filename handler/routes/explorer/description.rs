@@ -160,6 +160,8 @@ fn swagger_operation(operation: &Value, api: &Value) -> Value {
     let mut parameters: Vec<Value> = given
         .into_iter()
         .flatten()
+        // The designer knows one type of answer an operation: JSON.
+        .filter(|parameter| parameter["name"] != "format")
         .map(|parameter| swagger_parameter(parameter, api))
         .collect();
     if let Some(body) = operation.get("requestBody") {
@@ -236,11 +238,14 @@ fn definition(schema: &Value, api: &Value) -> Value {
         return json!({ "$ref": reference.replace("#/components/schemas/", "#/definitions/") });
     }
     if let Some(parts) = schema["oneOf"].as_array() {
-        let part = parts.iter().find(|part| part["type"] != "null");
-        return part.map_or(Value::Null, |part| definition(part, api));
+        return one_of(parts, api);
     }
     if let Some(parts) = schema["allOf"].as_array() {
-        return merged(parts, api);
+        let mut whole = merged(parts, api);
+        if let Some(description) = schema.get("description") {
+            whole["description"] = description.clone();
+        }
+        return whole;
     }
     let Some(schema) = schema.as_object() else {
         return json!({});
@@ -256,6 +261,23 @@ fn definition(schema: &Value, api: &Value) -> Value {
         }
     }
     Value::Object(flat)
+}
+
+/// The first alternative. One that may be null stands inline, because nothing
+/// counts beside a reference.
+fn one_of(parts: &[Value], api: &Value) -> Value {
+    let Some(part) = parts.iter().find(|part| part["type"] != "null") else {
+        return json!({});
+    };
+    if parts.iter().all(|part| part["type"] != "null") {
+        return definition(part, api);
+    }
+    let mut flat = definition(resolved(part, api), api);
+    flat["x-nullable"] = json!(true);
+    if let Some(description) = part.get("description") {
+        flat["description"] = description.clone();
+    }
+    flat
 }
 
 fn take_type(flat: &mut Map<String, Value>, kind: &Value) {

@@ -61,7 +61,7 @@ function request() {
   const suffix = query.size ? "?" + query.toString().replaceAll("%2C", ",") : "";
   const one = text.trim();
   if (/^([0-9a-f]{40}|[0-9a-f]{64})$/i.test(one)) return { method: "GET", path: `/api/hashes/${one}${suffix}` };
-  const type = isJson(text) ? "application/json" : "text/plain; charset=utf-8";
+  const type = (isJson(text) ? "application/json" : "text/plain") + "; charset=utf-8";
   return { method: "POST", path: `/api/hashes${suffix}`, type, body: text };
 }
 
@@ -83,21 +83,23 @@ async function run() {
   const { method, path, type, body } = request();
   if (method === "POST" && !body.trim()) { say("There is nothing to send yet: paste an advisory or pick a sample."); of("text").focus(); return; }
   running = new AbortController();
-  of("run").disabled = true;
+  of("run").setAttribute("aria-disabled", "true");
   of("cancel").hidden = false;
+  of("answer").hidden = true;
   say("Running...");
   const began = performance.now();
   try {
     const headers = { ...credential(), ...(type ? { "Content-Type": type } : {}) };
     const response = await fetch(path, { method, headers, body, signal: running.signal, cache: "no-store", credentials: "omit" });
-    show(response, await response.text(), Math.round(performance.now() - began));
+    const text = await response.text();
+    show(response, text, Math.round(performance.now() - began));
   } catch (error) {
-    of("answer").hidden = true;
     const why = error.name === "TypeError" ? "The service or what lies before it did not answer, or the token holds characters that no header may have." : error.message;
     say(running.signal.aborted ? "Cancelled." : `No answer: ${why}`);
   } finally {
     running = null;
-    of("run").disabled = false;
+    of("run").removeAttribute("aria-disabled");
+    if (document.activeElement === of("cancel")) of("run").focus();
     of("cancel").hidden = true;
   }
 }
@@ -106,28 +108,59 @@ function show(response, text, milliseconds) {
   const type = response.headers.get("content-type") ?? "";
   let answer = null;
   if (type.includes("json")) { try { answer = JSON.parse(text); } catch { /* shown as it is */ } }
-  rawAnswer = answer ? json(answer) : text;
-  of("raw").textContent = rawAnswer;
+  rawAnswer = text;
+  of("raw").textContent = answer ? json(answer) : text;
   of("raw-head").textContent = `${response.status} ${type}, ${milliseconds} ms`;
   of("answer").hidden = false;
-  const results = !response.ok || !answer ? [] : answer.results ?? (answer.hash ? [answer] : []);
+  const problem = trouble(response, answer);
+  let results = [];
+  let outcome = `Refused or failed with status ${response.status}.`;
+  if (!problem) {
+    try {
+      results = resultsOf(answer);
+      of("rows").replaceChildren(...results.map(row));
+      of("details").replaceChildren(...results.filter((result) => result.verdict).map(details));
+      outcome = summary(answer, results);
+    } catch {
+      results = [];
+      outcome = "The answer has another shape than expected; the raw answer is below.";
+    }
+  }
   of("verdicts").hidden = results.length === 0;
-  of("rows").replaceChildren(...results.map(row));
-  of("details").replaceChildren(...results.filter((result) => result.verdict).map(details));
-  const problem = response.ok ? "" : answer?.detail ? `${answer.title}: ${answer.detail}\nCode ${answer.code}, invocation ${answer.invocationId}` : `Status ${response.status}`;
   of("problem").textContent = problem;
   of("problem").hidden = !problem;
-  const outcome = problem ? `Refused or failed with status ${response.status}.` : summary(answer, results);
   of("summary").textContent = problem ? "" : outcome;
   say(outcome);
 }
 
+/** What went wrong, for a person; empty for an answer. */
+function trouble(response, answer) {
+  if (response.ok) {
+    const wanted = of("format").value === "json" || of("format").value === "stat";
+    return wanted && answer === null ? "The answer is no JSON: something before the service answered." : "";
+  }
+  if (typeof answer?.detail !== "string") return `Status ${response.status}`;
+  return `${answer.title}: ${answer.detail}\nCode ${answer.code}, invocation ${answer.invocationId}`;
+}
+
+/** The results of an answer; of one for one hash, that one. */
+function resultsOf(answer) {
+  if (answer?.hash) return [answer];
+  if (answer?.results === undefined) return [];
+  if (!Array.isArray(answer.results)) throw new TypeError("results");
+  return answer.results;
+}
+
 function summary(answer, results) {
-  if (!answer?.summary) return results.length ? `Verdict: ${results[0].verdict}.` : "Answered.";
+  const stale = results.filter((result) => result.stale).length;
+  const unread = results.flatMap(sources).filter(([, source]) => source.error).length;
+  const notes = [stale && ` ${stale} told from memory while Defender is down.`, unread && ` ${unread} sources of evidence NOT read.`];
+  const more = notes.filter(Boolean).join("");
+  if (!answer?.summary) return (results.length ? `Verdict: ${word(results[0])}.` : "Answered.") + more;
   const s = answer.summary;
   const unchecked = s.failed + s.invalid;
-  const counts = `${s.total} hashes: ${s.malicious} malicious, ${s.suspicious} suspicious, ${s.unknown} unknown, ${s.clean} clean`;
-  return unchecked ? `${unchecked} of ${s.total} hashes NOT checked. ${counts}.` : `${counts}.`;
+  const counts = `${s.total} hashes: ${s.malicious} malicious, ${s.suspicious} suspicious, ${s.unknown} unknown, ${s.clean} clean.`;
+  return (unchecked ? `${unchecked} of ${s.total} hashes NOT checked. ` : "") + counts + more;
 }
 
 const word = (result) => result.verdict ? result.verdict + (result.stale ? " (stale)" : "") : "NOT CHECKED";
@@ -136,7 +169,7 @@ const shade = (result) => "verdict " + (result.verdict ?? "unchecked");
 function row(result) {
   return element("tr", {}, [
     element("td", { text: word(result), className: shade(result) }),
-    element("td", { text: result.hash, className: "hash" }),
+    element("th", { text: result.hash, className: "hash", scope: "row" }),
     element("td", { text: result.reasons?.[0]?.text ?? result.error?.detail ?? "" }),
     element("td", { text: result.file?.globalPrevalence ?? "" }),
     element("td", { text: sources(result).map(([name, source]) => inShort(name, source)).join("; ") }),
@@ -153,7 +186,7 @@ function inShort(name, source) {
 
 function details(result) {
   const parts = sources(result).map(([name, source]) => evidence(name, source));
-  const advice = result.nextActions.map((next) => element("li", {}, action(next)));
+  const advice = (result.nextActions ?? []).map((next) => element("li", {}, action(next)));
   parts.push(element("p", { text: "Next actions" }), advice.length ? element("ul", {}, advice) : element("p", { text: "none", className: "help" }));
   const title = [element("span", { text: word(result), className: shade(result) }), ` ${result.hash}`];
   return element("details", {}, [element("summary", {}, title), ...parts]);
@@ -205,7 +238,7 @@ function asCurl() {
   const parts = [`curl -sS -X ${method} ${inShell(location.origin + path)}`];
   if (auth === "entra") parts.push(`-H "Authorization: Bearer $(${tokenCommand.replaceAll('"', "'")})"`);
   if (auth === "host") parts.push('-H "x-functions-key: $FUNCTIONS_KEY"');
-  if (type) parts.push(`-H ${inShell("Content-Type: " + type)}`, `--data-binary ${inShell(body)}`);
+  if (type) parts.push(`-H ${inShell("Content-Type: " + type)}`, `--data-raw ${inShell(body)}`);
   return parts.join(" \\\n  ");
 }
 
