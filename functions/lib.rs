@@ -4,5 +4,6 @@
 //! async: facts and the present time enter as arguments, decisions and text
 //! leave as values. One module a capability.
 
+pub mod coverage;
 pub mod hashes;
 pub mod report;

@@ -4,12 +4,15 @@
 //! a handler that ends three times. Nothing else reads the environment.
 
 mod reader;
+mod scope;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use functions::coverage::Cloud;
 use url::Url;
 
 use reader::{Reader, printable};
+pub use scope::Scope;
 
 /// What the settings are read for; serving needs more of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +63,18 @@ pub struct Config {
     /// Audience of its tokens, which is not the host. Setting
     /// `DEFENDER_API_AUDIENCE`, default `https://api.securitycenter.microsoft.com`.
     pub defender_api_audience: String,
+    /// Base URL of Azure Resource Manager, without a path.
+    /// Setting `ARM_URL`, default `https://management.azure.com`.
+    pub arm_url: Url,
+    /// Audience of its tokens. Setting `ARM_AUDIENCE`, default
+    /// `https://management.azure.com`.
+    pub arm_audience: String,
+    /// Which subscriptions the coverage report is about. Setting
+    /// `COVERAGE_SCOPE`, default everything that the identity can read.
+    pub coverage_scope: Scope,
+    /// Whether CSV files start with a byte order mark, which Excel needs.
+    /// Setting `CSV_BOM`, `true` (default) or `false`.
+    pub csv_bom: bool,
     /// Calls to each Defender endpoint in any 60 seconds.
     /// Setting `DEFENDER_CALLS_PER_MINUTE`, 1 to 10,000, default 100.
     pub defender_calls_per_minute: usize,
@@ -98,9 +113,13 @@ impl fmt::Display for ConfigProblems {
 
 /// Settings of the product; a name with one of [`PREFIXES`] that is not among
 /// them is a misspelt one.
-pub const SETTINGS: [&str; 10] = [
+pub const SETTINGS: [&str; 14] = [
     "DEFENDER_API_URL",
     "DEFENDER_API_AUDIENCE",
+    "ARM_URL",
+    "ARM_AUDIENCE",
+    "COVERAGE_SCOPE",
+    "CSV_BOM",
     "DEFENDER_CALLS_PER_MINUTE",
     "DEFENDER_CALLS_PER_HOUR",
     "LOOKUP_DEADLINE_SECONDS",
@@ -125,9 +144,13 @@ pub const PLATFORM_SETTINGS: [&str; 9] = [
 ];
 
 /// Settings of the command line that later versions read.
-const RESERVED: [&str; 1] = ["DEFENDER_FUNCTIONS_URL"];
+const RESERVED: [&str; 3] = [
+    "COVERAGE_ACCOUNT_SETTINGS",
+    "COVERAGE_SCHEDULE",
+    "DEFENDER_FUNCTIONS_URL",
+];
 
-const PREFIXES: [&str; 2] = ["DEFENDER_", "LOOKUP_"];
+const PREFIXES: [&str; 4] = ["ARM_", "COVERAGE_", "DEFENDER_", "LOOKUP_"];
 
 /// The variables of the process.
 #[expect(
@@ -167,6 +190,16 @@ impl Config {
         }
     }
 
+    /// The cloud that the Resource Manager belongs to.
+    pub fn cloud(&self) -> Cloud {
+        match self.arm_url.host_str() {
+            Some("management.usgovcloudapi.net" | "management.chinacloudapi.cn") => {
+                Cloud::Sovereign
+            }
+            _ => Cloud::Public,
+        }
+    }
+
     /// Reads the settings from variables.
     ///
     /// # Errors
@@ -195,6 +228,10 @@ impl Config {
                 "DEFENDER_API_AUDIENCE",
                 "https://api.securitycenter.microsoft.com",
             ),
+            arm_url: reader.base_url("ARM_URL", "https://management.azure.com"),
+            arm_audience: reader.audience("ARM_AUDIENCE", "https://management.azure.com"),
+            coverage_scope: reader.scope("COVERAGE_SCOPE"),
+            csv_bom: reader.flag("CSV_BOM", true),
             defender_calls_per_minute: reader.number("DEFENDER_CALLS_PER_MINUTE", 100, 10_000),
             defender_calls_per_hour: reader.number("DEFENDER_CALLS_PER_HOUR", 1_500, 100_000),
             lookup_deadline: Duration::from_secs(

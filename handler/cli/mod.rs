@@ -1,5 +1,6 @@
 //! The command line, and the start under the Functions host.
 
+mod coverage;
 mod lookup;
 mod serve;
 mod table;
@@ -57,6 +58,8 @@ struct Cli {
 enum Command {
     /// Look up the verdicts on file hashes
     Lookup(lookup::LookupArgs),
+    /// Report which subscriptions have the Defender plans, the one for AI first
+    Coverage(coverage::CoverageArgs),
     /// Serve the HTTP API on loopback, without the Functions host
     Serve(serve::ServeArgs),
 }
@@ -68,6 +71,7 @@ pub fn main(arguments: Vec<OsString>, variables: BTreeMap<String, String>) -> Ex
         Err(error) => return usage(&error).into(),
     };
     let exit = match cli.command {
+        Some(Command::Coverage(args)) => coverage::run(&args, &variables),
         Some(Command::Lookup(args)) => lookup::run(&args, &variables),
         Some(Command::Serve(args)) if args.names_a_port() => serve::alone(&args, &variables),
         Some(Command::Serve(args)) => match config::host_port(&variables) {

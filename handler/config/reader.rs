@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use url::{Host, Url};
 
-use super::{ApiAuth, IdentitySource, PREFIXES, RESERVED, SETTINGS};
+use super::{ApiAuth, IdentitySource, PREFIXES, RESERVED, SETTINGS, Scope};
 
 /// Every method reads one setting, and on a mistake notes it and goes on.
 pub(super) struct Reader<'a> {
@@ -47,6 +47,30 @@ impl<'a> Reader<'a> {
                 ));
                 default
             })
+    }
+
+    pub(super) fn flag(&mut self, name: &str, default: bool) -> bool {
+        match self.text(name).map(str::to_ascii_lowercase).as_deref() {
+            None => default,
+            Some("true") => true,
+            Some("false") => false,
+            Some(other) => {
+                let text = printable(other);
+                self.problems
+                    .push(format!("`{name}` is `{text}`, not `true` or `false`"));
+                default
+            }
+        }
+    }
+
+    pub(super) fn scope(&mut self, name: &str) -> Scope {
+        Scope::read(self.text(name).unwrap_or_default()).unwrap_or_else(|word| {
+            self.problems.push(format!(
+                "`{name}` holds `{}`, not `mg:NAME` or `sub:GUID`; separate several by blanks",
+                printable(&word)
+            ));
+            Scope::default()
+        })
     }
 
     pub(super) fn base_url(&mut self, name: &str, default: &str) -> Url {

@@ -1,5 +1,6 @@
 //! The use cases: fetch, limit, remember, decide. One for all triggers.
 
+pub mod coverage;
 pub mod hashes;
 mod ready_answers;
 mod verdict_cache;
@@ -9,7 +10,10 @@ use std::sync::Arc;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    clients::defender::{DefenderClient, files::FilesClient, indicators::IndicatorsClient},
+    clients::{
+        defender::{DefenderClient, files::FilesClient, indicators::IndicatorsClient},
+        resource_graph::ResourceGraphClient,
+    },
     config::Config,
     http::HttpClient,
     identity::Identity,
@@ -22,6 +26,8 @@ pub use verdict_cache::{Remembered, VerdictCache};
 pub struct Services {
     /// Verdicts on file hashes.
     pub hashes: Arc<hashes::HashLookup>,
+    /// Coverage of Defender plans.
+    pub coverage: Arc<coverage::Coverage>,
 }
 
 impl Services {
@@ -34,11 +40,13 @@ impl Services {
 
     /// The services with a client and an identity of one's own.
     pub fn with(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
+        let graph = ResourceGraphClient::new(config, Arc::clone(&http), Arc::clone(&identity));
         let defender = DefenderClient::new(config, http, identity);
         let files = FilesClient::new(config, Arc::clone(&defender));
         let indicators = IndicatorsClient::new(config, defender);
         Self {
             hashes: hashes::HashLookup::new(files, indicators, config),
+            coverage: coverage::Coverage::new(graph, config),
         }
     }
 }

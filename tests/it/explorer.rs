@@ -58,7 +58,7 @@ async fn a_person_pastes_an_advisory_and_reads_verdicts_evidence_and_next_action
     );
     let powershell = copied["powershell"].as_str().unwrap();
     assert!(
-        powershell.contains(r#"-Body 'it''s "quoted" $HOME `x` ’’ "#),
+        powershell.contains(r#"-Body '@it''s "quoted" $HOME `x` ’’ "#),
         "{powershell}"
     );
 }

@@ -38,6 +38,15 @@ fn the_language_service_finds_what_does_not_bind() {
     assert!(check("DeviceFileEvents | where NoColumn == 1").contains("NoColumn"));
 }
 
+#[test]
+fn the_queries_of_resource_graph_bind() {
+    use functions::coverage::{AI_RESOURCES, PRICINGS, SUBSCRIPTIONS};
+    for query in [SUBSCRIPTIONS, PRICINGS, AI_RESOURCES] {
+        assert_eq!(check(query.text), "", "{}", query.name);
+        assert!(query.text.contains("project id,") && query.text.ends_with("order by id asc\n"));
+    }
+}
+
 #[tokio::test]
 async fn the_hunt_that_is_advised_binds() {
     let app = App::start().await;

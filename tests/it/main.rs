@@ -13,6 +13,7 @@ mod support;
 mod bad_input;
 mod caller_auth;
 mod command_line;
+mod coverage;
 mod defender_faults;
 mod evidence;
 mod explorer;

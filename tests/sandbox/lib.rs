@@ -6,9 +6,11 @@
 //! cancel out a wrong name in the other.
 
 mod defender;
+mod estate;
 mod fault;
 mod identity;
 mod login;
+mod resource_manager;
 mod tenant;
 
 use std::{
@@ -21,6 +23,7 @@ use std::{
 use axum::Router;
 use tokio::{net::TcpListener, sync::watch};
 
+pub use estate::{Estate, subscription_id};
 pub use fault::{Body, Fault};
 pub use identity::IdentityBehaviour;
 pub use tenant::{FileRecord, Tenant, indicator};
@@ -30,6 +33,9 @@ pub const IDENTITY_HEADER: &str = "5ec2e7-identity-header";
 
 /// Audience of the Defender for Endpoint API.
 pub const DEFENDER_AUDIENCE: &str = "https://api.securitycenter.microsoft.com";
+
+/// Audience of Azure Resource Manager.
+pub const ARM_AUDIENCE: &str = "https://management.azure.com";
 
 /// The tenant.
 pub const TENANT_ID: &str = "5d2a6d2b-0d5e-4a8c-9a5e-3f6c1c6a9f10";
@@ -56,6 +62,9 @@ pub(crate) struct State {
     pub(crate) faults: Vec<Fault>,
     pub(crate) identity_calls: Vec<Call>,
     pub(crate) defender_calls: Vec<Call>,
+    pub(crate) arm_calls: Vec<Call>,
+    pub(crate) arm_page: usize,
+    pub(crate) arm_quota: bool,
     pub(crate) tokens_issued: u64,
     pub(crate) issued: HashSet<String>,
     pub(crate) latency: Duration,
@@ -74,6 +83,7 @@ pub struct Sandbox {
     defender: SocketAddr,
     identity: SocketAddr,
     login: SocketAddr,
+    resource_manager: SocketAddr,
     _running: watch::Sender<()>,
 }
 
@@ -89,6 +99,9 @@ impl Sandbox {
             faults: Vec::new(),
             identity_calls: Vec::new(),
             defender_calls: Vec::new(),
+            arm_calls: Vec::new(),
+            arm_page: 1_000,
+            arm_quota: true,
             tokens_issued: 0,
             issued: HashSet::new(),
             latency: Duration::ZERO,
@@ -103,7 +116,8 @@ impl Sandbox {
         Ok(Self {
             defender: serve(defender::router(Arc::clone(&state)), stopped.clone()).await?,
             identity: serve(identity::router(Arc::clone(&state)), stopped.clone()).await?,
-            login: serve(login::router(Arc::clone(&state)), stopped).await?,
+            login: serve(login::router(Arc::clone(&state)), stopped.clone()).await?,
+            resource_manager: serve(resource_manager::router(Arc::clone(&state)), stopped).await?,
             state,
             _running: running,
         })
@@ -113,6 +127,7 @@ impl Sandbox {
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("DEFENDER_API_URL", self.defender_url()),
+            ("ARM_URL", format!("http://{}", self.resource_manager)),
             (
                 "IDENTITY_ENDPOINT",
                 format!("http://{}/msi/token", self.identity),
@@ -248,6 +263,26 @@ impl Sandbox {
     /// What Defender was asked so far.
     pub fn defender_calls(&self) -> Vec<Call> {
         self.lock().defender_calls.clone()
+    }
+
+    /// Replaces the subscriptions, their plans and AI accounts.
+    pub fn set_estate(&self, estate: Estate) {
+        self.lock().tenant.estate = estate;
+    }
+
+    /// Lets Resource Graph give fewer rows a page than asked for.
+    pub fn set_graph_page(&self, rows: usize) {
+        self.lock().arm_page = rows;
+    }
+
+    /// Whether Resource Graph keeps to 15 queries in 5 seconds.
+    pub fn set_graph_quota(&self, kept: bool) {
+        self.lock().arm_quota = kept;
+    }
+
+    /// What Resource Manager was asked so far.
+    pub fn arm_calls(&self) -> Vec<Call> {
+        self.lock().arm_calls.clone()
     }
 
     /// What the identity endpoint was asked so far.

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::estate::Estate;
+
 /// What the servers know.
 #[derive(Clone, Debug)]
 pub struct Tenant {
@@ -9,6 +11,8 @@ pub struct Tenant {
     pub files: Vec<FileRecord>,
     /// Indicators of the tenant, as the API tells them.
     pub indicators: Vec<Value>,
+    /// Subscriptions, plans and AI accounts.
+    pub estate: Estate,
     /// Application roles of the managed identity.
     pub roles: Vec<String>,
     /// Client id of a user-assigned identity; `None` for the system-assigned.
@@ -196,6 +200,7 @@ impl Default for Tenant {
                 "427091e1888c2bf1f2e11a1010b3ab6c8634eda4ddc34d37202d401fbaa8989d",
                 "Block",
             )],
+            estate: Estate::contoso(),
             roles: ["File.Read.All", "Alert.Read.All", "Machine.Read.All"]
                 .map(str::to_owned)
                 .to_vec(),

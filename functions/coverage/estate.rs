@@ -1,0 +1,292 @@
+//! What Azure Resource Graph answers: the wire records, read leniently.
+//!
+//! Values of open sets are kept as text; booleans come as booleans or as the
+//! texts "True" and "False".
+//! Source: <https://learn.microsoft.com/rest/api/defenderforcloud/pricings/list>
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// Everything that one run read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Estate {
+    /// All subscriptions that are visible.
+    pub subscriptions: Vec<Subscription>,
+    /// All rows of plans.
+    pub pricings: Vec<Pricing>,
+    /// AI accounts and what lies beside them.
+    pub ai_resources: Vec<AiResource>,
+    /// Why it may not be whole, a sentence each; empty when it is.
+    pub gaps: Vec<String>,
+}
+
+/// A subscription. `resourcecontainers`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Subscription {
+    /// Its GUID; compared in lower case.
+    #[serde(deserialize_with = "lower")]
+    pub subscription_id: String,
+    /// Its name, anybody's choice.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+    /// The tenant that it belongs to.
+    #[serde(deserialize_with = "lower")]
+    pub tenant_id: String,
+    /// `Enabled`, `Disabled`, `Warned`, `PastDue`, `Deleted`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub state: String,
+    /// Management groups above it, the nearest first.
+    #[serde(deserialize_with = "list")]
+    pub mg_chain: Vec<ManagementGroup>,
+}
+
+impl Subscription {
+    /// Whether it is in use: the counts of a report are of these.
+    pub fn is_enabled(&self) -> bool {
+        self.state.eq_ignore_ascii_case("enabled")
+    }
+
+    /// Names of the management groups from the root down, with slashes.
+    pub fn management_group_path(&self) -> String {
+        let names: Vec<&str> = self
+            .mg_chain
+            .iter()
+            .rev()
+            .map(ManagementGroup::label)
+            .collect();
+        names.join("/")
+    }
+}
+
+/// A management group above a subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ManagementGroup {
+    /// What people call it; empty where only the id is told.
+    #[serde(deserialize_with = "text")]
+    pub display_name: String,
+    /// Its id.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+}
+
+impl ManagementGroup {
+    fn label(&self) -> &str {
+        if self.display_name.is_empty() {
+            &self.name
+        } else {
+            &self.display_name
+        }
+    }
+}
+
+/// A plan of a subscription, or of one resource in it. `securityresources`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Pricing {
+    /// Resource id; its scope says whether it is of the subscription.
+    #[serde(deserialize_with = "text")]
+    pub id: String,
+    /// Name of the plan, such as `AI`; an open set, compared without case.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+    /// Its subscription.
+    #[serde(deserialize_with = "lower")]
+    pub subscription_id: String,
+    /// `Standard` or `Free`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub tier: String,
+    /// Such as `P2`; empty for the full plan. Says nothing about on or off.
+    #[serde(deserialize_with = "text")]
+    pub sub_plan: String,
+    /// `FullyCovered`, `PartiallyCovered`, `NotCovered`, or empty.
+    #[serde(deserialize_with = "text")]
+    pub coverage: String,
+    /// When it was turned on, as Azure wrote it; empty where it does not say.
+    #[serde(deserialize_with = "text")]
+    pub enablement_time: String,
+    /// ISO 8601 duration; `PT0S` or empty for none.
+    #[serde(deserialize_with = "text")]
+    pub free_trial_remaining_time: String,
+    /// Whether Microsoft has deprecated the plan.
+    #[serde(deserialize_with = "flag")]
+    pub deprecated: Option<bool>,
+    /// Plans in its place.
+    #[serde(deserialize_with = "list")]
+    pub replaced_by: Vec<String>,
+    /// Whether resources may not differ from it.
+    #[serde(deserialize_with = "flag")]
+    pub enforce: Option<bool>,
+    /// Its extensions.
+    #[serde(deserialize_with = "list")]
+    pub extensions: Vec<Extension>,
+}
+
+impl Pricing {
+    /// Whether it is of the whole subscription, not of one resource.
+    pub fn is_of_subscription(&self) -> bool {
+        let id = self.id.to_ascii_lowercase();
+        let scope = id.split("/providers/microsoft.security/pricings/").next();
+        scope.is_none_or(|scope| scope.trim_matches('/').split('/').count() <= 2)
+    }
+}
+
+/// A part of a plan that is turned on apart.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Extension {
+    /// Such as `AIPromptEvidence`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+    /// Whether it is on; `None` where Azure says neither.
+    #[serde(deserialize_with = "flag")]
+    pub is_enabled: Option<bool>,
+    /// Its last operation, where it is told.
+    pub operation_status: Option<OperationStatus>,
+}
+
+/// How the last operation of an extension ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OperationStatus {
+    /// `Succeeded`, `Failed`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub code: String,
+}
+
+/// An AI account or what lies beside it. `resources`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AiResource {
+    /// Resource id.
+    #[serde(deserialize_with = "text")]
+    pub id: String,
+    /// Its name.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+    /// Resource type in lower case.
+    #[serde(rename = "type", deserialize_with = "lower")]
+    pub resource_type: String,
+    /// Such as `OpenAI`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub kind: String,
+    /// Azure region.
+    #[serde(deserialize_with = "text")]
+    pub location: String,
+    /// Its resource group.
+    #[serde(deserialize_with = "text")]
+    pub resource_group: String,
+    /// Its subscription.
+    #[serde(deserialize_with = "lower")]
+    pub subscription_id: String,
+    /// `Enabled`, `Disabled`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub public_network_access: String,
+    /// Whether keys are turned off; `None` where Azure does not say.
+    #[serde(deserialize_with = "flag")]
+    pub disable_local_auth: Option<bool>,
+}
+
+impl AiResource {
+    /// Whether the AI plan protects it: Microsoft's own tools count the kinds
+    /// `OpenAI` and `AIServices`.
+    pub fn is_ai_account(&self) -> bool {
+        let kinds = ["openai", "aiservices"];
+        self.resource_type == "microsoft.cognitiveservices/accounts"
+            && kinds.contains(&self.kind.to_ascii_lowercase().as_str())
+    }
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        Value::Null => String::new(),
+        other => other.to_string(),
+    })
+}
+
+fn lower<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(text(deserializer)?.to_ascii_lowercase())
+}
+
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Bool(flag) => Some(flag),
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    })
+}
+
+/// A list, which may also be null or a JSON text of one. What has another shape
+/// inside is left out.
+fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: for<'a> Deserialize<'a>,
+{
+    let items = match Value::deserialize(deserializer)? {
+        Value::Array(items) => items,
+        Value::String(text) => serde_json::from_str(&text).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    Ok(items
+        .into_iter()
+        .filter_map(|item| serde_json::from_value(item).ok())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_row_is_read_with_booleans_as_texts_nulls_and_unknown_values() {
+        let row = json!({
+            "id": "/subscriptions/A/providers/Microsoft.Security/pricings/AI", "name": "AI", "subscriptionId": "ABC", "tier": "Premium",
+            "subPlan": null, "deprecated": "True", "replacedBy": ["X", 7], "enforce": false,
+            "extensions": [{ "name": "AIPromptEvidence", "isEnabled": "True" }, { "name": "AIModelScanner", "isEnabled": true }, 3],
+        });
+        let pricing: Pricing = serde_json::from_value(row).unwrap();
+        assert_eq!(
+            (
+                pricing.subscription_id.as_str(),
+                pricing.tier.as_str(),
+                pricing.sub_plan.as_str()
+            ),
+            ("abc", "Premium", "")
+        );
+        assert_eq!(
+            (pricing.deprecated, pricing.enforce),
+            (Some(true), Some(false))
+        );
+        let on: Vec<_> = pricing
+            .extensions
+            .iter()
+            .map(|extension| extension.is_enabled)
+            .collect();
+        assert_eq!(
+            (on, pricing.replaced_by),
+            (vec![Some(true), Some(true)], vec!["X".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_row_of_a_resource_is_not_of_the_subscription() {
+        let of = |id: &str| {
+            Pricing {
+                id: id.to_owned(),
+                ..Pricing::default()
+            }
+            .is_of_subscription()
+        };
+        assert!(of(
+            "/subscriptions/a/providers/Microsoft.Security/pricings/VirtualMachines"
+        ));
+        assert!(!of(
+            "/subscriptions/a/resourceGroups/r/providers/Microsoft.Compute/virtualMachines/v/providers/Microsoft.Security/pricings/VirtualMachines"
+        ));
+    }
+}

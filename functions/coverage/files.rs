@@ -1,0 +1,281 @@
+//! The files of a report: the same report gives the same bytes.
+//!
+//! Names and order of the columns are a contract with whoever reads the files.
+
+use super::{
+    AiResource, CoverageReport, PlanCoverage,
+    plan::{AI, PlanState},
+};
+use crate::report::csv::{self, Column};
+
+/// A file of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name in the folder of the run.
+    pub name: &'static str,
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Its content.
+    pub text: String,
+    /// Data rows; 0 for what has none.
+    pub rows: usize,
+}
+
+/// Content type of the CSV files.
+pub const CSV: &str = "text/csv; charset=utf-8; header=present";
+
+const JSON: &str = "application/json";
+
+/// All files of a report, in the order in which they are written. With `bom` the
+/// CSV files start with the mark that Excel needs.
+pub fn render(report: &CoverageReport, bom: bool) -> Vec<File> {
+    let csv = |name, text: String, rows| File {
+        name,
+        content_type: CSV,
+        text: if bom { format!("\u{feff}{text}") } else { text },
+        rows,
+    };
+    let wide = wide(report);
+    let extensions = extensions(report);
+    vec![
+        csv("coverage.csv", coverage(report), report.rows.len()),
+        csv(
+            "coverage-wide.csv",
+            csv::render(&wide_columns(), &wide),
+            wide.len(),
+        ),
+        csv(
+            "extensions.csv",
+            csv::render(&extension_columns(), &extensions),
+            extensions.len(),
+        ),
+        csv(
+            "ai-resources.csv",
+            csv::render(&AI_RESOURCES, &report.ai_resources),
+            report.ai_resources.len(),
+        ),
+        File {
+            name: "summary.json",
+            content_type: JSON,
+            text: serde_json::to_string_pretty(&report.summary).unwrap_or_default() + "\n",
+            rows: 0,
+        },
+    ]
+}
+
+/// `coverage.csv`: a row for each subscription and plan.
+pub fn coverage(report: &CoverageReport) -> String {
+    let rows: Vec<(&str, &PlanCoverage)> = report
+        .rows
+        .iter()
+        .map(|row| (report.summary.as_of.as_str(), row))
+        .collect();
+    csv::render(&coverage_columns(), &rows)
+}
+
+fn yes(flag: bool) -> String {
+    flag.to_string()
+}
+
+fn portal(subscription: &str) -> String {
+    format!(
+        "https://portal.azure.com/#view/Microsoft_Azure_Security/PolicyMenuBlade/~/pricingTier/subscriptionId/{subscription}"
+    )
+}
+
+#[rustfmt::skip]
+fn coverage_columns<'a>() -> [Column<(&'a str, &'a PlanCoverage)>; 23] {
+    [
+    ("asOf", |(as_of, _)| (*as_of).to_owned()),
+    ("tenantId", |(_, r)| r.subscription.tenant_id.clone()),
+    ("subscriptionId", |(_, r)| r.subscription.subscription_id.clone()),
+    ("subscriptionName", |(_, r)| r.subscription.name.clone()),
+    ("subscriptionState", |(_, r)| r.subscription.state.clone()),
+    ("managementGroupPath", |(_, r)| r.subscription.management_group_path()),
+    ("plan", |(_, r)| r.plan.clone()),
+    ("planLabel", |(_, r)| r.label.clone()),
+    ("state", |(_, r)| r.state.as_str().to_owned()),
+    ("pricingTier", |(_, r)| r.tier.clone()),
+    ("subPlan", |(_, r)| r.sub_plan.clone()),
+    ("resourcesCoverageStatus", |(_, r)| r.resources_coverage_status.clone()),
+    ("enablementTime", |(_, r)| r.enablement_time.clone()),
+    ("freeTrialRemaining", |(_, r)| r.free_trial_remaining.clone()),
+    ("enforce", |(_, r)| r.enforce.map(yes).unwrap_or_default()),
+    ("deprecated", |(_, r)| yes(r.deprecated)),
+    ("replacedBy", |(_, r)| r.replaced_by.join(" ")),
+    ("extensionsOn", |(_, r)| r.extensions_on.join(" ")),
+    ("extensionsOff", |(_, r)| r.extensions_off.join(" ")),
+    ("aiAccounts", |(_, r)| r.ai_accounts.to_string()),
+    ("exposed", |(_, r)| yes(r.exposed)),
+    ("change", |(_, r)| r.change.clone()),
+    ("portalUrl", |(_, r)| portal(&r.subscription.subscription_id)),
+]
+}
+
+/// A row of the article's table: a subscription with the level of each plan.
+struct Wide<'a> {
+    rows: &'a [PlanCoverage],
+}
+
+impl Wide<'_> {
+    /// What the article's query calls the level, without its mistake: the
+    /// sub-plan or tier of what is on, else `Free`, empty without a row.
+    fn level(&self, name: &str) -> String {
+        let row = self.rows.iter().find(|row| row.plan == name);
+        match row {
+            Some(row) if row.state != PlanState::On => row.tier.clone(),
+            Some(row) if row.sub_plan.is_empty() => row.tier.clone(),
+            Some(row) => row.sub_plan.clone(),
+            None => String::new(),
+        }
+    }
+
+    fn first(&self) -> Option<&PlanCoverage> {
+        self.rows.first()
+    }
+}
+
+fn wide(report: &CoverageReport) -> Vec<Wide<'_>> {
+    report
+        .rows
+        .chunk_by(|one, other| {
+            one.subscription.subscription_id == other.subscription.subscription_id
+        })
+        .map(|rows| Wide { rows })
+        .collect()
+}
+
+#[rustfmt::skip]
+fn wide_columns<'a>() -> [Column<Wide<'a>>; 16] {
+    [
+    ("subscriptionId", |w| w.first().map(|row| row.subscription.subscription_id.clone()).unwrap_or_default()),
+    ("CloudPosture", |w| w.level("CloudPosture")),
+    ("VirtualMachines", |w| w.level("VirtualMachines")),
+    ("AppServices", |w| w.level("AppServices")),
+    ("AIServices", |w| w.level(AI)),
+    ("SqlServers", |w| w.level("SqlServers")),
+    ("SqlServerVirtualMachines", |w| w.level("SqlServerVirtualMachines")),
+    ("OpenSourceRelationalDatabases", |w| w.level("OpenSourceRelationalDatabases")),
+    ("CosmosDB", |w| w.level("CosmosDbs")),
+    ("StorageAccounts", |w| w.level("StorageAccounts")),
+    ("Containers", |w| w.level("Containers")),
+    ("KeyVaults", |w| w.level("KeyVaults")),
+    ("Arm", |w| w.level("Arm")),
+    ("DNS", |w| w.level("Dns")),
+    ("KubernetesService", |w| w.level("KubernetesService")),
+    ("ContainerRegistry", |w| w.level("ContainerRegistry")),
+]
+}
+
+/// An extension of a plan in a subscription.
+struct ExtensionRow<'a> {
+    row: &'a PlanCoverage,
+    name: &'a str,
+    is_on: bool,
+}
+
+fn extensions(report: &CoverageReport) -> Vec<ExtensionRow<'_>> {
+    fn of_row(row: &PlanCoverage) -> impl Iterator<Item = ExtensionRow<'_>> {
+        let PlanCoverage {
+            extensions_on,
+            extensions_off,
+            ..
+        } = row;
+        let on = extensions_on.iter().map(|name| (name, true));
+        let off = extensions_off.iter().map(|name| (name, false));
+        on.chain(off)
+            .map(move |(name, is_on)| ExtensionRow { row, name, is_on })
+    }
+    report.rows.iter().flat_map(of_row).collect()
+}
+
+#[rustfmt::skip]
+fn extension_columns<'a>() -> [Column<ExtensionRow<'a>>; 6] {
+    [
+    ("subscriptionId", |e| e.row.subscription.subscription_id.clone()),
+    ("subscriptionName", |e| e.row.subscription.name.clone()),
+    ("plan", |e| e.row.plan.clone()),
+    ("planState", |e| e.row.state.as_str().to_owned()),
+    ("extension", |e| e.name.to_owned()),
+    ("isOn", |e| yes(e.is_on)),
+]
+}
+
+#[rustfmt::skip]
+const AI_RESOURCES: [Column<AiResource>; 10] = [
+    ("id", |a| a.id.clone()),
+    ("name", |a| a.name.clone()),
+    ("type", |a| a.resource_type.clone()),
+    ("kind", |a| a.kind.clone()),
+    ("isAiAccount", |a| yes(a.is_ai_account())),
+    ("subscriptionId", |a| a.subscription_id.clone()),
+    ("resourceGroup", |a| a.resource_group.clone()),
+    ("location", |a| a.location.clone()),
+    ("publicNetworkAccess", |a| a.public_network_access.clone()),
+    ("disableLocalAuth", |a| a.disable_local_auth.map(yes).unwrap_or_default()),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coverage::{Cloud, Estate, Subscription};
+
+    #[test]
+    fn d01_names_are_disarmed_in_csv_and_raw_in_json() {
+        let estate = Estate {
+            subscriptions: vec![Subscription {
+                subscription_id: "a".into(),
+                name: "=cmd|' /C calc'!A0,\"x\"\r\ny".into(),
+                state: "Enabled".into(),
+                ..Subscription::default()
+            }],
+            ..Estate::default()
+        };
+        let report = CoverageReport::new(estate, Cloud::Public, "2026-11-23T06:00:00Z");
+        let files = render(&report, true);
+        let csv = &files[0].text;
+        assert!(csv.starts_with("\u{feff}asOf,tenantId,"));
+        assert!(
+            csv.contains("\"'=cmd|' /C calc'!A0,\"\"x\"\"\r\ny\""),
+            "{csv}"
+        );
+        assert!(
+            render(&report, false)[1]
+                .text
+                .starts_with("subscriptionId,")
+        );
+        assert_eq!(files[0].rows, crate::coverage::plan::PLANS.len());
+    }
+
+    #[test]
+    fn the_wide_table_has_the_level_of_what_is_on_alone() {
+        let pricing = |name: &str, tier: &str, sub_plan: &str| crate::coverage::Pricing {
+            id: format!("/subscriptions/a/providers/Microsoft.Security/pricings/{name}"),
+            name: name.into(),
+            subscription_id: "a".into(),
+            tier: tier.into(),
+            sub_plan: sub_plan.into(),
+            ..Default::default()
+        };
+        let estate = Estate {
+            subscriptions: vec![Subscription {
+                subscription_id: "a".into(),
+                state: "Enabled".into(),
+                ..Subscription::default()
+            }],
+            pricings: vec![
+                pricing("AI", "Standard", ""),
+                pricing("VirtualMachines", "Free", "P2"),
+                pricing("KeyVaults", "Standard", "PerKeyVault"),
+            ],
+            ..Estate::default()
+        };
+        let report = CoverageReport::new(estate, Cloud::Public, "");
+        let wide = &render(&report, false)[1].text;
+        let row: Vec<&str> = wide.lines().nth(1).unwrap().split(',').collect();
+        assert_eq!(
+            (row[2], row[4], row[11], row[12]),
+            ("Free", "Standard", "PerKeyVault", "")
+        );
+    }
+}

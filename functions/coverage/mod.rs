@@ -1,0 +1,40 @@
+//! Coverage of Defender for Cloud plans: what Azure Resource Graph answers, the
+//! state of every plan in every subscription, and the report that follows.
+//!
+//! In reading order: the records, the state of a plan, the report, its files.
+
+pub mod estate;
+pub mod files;
+pub mod plan;
+pub mod report;
+
+pub use estate::{AiResource, Estate, Pricing, Subscription};
+pub use plan::PlanState;
+pub use report::{Cloud, CoverageReport, PlanCoverage, Summary};
+
+/// A query that ships, and the name under which the manifest tells its version.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// Name of the file, without its ending.
+    pub name: &'static str,
+    /// KQL of Azure Resource Graph; one row an id, ordered by it.
+    pub text: &'static str,
+}
+
+/// All subscriptions that the identity can read.
+pub const SUBSCRIPTIONS: Query = Query {
+    name: "subscriptions",
+    text: include_str!("subscriptions.kql"),
+};
+
+/// A row a plan and subscription, and a row a resource that overrides its plan.
+pub const PRICINGS: Query = Query {
+    name: "pricings",
+    text: include_str!("pricings.kql"),
+};
+
+/// What the AI plan protects, and what lies beside it.
+pub const AI_RESOURCES: Query = Query {
+    name: "ai_resources",
+    text: include_str!("ai_resources.kql"),
+};

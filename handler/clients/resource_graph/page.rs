@@ -1,0 +1,198 @@
+//! One answer of Resource Graph: a page, the quota that is left, or an error
+//! whose useful part is in its details.
+
+use std::time::Duration;
+
+use reqwest::{StatusCode, header::HeaderMap};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::GraphError;
+use crate::http::{Answer, FetchError};
+
+/// A page of rows.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) rows: Vec<Value>,
+    pub(super) count: u64,
+    pub(super) total: u64,
+    pub(super) truncated: bool,
+    pub(super) skip_token: Option<String>,
+    /// Whether the scope holds more subscriptions than a query covers.
+    pub(super) limit_hit: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Body {
+    total_records: u64,
+    count: u64,
+    #[serde(default)]
+    result_truncated: Value,
+    #[serde(rename = "$skipToken", default)]
+    skip_token: Option<String>,
+    data: Vec<Value>,
+}
+
+impl Page {
+    pub(super) fn read(answer: &Answer) -> Result<Self, GraphError> {
+        let body: Body = serde_json::from_slice(&answer.body).map_err(|error| GraphError {
+            code: "upstream_protocol",
+            detail:
+                "Azure Resource Graph answered otherwise than documented; is a proxy in between?"
+                    .to_owned(),
+            cause: format!(
+                "status {}, line {}, column {}",
+                answer.status.as_u16(),
+                error.line(),
+                error.column()
+            ),
+        })?;
+        let said = |value: &Value, word: bool| match value {
+            Value::Bool(flag) => *flag == word,
+            Value::String(text) => text.eq_ignore_ascii_case(if word { "true" } else { "false" }),
+            _ => false,
+        };
+        let limit = answer.headers.get("x-ms-tenant-subscription-limit-hit");
+        Ok(Self {
+            rows: body.data,
+            count: body.count,
+            total: body.total_records,
+            truncated: said(&body.result_truncated, true),
+            skip_token: body.skip_token.filter(|token| !token.is_empty()),
+            limit_hit: limit.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"false")),
+        })
+    }
+}
+
+/// What is left of the quota; `None` where an answer does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Quota {
+    pub(super) remaining: Option<u64>,
+    pub(super) resets_after: Option<Duration>,
+}
+
+impl Quota {
+    pub(super) fn read(headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            remaining: text("x-ms-user-quota-remaining").and_then(|text| text.trim().parse().ok()),
+            resets_after: text("x-ms-user-quota-resets-after").and_then(clock),
+        }
+    }
+}
+
+/// `hh:mm:ss`, at most an hour.
+fn clock(text: &str) -> Option<Duration> {
+    let parts: Vec<u64> = text
+        .trim()
+        .split(':')
+        .map(|part| part.split('.').next().unwrap_or_default().parse().ok())
+        .collect::<Option<_>>()?;
+    let [hours, minutes, seconds] = parts[..] else {
+        return None;
+    };
+    let seconds = hours.checked_mul(3_600)? + minutes.checked_mul(60)? + seconds;
+    Some(Duration::from_secs(seconds.min(3_600)))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ErrorBody {
+    error: ErrorFields,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ErrorFields {
+    code: String,
+    details: Vec<Detail>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Detail {
+    code: String,
+}
+
+/// The code that says what is wrong: the outer one is always the same.
+fn code_of(answer: &Answer) -> String {
+    let error = serde_json::from_slice::<ErrorBody>(&answer.body)
+        .unwrap_or_default()
+        .error;
+    let inner = error
+        .details
+        .into_iter()
+        .map(|detail| detail.code)
+        .find(|code| !code.is_empty());
+    let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+    inner
+        .unwrap_or(error.code)
+        .chars()
+        .filter(plain)
+        .take(60)
+        .collect()
+}
+
+/// What an answer means that is no page.
+pub(super) fn refused(answer: &Answer) -> GraphError {
+    let (status, inner) = (answer.status.as_u16(), code_of(answer));
+    let (code, detail) = match answer.status {
+        _ if inner == "NoValidSubscriptionsInQueryRequest" => (
+            "missing_permission",
+            "the identity can read no subscription: grant it `Reader` at the management group or the subscriptions (docs/permissions.md)".to_owned(),
+        ),
+        StatusCode::UNAUTHORIZED => (
+            "upstream_unauthorized",
+            "Azure Resource Graph refused the token; check `ARM_AUDIENCE` and the tenant of the identity".to_owned(),
+        ),
+        StatusCode::FORBIDDEN => (
+            "missing_permission",
+            "the identity may not query Azure Resource Graph: grant it `Reader` at the management group or the subscriptions (docs/permissions.md)".to_owned(),
+        ),
+        StatusCode::TOO_MANY_REQUESTS => (
+            "upstream_throttled",
+            "Azure Resource Graph throttles this identity; run it again later".to_owned(),
+        ),
+        other if other.is_server_error() => (
+            "upstream_unavailable",
+            format!("Azure Resource Graph is not available (status {status}); run it again later"),
+        ),
+        _ => (
+            "upstream_rejected",
+            format!("Azure Resource Graph rejected the query (status {status}, {inner})"),
+        ),
+    };
+    GraphError {
+        code,
+        detail,
+        cause: format!(
+            "status {status}, code `{inner}`, {} bytes",
+            answer.body.len()
+        ),
+    }
+}
+
+/// What a call without an answer means.
+pub(super) fn unreachable(error: &FetchError) -> GraphError {
+    GraphError {
+        code: "upstream_unavailable",
+        detail: "Azure Resource Graph cannot be reached or does not answer in time; check `ARM_URL` and the network".to_owned(),
+        cause: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_of_the_quota_is_read() {
+        assert_eq!(clock("00:00:05"), Some(Duration::from_secs(5)));
+        assert_eq!(clock("00:01:02.5"), Some(Duration::from_secs(62)));
+        assert_eq!(clock("99:00:00"), Some(Duration::from_secs(3_600)));
+        for other in ["", "5", "a:b:c", "-1:00:00"] {
+            assert_eq!(clock(other), None, "{other}");
+        }
+    }
+}

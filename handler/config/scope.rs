@@ -1,0 +1,77 @@
+//! Which subscriptions a report is about.
+
+use serde_json::{Value, json};
+
+/// Most subscriptions that one query may name.
+const MOST_SUBSCRIPTIONS: usize = 1_000;
+
+/// Management groups and subscriptions; none at all for the whole tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    management_groups: Vec<String>,
+    subscriptions: Vec<String>,
+}
+
+impl Scope {
+    /// Reads `mg:NAME` and `sub:GUID`, separated by blanks.
+    ///
+    /// # Errors
+    /// The first word that is neither.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let mut scope = Self::default();
+        for word in text.split_whitespace() {
+            match word.split_once(':') {
+                Some(("mg", name)) if is_group_name(name) => {
+                    scope.management_groups.push(name.to_owned());
+                }
+                Some(("sub", id)) if uuid::Uuid::try_parse(id).is_ok() => {
+                    scope.subscriptions.push(id.to_ascii_lowercase());
+                }
+                _ => return Err(word.to_owned()),
+            }
+        }
+        Ok(scope)
+    }
+
+    /// The fields of a query's body that name the scope: one body a query.
+    pub fn bodies(&self) -> Vec<Value> {
+        let mut bodies = Vec::new();
+        if !self.management_groups.is_empty() {
+            bodies.push(json!({ "managementGroups": self.management_groups }));
+        }
+        let parts = self.subscriptions.chunks(MOST_SUBSCRIPTIONS);
+        bodies.extend(parts.map(|part| json!({ "subscriptions": part })));
+        if bodies.is_empty() {
+            bodies.push(json!({}));
+        }
+        bodies
+    }
+}
+
+/// Letters, digits, `-_().`, at most 90, as Azure takes them.
+fn is_group_name(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || "-_().".contains(c);
+    !name.is_empty() && name.chars().count() <= 90 && name.chars().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_the_tenant_or_what_is_named() {
+        let id = "5D2A6D2B-0d5e-4a8c-9a5e-3f6c1c6a9f10";
+        assert_eq!(Scope::read(" ").unwrap().bodies(), [json!({})]);
+        let scope = Scope::read(&format!("mg:contoso-root sub:{id} mg:b")).unwrap();
+        assert_eq!(
+            scope.bodies(),
+            [
+                json!({ "managementGroups": ["contoso-root", "b"] }),
+                json!({ "subscriptions": [id.to_lowercase()] })
+            ]
+        );
+        for wrong in ["contoso", "sub:x", "mg:", "mg:a/b", "rg:x"] {
+            assert_eq!(Scope::read(wrong), Err(wrong.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Azure Resource Manager: Resource Graph queries over the tenant's estate.
+//!
+//! A query is not executed: its table says what is asked for, and its text has to
+//! be pageable (`project id`, `order by id asc`).
+//! Source: <https://learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources>
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{Request, State as Extract},
+    http::{Method, Response, header},
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+
+use crate::{ARM_AUDIENCE, Call, State, estate::Estate, fault, identity, lock};
+
+/// 15 queries in 5 seconds.
+const QUOTA: usize = 15;
+const WINDOW: Duration = Duration::from_secs(5);
+
+pub(crate) fn router(state: Arc<Mutex<State>>) -> Router {
+    Router::new().fallback(answer).with_state(state)
+}
+
+async fn answer(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) -> Response<Body> {
+    let at = Instant::now();
+    let target = request.uri().to_string();
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, 1 << 20).await else {
+        return refusal(400, "BadRequest", "no body");
+    };
+    let fault = fault::take(&mut lock(&state).faults, &target);
+    if let Some(fault) = fault {
+        let call = Call {
+            at,
+            target,
+            status: fault.status,
+        };
+        lock(&state).arm_calls.push(call);
+        return fault.respond().await;
+    }
+    let mut state = lock(&state);
+    let response = by_the_book(&state, &parts, &body, at);
+    state.arm_calls.push(Call {
+        at,
+        target,
+        status: response.status().as_u16(),
+    });
+    response
+}
+
+fn by_the_book(
+    state: &State,
+    request: &axum::http::request::Parts,
+    body: &Bytes,
+    now: Instant,
+) -> Response<Body> {
+    let Some(claims) = identity::claims(state, request.headers.get(header::AUTHORIZATION)) else {
+        return refusal(401, "AuthenticationFailed", "no bearer token");
+    };
+    if claims["aud"] != ARM_AUDIENCE {
+        return refusal(
+            401,
+            "InvalidAuthenticationTokenAudience",
+            "another audience",
+        );
+    }
+    if request.uri.path() != "/providers/Microsoft.ResourceGraph/resources" {
+        return refusal(404, "NotFound", "no such path");
+    }
+    if request.method != Method::POST || request.uri.query() != Some("api-version=2024-04-01") {
+        return refusal(400, "BadRequest", "POST with api-version 2024-04-01");
+    }
+    let json_type = request.headers.get(header::CONTENT_TYPE);
+    if json_type.is_none_or(|kind| kind != "application/json") {
+        return refusal(500, "InternalServerError", "the content type must be JSON");
+    }
+    let recent = state
+        .arm_calls
+        .iter()
+        .filter(|call| call.status == 200 && now.saturating_duration_since(call.at) < WINDOW)
+        .count();
+    if state.arm_quota && recent >= QUOTA {
+        let mut throttled = refusal(429, "RateLimiting", "Client application has been throttled");
+        quota_headers(&mut throttled, 0);
+        return throttled;
+    }
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return refusal(400, "InvalidRequestBody", "not JSON");
+    };
+    let mut page = match query(&state.tenant.estate, &body, state.arm_page) {
+        Ok(page) => (
+            [(header::CONTENT_TYPE, "application/json")],
+            page.to_string(),
+        )
+            .into_response(),
+        Err((code, why)) => return refusal(400, code, why),
+    };
+    let left = if state.arm_quota {
+        QUOTA - recent - 1
+    } else {
+        QUOTA
+    };
+    quota_headers(&mut page, left);
+    page
+}
+
+fn quota_headers(response: &mut Response<Body>, left: usize) {
+    let headers = response.headers_mut();
+    headers.insert("x-ms-user-quota-remaining", left.into());
+    headers.insert(
+        "x-ms-user-quota-resets-after",
+        header::HeaderValue::from_static("00:00:05"),
+    );
+}
+
+type Refusal = (&'static str, &'static str);
+
+fn query(estate: &Estate, body: &Value, most: usize) -> Result<Value, Refusal> {
+    let fields = ["query", "options", "subscriptions", "managementGroups"];
+    let known = |key: &String| fields.contains(&key.as_str());
+    if !body.as_object().is_some_and(|body| body.keys().all(known)) {
+        return Err(("InvalidRequestBody", "an unknown field"));
+    }
+    let options = &body["options"];
+    let top = options["$top"].as_u64().unwrap_or(100) as usize;
+    if options["resultFormat"] != "objectArray" || !(1..=1_000).contains(&top) {
+        return Err(("InvalidQueryOptions", "$top 1 to 1000 and objectArray"));
+    }
+    let text = body["query"].as_str().unwrap_or_default();
+    let pageable = text.contains("project id,") && text.trim_end().ends_with("order by id asc");
+    if !pageable {
+        return Err(("InvalidQuery", "rows have no stable order"));
+    }
+    let scope = Scope {
+        groups: words(&body["managementGroups"]),
+        subscriptions: words(&body["subscriptions"]),
+    };
+    let visible: Vec<&Value> = estate
+        .subscriptions
+        .iter()
+        .filter(|subscription| scope.has(subscription))
+        .collect();
+    if visible.is_empty() {
+        return Err((
+            "NoValidSubscriptionsInQueryRequest",
+            "There must be at least one subscription that is eligible to contain resources.",
+        ));
+    }
+    let mut rows = match text.split_whitespace().next() {
+        Some("resourcecontainers") => visible.into_iter().cloned().collect(),
+        Some("securityresources") => of(&estate.pricings, &visible),
+        Some("resources") => of(&estate.ai_resources, &visible),
+        _ => return Err(("InvalidQuery", "an unknown table")),
+    };
+    rows.sort_by_key(|row| row["id"].as_str().unwrap_or_default().to_owned());
+    let first = match options["$skipToken"].as_str() {
+        Some(token) => token
+            .parse::<usize>()
+            .map_err(|_| ("InvalidSkipToken", "no token of ours"))?,
+        None => 0,
+    };
+    let page: Vec<Value> = rows
+        .iter()
+        .skip(first)
+        .take(top.min(most))
+        .cloned()
+        .collect();
+    let next = first + page.len();
+    let mut answer = json!({
+        "totalRecords": rows.len(), "count": page.len(), "resultTruncated": "false", "facets": [], "data": page,
+    });
+    if next < rows.len() {
+        answer["$skipToken"] = json!(next.to_string());
+    }
+    Ok(answer)
+}
+
+struct Scope {
+    groups: Vec<String>,
+    subscriptions: Vec<String>,
+}
+
+impl Scope {
+    fn has(&self, subscription: &Value) -> bool {
+        let id = subscription["subscriptionId"].as_str().unwrap_or_default();
+        let chain = words_of(&subscription["mgChain"], "name");
+        let whole = self.groups.is_empty() && self.subscriptions.is_empty();
+        whole
+            || self
+                .subscriptions
+                .iter()
+                .any(|one| one.eq_ignore_ascii_case(id))
+            || self.groups.iter().any(|group| chain.contains(group))
+    }
+}
+
+fn words(list: &Value) -> Vec<String> {
+    let items = list.as_array().into_iter().flatten();
+    items
+        .filter_map(|item| item.as_str().map(str::to_owned))
+        .collect()
+}
+
+fn words_of(list: &Value, field: &str) -> Vec<String> {
+    let items = list.as_array().into_iter().flatten();
+    items
+        .filter_map(|item| item[field].as_str().map(str::to_owned))
+        .collect()
+}
+
+fn of(rows: &[Value], visible: &[&Value]) -> Vec<Value> {
+    let ids: std::collections::HashSet<&str> = visible
+        .iter()
+        .filter_map(|subscription| subscription["subscriptionId"].as_str())
+        .collect();
+    rows.iter()
+        .filter(|row| {
+            row["subscriptionId"]
+                .as_str()
+                .is_some_and(|id| ids.contains(id))
+        })
+        .cloned()
+        .collect()
+}
+
+/// The outer code says nothing; what is wrong is in the details.
+fn refusal(status: u16, code: &str, message: &str) -> Response<Body> {
+    let body = json!({ "error": {
+        "code": "BadRequest",
+        "message": "Please provide below info when asking for support: timestamp = 2026-11-23T06:00:00Z, correlationId = 0.",
+        "details": [{ "code": code, "message": message }],
+    } });
+    let status = axum::http::StatusCode::from_u16(status).unwrap_or_default();
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
+}
