@@ -3,7 +3,7 @@
 //! Names and order of the columns are a contract with whoever reads the files.
 
 use super::{
-    AiResource, CoverageReport, PlanCoverage,
+    AiResource, CoverageReport, PlanCoverage, html,
     plan::{AI, PlanState},
 };
 use crate::report::csv::{self, Column};
@@ -58,6 +58,12 @@ pub fn render(report: &CoverageReport, bom: bool) -> Vec<File> {
             name: "summary.json",
             content_type: JSON,
             text: serde_json::to_string_pretty(&report.summary).unwrap_or_default() + "\n",
+            rows: 0,
+        },
+        File {
+            name: "coverage.html",
+            content_type: "text/html; charset=utf-8",
+            text: html::render(report),
             rows: 0,
         },
     ]

@@ -5,6 +5,7 @@
 
 pub mod estate;
 pub mod files;
+pub mod html;
 pub mod plan;
 pub mod report;
 
@@ -31,6 +32,13 @@ pub const SUBSCRIPTIONS: Query = Query {
 pub const PRICINGS: Query = Query {
     name: "pricings",
     text: include_str!("pricings.kql"),
+};
+
+/// Subscriptions with AI accounts whose AI plan is not on, for people to run by
+/// hand; the report does not need it. Two rows of one plan would count twice.
+pub const EXPOSURE: Query = Query {
+    name: "exposure",
+    text: include_str!("exposure.kql"),
 };
 
 /// What the AI plan protects, and what lies beside it.

@@ -1,5 +1,6 @@
 //! Writers that every capability shares.
 
 pub mod csv;
+pub mod html;
 pub mod markup;
 pub mod text;

@@ -12,7 +12,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use functions::{
-    coverage::{CoverageReport, PlanCoverage, files, plan::AI},
+    coverage::{CoverageReport, PlanCoverage, files, html, plan::AI},
     report::text::visible,
 };
 use tracing::level_filters::LevelFilter;
@@ -30,7 +30,7 @@ const TIME: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, Args)]
 pub(super) struct CoverageArgs {
-    /// What is printed: a table of the AI plan, the sums as JSON, or every row as CSV
+    /// What is printed: a table of the AI plan, the sums as JSON, every row as CSV, or the page
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Write all files of the report into this folder, which must not hold others
@@ -46,6 +46,7 @@ enum Format {
     Table,
     Json,
     Csv,
+    Html,
 }
 
 pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> Exit {
@@ -113,6 +114,7 @@ fn print(format: Format, report: &CoverageReport) -> std::io::Result<()> {
                 .try_for_each(|line| writeln!(stdout, "{}", visible(line)))
         }
         Format::Csv => stdout.write_all(files::coverage(report).as_bytes()),
+        Format::Html => stdout.write_all(html::render(report).as_bytes()),
         Format::Table => writeln!(stdout, "{}\n\n{}", table(report), sums(report)),
     }
 }

@@ -43,8 +43,14 @@ fn the_queries_of_resource_graph_bind() {
     use functions::coverage::{AI_RESOURCES, PRICINGS, SUBSCRIPTIONS};
     for query in [SUBSCRIPTIONS, PRICINGS, AI_RESOURCES] {
         assert_eq!(check(query.text), "", "{}", query.name);
+        // Pages need a stable order.
         assert!(query.text.contains("project id,") && query.text.ends_with("order by id asc\n"));
     }
+}
+
+#[test]
+fn the_query_for_people_binds() {
+    assert_eq!(check(functions::coverage::EXPOSURE.text), "");
 }
 
 #[tokio::test]
