@@ -198,27 +198,14 @@ fn of_file(result: &HashResult, field: fn(&FileProfile) -> Option<String>) -> St
 mod tests {
     use super::*;
     use crate::hashes::{
-        HashKind, ItemError, Observable, Setting, Source, Verified,
+        HashKind, ItemError, Observable, Setting, Source,
         evidence::{Alert, Device, FileStats, Indicator, Indicators, Listed},
+        result::samples,
     };
     use proptest::prelude::*;
 
     fn verified(determination: &str) -> HashResult {
-        let profile = FileProfile {
-            determination_type: Some(determination.to_owned()),
-            ..FileProfile::default()
-        };
-        let answer = Verified {
-            profile: Some(profile),
-            as_of: String::new(),
-            cached: false,
-            stale: false,
-        };
-        let setting = Setting {
-            portal: String::new(),
-            indicator_expires: String::new(),
-        };
-        HashResult::verified("ab".repeat(20).parse().unwrap(), answer, &setting)
+        samples::verified(determination, "")
     }
 
     fn failed() -> HashResult {

@@ -241,29 +241,7 @@ fn indicators(found: &Indicators) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hashes::{FileProfile, HashKind, ItemError, Verified, next_action::Setting};
-
-    fn setting() -> Setting {
-        Setting {
-            portal: "https://portal.example".into(),
-            indicator_expires: "2027-02-21T10:00:00Z".into(),
-        }
-    }
-
-    fn verified(determination: &str, threat: &str) -> HashResult {
-        let profile = FileProfile {
-            determination_type: Some(determination.to_owned()),
-            determination_value: Some(threat.to_owned()),
-            ..FileProfile::default()
-        };
-        let answer = Verified {
-            profile: Some(profile),
-            as_of: String::new(),
-            cached: false,
-            stale: false,
-        };
-        HashResult::verified("ab".repeat(20).parse().unwrap(), answer, &setting())
-    }
+    use crate::hashes::{HashKind, ItemError, result::samples::verified};
 
     fn throttled() -> HashResult {
         let detail = "ask again later".to_owned();

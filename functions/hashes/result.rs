@@ -193,3 +193,29 @@ pub fn status_word(status: ItemStatus) -> &'static str {
         ItemStatus::Failed => "failed",
     }
 }
+
+/// Results that tests of other modules start from.
+#[cfg(test)]
+pub(super) mod samples {
+    use super::{FileProfile, HashResult, Setting, Verified};
+
+    /// A file of which Defender says this; an empty threat is none.
+    pub(in crate::hashes) fn verified(determination: &str, threat: &str) -> HashResult {
+        let profile = FileProfile {
+            determination_type: Some(determination.to_owned()),
+            determination_value: Some(threat.to_owned()),
+            ..FileProfile::default()
+        };
+        let answer = Verified {
+            profile: Some(profile),
+            as_of: String::new(),
+            cached: false,
+            stale: false,
+        };
+        let setting = Setting {
+            portal: String::new(),
+            indicator_expires: String::new(),
+        };
+        HashResult::verified("ab".repeat(20).parse().unwrap(), answer, &setting)
+    }
+}

@@ -88,38 +88,20 @@ fn file_of(result: &HashResult) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hashes::{FileProfile, Observable, Setting, Verified};
-
-    fn verified(determination: &str) -> HashResult {
-        let profile = FileProfile {
-            determination_type: Some(determination.to_owned()),
-            ..FileProfile::default()
-        };
-        let answer = Verified {
-            profile: Some(profile),
-            as_of: String::new(),
-            cached: false,
-            stale: false,
-        };
-        let setting = Setting {
-            portal: String::new(),
-            indicator_expires: String::new(),
-        };
-        HashResult::verified("ab".repeat(20).parse().unwrap(), answer, &setting)
-    }
+    use crate::hashes::{Observable, result::samples::verified};
 
     #[test]
     fn stat_scores_what_was_found_and_names_what_was_not_checked() {
         let invalid = HashResult::invalid(&Observable::parse("zz")).unwrap();
         let other = HashResult {
             hash: "cd".repeat(20),
-            ..verified("Pua")
+            ..verified("Pua", "")
         };
         let results = vec![
-            verified("Malware"),
-            verified("Malware"),
+            verified("Malware", ""),
+            verified("Malware", ""),
             other,
-            verified("Clean"),
+            verified("Clean", ""),
             invalid,
         ];
         let stat = LookupAnswer::new(String::new(), results).to_stat();
