@@ -96,13 +96,12 @@ impl ResourceGraphClient {
     /// Reads a query to its end. What was read before an error is kept, and the
     /// error is among the gaps.
     pub async fn read<T: DeserializeOwned>(&self, query: Query, deadline: Instant) -> Rows<T> {
-        let mut rows = Rows {
-            rows: Vec::new(),
-            gaps: Vec::new(),
-        };
+        let (mut rows, mut ids) = (Rows::default(), HashSet::new());
         for scope in self.scope.bodies() {
             let part = self.read_scope(query, &scope, deadline).await;
-            rows.rows.extend(part.rows);
+            // A subscription can be named itself and lie below a named group.
+            let news = part.rows.into_iter().filter(|row| ids.insert(id_of(row)));
+            rows.rows.extend(news);
             rows.gaps.extend(part.gaps);
         }
         Rows {
@@ -313,8 +312,7 @@ impl Collected {
         self.counted += page.count;
         self.total = Some(page.total);
         for row in page.rows {
-            let id = row["id"].as_str().unwrap_or_default().to_ascii_lowercase();
-            if id.is_empty() || self.ids.insert(id) {
+            if self.ids.insert(id_of(&row)) {
                 self.rows.push(row);
             } else {
                 gap("a row came twice, so another may be missing");
@@ -342,6 +340,12 @@ impl Collected {
             gaps: self.gaps.into_iter().map(named).collect(),
         }
     }
+}
+
+/// The id of a row, as ids are compared.
+fn id_of(row: &Value) -> String {
+    let id = row["id"].as_str().unwrap_or_default();
+    id.to_ascii_lowercase()
 }
 
 /// Rows as the record that the query is for; one that is none is told.

@@ -224,10 +224,17 @@ async fn a28_without_a_readable_subscription_the_role_is_named() {
 async fn the_scope_is_a_management_group_or_subscriptions() {
     let cloud = cloud().await;
     let one = format!("sub:{}", subscription_id(2));
-    for (scope, count) in [("mg:sandbox", 1), ("mg:contoso-root", 5), (one.as_str(), 1)] {
+    let overlapping = format!("mg:contoso-root {one}");
+    for (scope, count) in [
+        ("mg:sandbox", 1),
+        ("mg:contoso-root", 5),
+        (one.as_str(), 1),
+        (overlapping.as_str(), 5),
+    ] {
         let settings = [("COVERAGE_SCOPE", scope)];
         let run = coverage(&cloud, &["--format", "json"], &settings).await;
         assert_eq!(run.json()["subscriptions"], count, "{scope}");
+        assert_eq!(run.json()["complete"], true, "{scope}");
     }
     let wrong = coverage(&cloud, &[], &[("COVERAGE_SCOPE", "rg:x")]).await;
     assert_eq!(wrong.status, 2);
