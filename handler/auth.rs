@@ -12,9 +12,7 @@ use std::{collections::HashSet, fmt, sync::Arc};
 
 use axum::{
     body::Body,
-    http::{HeaderMap, Request, Response, StatusCode, header},
-    middleware::Next,
-    response::IntoResponse,
+    http::{HeaderMap, Request, StatusCode, header},
 };
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde::Deserialize;
@@ -194,23 +192,16 @@ impl Entra {
     }
 }
 
-/// Lets a request with the role through, with its [`Caller`].
-pub async fn require(
-    gate: Gate,
-    role: Role,
-    mut request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
-    let Gate::Entra(entra) = gate else {
-        return next.run(request).await;
-    };
-    match entra.admit(request.headers(), role).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(refusal) => ApiError::from(refusal).into_response(),
+/// Lets a request with the role through, and tells it its [`Caller`].
+///
+/// # Errors
+/// 401, 403, or 503 while the signing keys cannot be read, which a retry mends.
+pub async fn require(gate: &Gate, role: Role, request: &mut Request<Body>) -> Result<(), ApiError> {
+    if let Gate::Entra(entra) = gate {
+        let caller = entra.admit(request.headers(), role).await?;
+        request.extensions_mut().insert(caller);
     }
+    Ok(())
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {

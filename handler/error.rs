@@ -7,7 +7,6 @@
 use axum::{
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
-    response::IntoResponse,
 };
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
@@ -151,16 +150,6 @@ impl ApiError {
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
-        response
-    }
-}
-
-impl IntoResponse for ApiError {
-    /// A bare status that carries the error; the invocation layer renders it.
-    fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = self.status;
-        response.extensions_mut().insert(self);
         response
     }
 }

@@ -10,12 +10,11 @@ pub mod envelope;
 pub mod reply;
 pub mod wrapped_http;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     body::Body,
     http::{HeaderMap, Request, Response, StatusCode, Uri},
-    middleware::Next,
     response::IntoResponse,
 };
 use futures::FutureExt;
@@ -55,23 +54,29 @@ fn own_id() -> Arc<str> {
 
 /// Runs a request as an invocation of `function`: gives it an id, puts both on
 /// every log line, renders and logs its problem.
-pub async fn invocation(
+pub async fn invocation<R, F>(
     function: &'static str,
     request: Request<Body>,
-    next: Next,
-) -> Response<Body> {
+    work: impl FnOnce(Request<Body>) -> F,
+) -> Response<Body>
+where
+    R: IntoResponse,
+    F: Future<Output = Result<R, ApiError>>,
+{
     let id = InvocationId::of(request.headers());
     let work = async {
         // The panic hook has logged its place; a panic costs one invocation.
-        let mut response = AssertUnwindSafe(next.run(request))
+        let result = AssertUnwindSafe(async { work(request).await })
             .catch_unwind()
             .await
-            .unwrap_or_else(|_| ApiError::internal("a panic, see the line before").into_response());
-        let Some(problem) = response.extensions_mut().remove::<ApiError>() else {
-            return response;
-        };
-        log(&problem);
-        problem.render(&id.0)
+            .unwrap_or_else(|_| Err(ApiError::internal("a panic, see the line before")));
+        match result {
+            Ok(answer) => answer.into_response(),
+            Err(problem) => {
+                log(&problem);
+                problem.render(&id.0)
+            }
+        }
     };
     telemetry::in_invocation(function, id.clone(), work).await
 }

@@ -3,16 +3,15 @@
 //! Real paths (forwarded HTTP) and `POST /{FunctionName}` (envelope) share one
 //! path space, so a name that equals a path is refused at start.
 
-use std::{convert::Infallible, future::Future, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use axum::{
     Json, Router,
     body::Body,
     extract::Request,
     http::{Method, Response},
-    middleware::{Next, from_fn},
     response::IntoResponse,
-    routing::{MethodRouter, any, get, post},
+    routing::{MethodRouter, any, get},
 };
 use serde_json::json;
 use tokio::sync::Semaphore;
@@ -75,14 +74,11 @@ pub fn app(
             "hash_lookup",
             routes::hashes::PATH,
             Some(needs(Role::HashesRead)),
-            any(routes::hashes::hash_lookup).with_state(services),
+            move |request| routes::hashes::hash_lookup(Arc::clone(&services), request),
         )
-        .http(
-            "explorer",
-            routes::explorer::PATH,
-            None,
-            any(routes::explorer::explorer).with_state(explorer),
-        )
+        .http("explorer", routes::explorer::PATH, None, move |request| {
+            routes::explorer::explorer(Arc::clone(&explorer), request)
+        })
         .build()
 }
 
@@ -91,7 +87,7 @@ pub fn app(
 pub struct Functions {
     names: Vec<&'static str>,
     paths: Vec<&'static str>,
-    routes: Vec<(&'static str, Router)>,
+    routes: Vec<Router>,
     permits: Arc<Semaphore>,
 }
 
@@ -116,29 +112,40 @@ impl Functions {
     /// An HTTP function: at `path` and below it, and by envelope. `access` is
     /// what its callers need; `None` lets everybody in.
     #[must_use]
-    pub fn http(
+    pub fn http<F>(
         mut self,
         name: &'static str,
         path: &'static str,
         access: Option<Access>,
-        handler: MethodRouter,
-    ) -> Self {
+        work: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Response<Body>, ApiError>> + Send,
+    {
         let permits = Arc::clone(&self.permits);
         // A wrapped request is shed inside its envelope, or the host would make
         // a failed invocation of it.
-        let handler = handler.layer(from_fn(move |request, next| {
-            admit(Arc::clone(&permits), access.clone(), request, next)
-        }));
+        let handler = invoked(name, move |mut request| {
+            let (permits, access, work) = (Arc::clone(&permits), access.clone(), work.clone());
+            async move {
+                let _permit = permits.try_acquire().map_err(|_| ApiError::overloaded())?;
+                if let Some(Access { gate, role }) = access {
+                    auth::require(&gate, role, &mut request).await?;
+                }
+                work(request).await
+            }
+        });
         let below = |suffix: &str| format!("{path}{suffix}");
         let routes = Router::new()
             .route(path, handler.clone())
             .route(&below("/"), handler.clone())
             .route(&below("/{*rest}"), handler);
-        let wrapped = invoked(name, routes.clone().fallback(unknown_path));
-        let by_envelope = move |request: Request| wrapped_http::run(wrapped.clone(), request);
+        let wrapped = routes.clone().fallback(invoked(name, unknown_path));
         self.paths.push(path);
-        self.routes.push((name, routes));
-        self.by_envelope(name, post(by_envelope))
+        self.routes.push(routes);
+        self.by_envelope(name, move |request| {
+            wrapped_http::run(wrapped.clone(), request)
+        })
     }
 
     /// A timer or queue function, which the host always wraps.
@@ -151,18 +158,32 @@ impl Functions {
     where
         F: Future<Output = Result<Reply, ApiError>> + Send,
     {
-        let by_envelope = move |request: Request| {
+        self.by_envelope(name, move |request| {
             let work = work.clone();
             async move { work(Invocation::read(request).await?).await }
-        };
-        self.by_envelope(name, post(by_envelope))
+        })
     }
 
-    fn by_envelope(mut self, name: &'static str, handler: MethodRouter) -> Self {
-        let post_only = handler.fallback(|| async { ApiError::method_not_allowed("POST") });
+    fn by_envelope<F>(
+        mut self,
+        name: &'static str,
+        work: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Reply, ApiError>> + Send,
+    {
+        let post_only = invoked(name, move |request: Request| {
+            let work = work.clone();
+            async move {
+                if request.method() != Method::POST {
+                    return Err(ApiError::method_not_allowed("POST"));
+                }
+                work(request).await
+            }
+        });
         self.names.push(name);
         self.routes
-            .push((name, Router::new().route(&format!("/{name}"), post_only)));
+            .push(Router::new().route(&format!("/{name}"), post_only));
         self
     }
 
@@ -172,9 +193,11 @@ impl Functions {
     /// [`FunctionNameError`].
     pub fn build(self) -> Result<App, FunctionNameError> {
         self.check_names()?;
-        let mut app = invoked("-", Router::new().fallback(unknown_path)).route("/", get(ready));
-        for (name, routes) in self.routes {
-            app = app.merge(invoked(name, routes));
+        let mut app = Router::new()
+            .fallback(invoked("-", unknown_path))
+            .route("/", get(ready));
+        for routes in self.routes {
+            app = app.merge(routes);
         }
         Ok(MapRequestLayer::new(host::lower_route as fn(Request) -> Request).layer(app))
     }
@@ -196,22 +219,6 @@ impl Functions {
     }
 }
 
-/// Lets a request in when there are not too many, and its caller may.
-async fn admit(
-    permits: Arc<Semaphore>,
-    access: Option<Access>,
-    request: Request,
-    next: Next,
-) -> Response<Body> {
-    let Ok(_permit) = permits.try_acquire() else {
-        return ApiError::overloaded().into_response();
-    };
-    match access {
-        Some(Access { gate, role }) => auth::require(gate, role, request, next).await,
-        None => next.run(request).await,
-    }
-}
-
 /// `^[a-z][a-z0-9_-]{0,127}$` and not `host`, as the Functions host wants it.
 fn is_function_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
@@ -219,11 +226,17 @@ fn is_function_name(name: &str) -> bool {
     name != "host" && name.len() <= 128 && starts_well && name.chars().all(plain)
 }
 
-/// Routes as invocations of a function; a panic costs one of them.
-fn invoked(name: &'static str, routes: Router) -> Router {
-    routes.layer(from_fn(move |request, next| {
-        host::invocation(name, request, next)
-    }))
+/// Work as invocations of a function; a panic costs one of them. A handler
+/// and no layer: each layer costs every request two allocations.
+fn invoked<R, F>(
+    name: &'static str,
+    work: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
+) -> MethodRouter
+where
+    R: IntoResponse,
+    F: Future<Output = Result<R, ApiError>> + Send,
+{
+    any(move |request: Request| host::invocation(name, request, work.clone()))
 }
 
 /// The host asks `GET /` until something answers.
@@ -233,20 +246,16 @@ async fn ready() -> Json<serde_json::Value> {
 
 /// A path of no function. An envelope among them is the host's and a failed
 /// invocation, which it tells nobody: so the log has to.
-async fn unknown_path(request: Request) -> Result<Response<Body>, Infallible> {
+async fn unknown_path(request: Request) -> Result<Response<Body>, ApiError> {
     let single_segment = !request.uri().path().trim_matches('/').contains('/');
     let from_host = request.headers().contains_key(host::INVOCATION_ID_HEADER);
     let problem = ApiError::not_found();
-    Ok(
-        if request.method() == Method::POST && single_segment && from_host {
-            ApiError {
-                code: "envelope_unknown_function".to_owned(),
-                cause: "is the package older than its functions?".to_owned(),
-                ..problem
-            }
-        } else {
-            problem
-        }
-        .into_response(),
-    )
+    if request.method() == Method::POST && single_segment && from_host {
+        return Err(ApiError {
+            code: "envelope_unknown_function".to_owned(),
+            cause: "is the package older than its functions?".to_owned(),
+            ..problem
+        });
+    }
+    Err(problem)
 }

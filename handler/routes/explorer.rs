@@ -10,7 +10,6 @@ use std::sync::{Arc, OnceLock};
 
 use axum::{
     body::Body,
-    extract::State,
     http::{HeaderValue, Method, Request, Response, header},
 };
 use bytes::Bytes;
@@ -88,7 +87,7 @@ impl Explorer {
 /// # Errors
 /// A problem, see docs/api.md.
 pub async fn explorer(
-    State(explorer): State<Arc<Explorer>>,
+    explorer: Arc<Explorer>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     if *request.method() != Method::GET {

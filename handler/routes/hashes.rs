@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::State,
     http::{HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use functions::hashes::{
@@ -39,7 +38,7 @@ pub const PATH: &str = "/api/hashes";
 /// # Errors
 /// A problem, see docs/api.md.
 pub async fn hash_lookup(
-    State(services): State<Arc<Services>>,
+    services: Arc<Services>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let hash = request
