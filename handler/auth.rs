@@ -198,7 +198,7 @@ impl Entra {
 /// 401, 403, or 503 while the signing keys cannot be read, which a retry mends.
 pub async fn require(gate: &Gate, role: Role, request: &mut Request<Body>) -> Result<(), ApiError> {
     if let Gate::Entra(entra) = gate {
-        let caller = entra.admit(request.headers(), role).await?;
+        let caller = Box::pin(entra.admit(request.headers(), role)).await?;
         request.extensions_mut().insert(caller);
     }
     Ok(())

@@ -52,12 +52,13 @@ pub async fn hash_lookup(
             let asked = Asked::of(&request)?;
             match ready(&services, hash, asked) {
                 Some(response) => Ok(response),
-                None => one(&services, hash, asked).await,
+                // Boxed, so that a ready answer moves no future of kilobytes about.
+                None => Box::pin(one(&services, hash, asked)).await,
             }
         }
         Method::POST if hash.is_empty() => {
             let asked = Asked::of(&request)?;
-            list(&services, request, asked).await
+            Box::pin(list(&services, request, asked)).await
         }
         _ if hash.is_empty() => Err(ApiError::method_not_allowed("POST")),
         _ => Err(ApiError::method_not_allowed("GET")),
