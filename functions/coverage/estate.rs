@@ -4,6 +4,8 @@
 //! texts "True" and "False".
 //! Source: <https://learn.microsoft.com/rest/api/defenderforcloud/pricings/list>
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -18,6 +20,8 @@ pub struct Estate {
     pub ai_resources: Vec<AiResource>,
     /// Why it may not be whole, a sentence each; empty when it is.
     pub gaps: Vec<String>,
+    /// Names of the queries that did not come whole.
+    pub partial: BTreeSet<&'static str>,
 }
 
 /// A subscription. `resourcecontainers`.
@@ -186,6 +190,10 @@ pub struct AiResource {
     /// Whether keys are turned off; `None` where Azure does not say.
     #[serde(deserialize_with = "flag")]
     pub disable_local_auth: Option<bool>,
+    /// The setting of the account beside the plan: `Enabled`, `Disabled`,
+    /// `NotReadable`; empty when it was not asked for. Not of Resource Graph.
+    #[serde(skip)]
+    pub defender_for_ai: String,
 }
 
 impl AiResource {

@@ -3,28 +3,16 @@
 //! Names and order of the columns are a contract with whoever reads the files.
 
 use super::{
-    AiResource, CoverageReport, PlanCoverage, html,
+    AiResource, Change, ChangeKind, CoverageReport, PlanCoverage, html,
     plan::{AI, PlanState},
 };
-use crate::report::csv::{self, Column};
-
-/// A file of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct File {
-    /// Its name in the folder of the run.
-    pub name: &'static str,
-    /// Its content type.
-    pub content_type: &'static str,
-    /// Its content.
-    pub text: String,
-    /// Data rows; 0 for what has none.
-    pub rows: usize,
-}
+use crate::report::{
+    csv::{self, Column},
+    run::{File, JSON},
+};
 
 /// Content type of the CSV files.
 pub const CSV: &str = "text/csv; charset=utf-8; header=present";
-
-const JSON: &str = "application/json";
 
 /// All files of a report, in the order in which they are written. With `bom` the
 /// CSV files start with the mark that Excel needs.
@@ -35,9 +23,19 @@ pub fn render(report: &CoverageReport, bom: bool) -> Vec<File> {
         text: if bom { format!("\u{feff}{text}") } else { text },
         rows,
     };
+    let changes: Vec<_> = report
+        .changes
+        .iter()
+        .map(|change| (report.summary.as_of.as_str(), change))
+        .collect();
     let wide = wide(report);
     let extensions = extensions(report);
     vec![
+        csv(
+            "changes.csv",
+            csv::render(&change_columns(), &changes),
+            changes.len(),
+        ),
         csv("coverage.csv", coverage(report), report.rows.len()),
         csv(
             "coverage-wide.csv",
@@ -98,8 +96,8 @@ fn coverage_columns<'a>() -> [Column<(&'a str, &'a PlanCoverage)>; 23] {
     ("subscriptionName", |(_, r)| r.subscription.name.clone()),
     ("subscriptionState", |(_, r)| r.subscription.state.clone()),
     ("managementGroupPath", |(_, r)| r.subscription.management_group_path()),
-    ("plan", |(_, r)| r.plan.clone()),
-    ("planLabel", |(_, r)| r.label.clone()),
+    ("plan", |(_, r)| r.plan.to_string()),
+    ("planLabel", |(_, r)| r.label.to_string()),
     ("state", |(_, r)| r.state.as_str().to_owned()),
     ("pricingTier", |(_, r)| r.tier.clone()),
     ("subPlan", |(_, r)| r.sub_plan.clone()),
@@ -113,7 +111,7 @@ fn coverage_columns<'a>() -> [Column<(&'a str, &'a PlanCoverage)>; 23] {
     ("extensionsOff", |(_, r)| r.extensions_off.join(" ")),
     ("aiAccounts", |(_, r)| r.ai_accounts.to_string()),
     ("exposed", |(_, r)| yes(r.exposed)),
-    ("change", |(_, r)| r.change.clone()),
+    ("change", |(_, r)| r.change.map(ChangeKind::as_str).unwrap_or_default().to_owned()),
     ("portalUrl", |(_, r)| portal(&r.subscription.subscription_id)),
 ]
 }
@@ -127,7 +125,7 @@ impl Wide<'_> {
     /// What the article's query calls the level, without its mistake: the
     /// sub-plan or tier of what is on, else `Free`, empty without a row.
     fn level(&self, name: &str) -> String {
-        let row = self.rows.iter().find(|row| row.plan == name);
+        let row = self.rows.iter().find(|row| &*row.plan == name);
         match row {
             Some(row) if row.state != PlanState::On => row.tier.clone(),
             Some(row) if row.sub_plan.is_empty() => row.tier.clone(),
@@ -142,13 +140,7 @@ impl Wide<'_> {
 }
 
 fn wide(report: &CoverageReport) -> Vec<Wide<'_>> {
-    report
-        .rows
-        .chunk_by(|one, other| {
-            one.subscription.subscription_id == other.subscription.subscription_id
-        })
-        .map(|rows| Wide { rows })
-        .collect()
+    report.by_subscription().map(|rows| Wide { rows }).collect()
 }
 
 #[rustfmt::skip]
@@ -200,7 +192,7 @@ fn extension_columns<'a>() -> [Column<ExtensionRow<'a>>; 6] {
     [
     ("subscriptionId", |e| e.row.subscription.subscription_id.clone()),
     ("subscriptionName", |e| e.row.subscription.name.clone()),
-    ("plan", |e| e.row.plan.clone()),
+    ("plan", |e| e.row.plan.to_string()),
     ("planState", |e| e.row.state.as_str().to_owned()),
     ("extension", |e| e.name.to_owned()),
     ("isOn", |e| yes(e.is_on)),
@@ -208,7 +200,7 @@ fn extension_columns<'a>() -> [Column<ExtensionRow<'a>>; 6] {
 }
 
 #[rustfmt::skip]
-const AI_RESOURCES: [Column<AiResource>; 10] = [
+const AI_RESOURCES: [Column<AiResource>; 11] = [
     ("id", |a| a.id.clone()),
     ("name", |a| a.name.clone()),
     ("type", |a| a.resource_type.clone()),
@@ -219,7 +211,27 @@ const AI_RESOURCES: [Column<AiResource>; 10] = [
     ("location", |a| a.location.clone()),
     ("publicNetworkAccess", |a| a.public_network_access.clone()),
     ("disableLocalAuth", |a| a.disable_local_auth.map(yes).unwrap_or_default()),
+    ("defenderForAI", |a| a.defender_for_ai.clone()),
 ];
+
+#[rustfmt::skip]
+fn change_columns<'a>() -> [Column<(&'a str, &'a Change)>; 13] {
+    [
+    ("asOf", |(as_of, _)| (*as_of).to_owned()),
+    ("change", |(_, c)| c.change.as_str().to_owned()),
+    ("isDowngrade", |(_, c)| yes(c.change.is_downgrade())),
+    ("subscriptionId", |(_, c)| c.subscription_id.clone()),
+    ("subscriptionName", |(_, c)| c.subscription_name.clone()),
+    ("plan", |(_, c)| c.plan.clone()),
+    ("planLabel", |(_, c)| c.plan_label.clone()),
+    ("before", |(_, c)| c.before.clone()),
+    ("after", |(_, c)| c.after.clone()),
+    ("aiAccounts", |(_, c)| c.ai_accounts.to_string()),
+    ("confirmed", |(_, c)| c.confirmed.map(yes).unwrap_or_default()),
+    ("reason", |(_, c)| c.reason.clone()),
+    ("portalUrl", |(_, c)| portal(&c.subscription_id)),
+]
+}
 
 #[cfg(test)]
 mod tests {
@@ -239,18 +251,18 @@ mod tests {
         };
         let report = CoverageReport::new(estate, Cloud::Public, "2026-11-23T06:00:00Z");
         let files = render(&report, true);
-        let csv = &files[0].text;
+        let csv = &files[1].text;
         assert!(csv.starts_with("\u{feff}asOf,tenantId,"));
         assert!(
             csv.contains("\"'=cmd|' /C calc'!A0,\"\"x\"\"\r\ny\""),
             "{csv}"
         );
         assert!(
-            render(&report, false)[1]
+            render(&report, false)[2]
                 .text
                 .starts_with("subscriptionId,")
         );
-        assert_eq!(files[0].rows, crate::coverage::plan::PLANS.len());
+        assert_eq!(files[1].rows, crate::coverage::plan::PLANS.len());
     }
 
     #[test]
@@ -277,7 +289,7 @@ mod tests {
             ..Estate::default()
         };
         let report = CoverageReport::new(estate, Cloud::Public, "");
-        let wide = &render(&report, false)[1].text;
+        let wide = &render(&report, false)[2].text;
         let row: Vec<&str> = wide.lines().nth(1).unwrap().split(',').collect();
         assert_eq!(
             (row[2], row[4], row[11], row[12]),

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CoverageReport, PlanCoverage, PlanState, Summary,
+    CoverageReport, PlanCoverage, PlanState, Point, Summary,
     plan::{self, AI},
 };
 use crate::report::{
-    html::{bar, figure, page, row, table},
+    html::{bar, figure, page, row, sparkline, table},
     markup,
 };
 
@@ -26,11 +26,92 @@ pub fn render(report: &CoverageReport) -> String {
         body.push_str("<p class=\"warning\">No data: no subscription could be read, so nothing is known about their coverage.</p>\n");
         return page("Defender for Cloud coverage", &body);
     }
+    body.push_str(&changes(report));
     body.push_str(&figures(s));
+    body.push_str(&over_time(report));
     body.push_str(&exposure(report));
     body.push_str(&plans(s));
     body.push_str(&subscriptions(report));
     page("Defender for Cloud coverage", &body)
+}
+
+/// Most rows of the table of changes; the CSV has them all.
+const MOST_CHANGES: usize = 1_000;
+
+fn changes(report: &CoverageReport) -> String {
+    let Some(since) = &report.summary.since else {
+        return String::new();
+    };
+    let title = format!("<h2>Changes since {}</h2>\n", markup::html(since));
+    if report.changes.is_empty() {
+        return format!("{title}<p>None.</p>\n");
+    }
+    let rows: String = report
+        .changes
+        .iter()
+        .take(MOST_CHANGES)
+        .map(|change| {
+            let confirmed = match change.confirmed {
+                Some(true) => "yes",
+                Some(false) => "NOT confirmed",
+                None => "",
+            };
+            row(&[
+                change.change.as_str(),
+                &change.subscription_name,
+                &change.subscription_id,
+                &change.plan_label,
+                &change.before,
+                &change.after,
+                confirmed,
+                &change.reason,
+            ])
+        })
+        .collect();
+    let more = report.changes.len().saturating_sub(MOST_CHANGES);
+    let note = if more > 0 {
+        format!("<p>{more} more are in changes.csv.</p>\n")
+    } else {
+        String::new()
+    };
+    let head = [
+        "Change",
+        "Subscription",
+        "Id",
+        "Plan",
+        "Before",
+        "Now",
+        "Confirmed by Resource Manager",
+        "Note",
+    ];
+    let caption = "Downgrades first";
+    format!("{title}{}{note}", table(caption, &head, &rows))
+}
+
+/// The line over the runs, this one last.
+fn over_time(report: &CoverageReport) -> String {
+    if report.history.is_empty() {
+        return String::new();
+    }
+    let s = &report.summary;
+    let of = |past: fn(&Point) -> usize, now: usize| -> Vec<usize> {
+        report.history.iter().map(past).chain([now]).collect()
+    };
+    let lines = [
+        ("AI accounts exposed", of(|point| point.exposed, s.exposed)),
+        (
+            "subscriptions with the AI plan on",
+            of(|point| point.ai_on, s.ai_on),
+        ),
+    ];
+    let items: String = lines
+        .iter()
+        .map(|(what, values)| format!("<li>{} {}</li>\n", sparkline(what, values), what))
+        .collect();
+    format!(
+        "<h2>Over the last {} runs</h2>\n<ul class=\"lines\">\n{items}</ul>\n",
+        report.history.len() + 1
+    )
 }
 
 fn incomplete(reasons: &[String]) -> String {
@@ -138,10 +219,7 @@ fn plans(s: &Summary) -> String {
 /// Every subscription under its nearest management group.
 fn subscriptions(report: &CoverageReport) -> String {
     let mut groups: BTreeMap<String, Vec<&[PlanCoverage]>> = BTreeMap::new();
-    let by_subscription = report.rows.chunk_by(|one, other| {
-        one.subscription.subscription_id == other.subscription.subscription_id
-    });
-    for rows in by_subscription {
+    for rows in report.by_subscription() {
         groups
             .entry(rows[0].subscription.management_group_path())
             .or_default()
@@ -179,17 +257,13 @@ fn subscriptions(report: &CoverageReport) -> String {
 }
 
 fn subscription(rows: &[PlanCoverage]) -> String {
-    let Some(ai) = rows.iter().find(|row| row.plan == AI) else {
+    let Some(ai) = rows.iter().find(|row| &*row.plan == AI) else {
         return String::new();
     };
     let paid = |row: &&PlanCoverage| {
         row.state == PlanState::On && !plan::known(&row.plan).is_some_and(|plan| plan.is_free)
     };
-    let on: Vec<&str> = rows
-        .iter()
-        .filter(paid)
-        .map(|row| row.label.as_str())
-        .collect();
+    let on: Vec<&str> = rows.iter().filter(paid).map(|row| &*row.label).collect();
     row(&[
         &ai.subscription.name,
         &ai.subscription.subscription_id,
@@ -203,7 +277,12 @@ fn subscription(rows: &[PlanCoverage]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::coverage::{AiResource, Cloud, Estate, Subscription};
+    use crate::coverage::{
+        AiResource, Cloud, Estate, Subscription,
+        baseline::{Baseline, Known},
+        change::{Answer, Question, reconcile},
+    };
+    use std::collections::BTreeSet;
 
     fn report(name: &str, gaps: Vec<String>) -> CoverageReport {
         let estate = Estate {
@@ -246,6 +325,34 @@ mod tests {
         let empty = CoverageReport::new(Estate::default(), Cloud::Public, "");
         let html = render(&empty);
         assert!(html.contains("No data") && !html.contains("<svg class=\"bar\""));
+    }
+
+    #[test]
+    fn changes_come_before_the_sums_and_the_runs_are_a_line() {
+        let before = report("x", Vec::new());
+        let baseline = Baseline::after(&before, None, "", &BTreeSet::new());
+        let (same, _) = reconcile(before, &baseline, &BTreeMap::new(), false);
+        assert!(render(&same).contains("<p>None.</p>"));
+        let mut gone = baseline;
+        gone.subscriptions.insert(
+            "b".into(),
+            Known {
+                name: "<b>".into(),
+                ..Known::default()
+            },
+        );
+        let answers = [(Question::Subscription("b".into()), Answer::NotFound)].into();
+        let (report, _) = reconcile(report("x", Vec::new()), &gone, &answers, false);
+        let html = render(&report);
+        let (told, sums) = (
+            html.find("<td>gone</td>").unwrap(),
+            html.find("class=\"figures\"").unwrap(),
+        );
+        assert!(told < sums && html.contains("&lt;b&gt;"), "{html}");
+        assert!(
+            html.contains("aria-label=\"AI accounts exposed: 1, 1\""),
+            "{html}"
+        );
     }
 
     #[test]

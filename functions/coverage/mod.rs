@@ -3,12 +3,17 @@
 //!
 //! In reading order: the records, the state of a plan, the report, its files.
 
+pub mod baseline;
+pub mod change;
 pub mod estate;
 pub mod files;
 pub mod html;
+pub mod notice;
 pub mod plan;
 pub mod report;
 
+pub use baseline::{Baseline, Point};
+pub use change::{Change, ChangeKind};
 pub use estate::{AiResource, Estate, Pricing, Subscription};
 pub use plan::PlanState;
 pub use report::{Cloud, CoverageReport, PlanCoverage, Summary};

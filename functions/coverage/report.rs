@@ -2,12 +2,15 @@
 //! and the sums. The left side is the list of subscriptions, so one that was
 //! never registered is there as well.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
 use super::{
-    AiResource, Estate, Pricing, Subscription,
+    AiResource, Change, ChangeKind, Estate, PRICINGS, Point, Pricing, SUBSCRIPTIONS, Subscription,
     plan::{self, AI, PlanState, state_of},
 };
 
@@ -24,11 +27,11 @@ pub enum Cloud {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanCoverage {
     /// The subscription.
-    pub subscription: Subscription,
+    pub subscription: Arc<Subscription>,
     /// Name of the plan in the API.
-    pub plan: String,
+    pub plan: Arc<str>,
     /// Name in the portal; the plan's own where it is not known.
-    pub label: String,
+    pub label: Arc<str>,
     /// Whether it is in effect.
     pub state: PlanState,
     /// Tier as Azure tells it; empty without a row.
@@ -55,10 +58,9 @@ pub struct PlanCoverage {
     pub ai_accounts: usize,
     /// Whether they lie open: the AI plan is not on.
     pub exposed: bool,
-    /// What changed since the report before: `new`, `gone`, `enabled`,
-    /// `disabled`, `subPlanChanged`, `extensionChanged`, `newlyExposed`; empty
-    /// for nothing, and in a report without one before it.
-    pub change: String,
+    /// The worst that changed since the report before; `None` for nothing, and
+    /// in a report without one before it.
+    pub change: Option<ChangeKind>,
 }
 
 /// Counts of a plan over the enabled subscriptions.
@@ -103,6 +105,11 @@ pub struct Summary {
     pub stale_rows: usize,
     /// Resources that differ from the plan of their subscription.
     pub overrides: usize,
+    /// When the facts that this is compared with were read; `None` for a report
+    /// that begins a history.
+    pub since: Option<String>,
+    /// Changes since then, by kind.
+    pub changes: BTreeMap<&'static str, usize>,
     /// Whether everything could be read.
     pub complete: bool,
     /// Why not, a sentence each.
@@ -122,6 +129,20 @@ pub struct CoverageReport {
     pub ai_resources: Vec<AiResource>,
     /// Rows of single resources, by id.
     pub overrides: Vec<Pricing>,
+    /// What changed since the report before, the worst first.
+    pub changes: Vec<Change>,
+    /// The runs before, the oldest first.
+    pub history: Vec<Point>,
+    /// Whether the list of subscriptions came whole.
+    pub subscriptions_are_whole: bool,
+    plans: Vec<Plan>,
+    cloud: Cloud,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Plan {
+    name: Arc<str>,
+    label: Arc<str>,
 }
 
 impl CoverageReport {
@@ -134,34 +155,41 @@ impl CoverageReport {
             .partition(Pricing::is_of_subscription);
         overrides.sort_by(|one, other| one.id.cmp(&other.id));
         let pricings = by_subscription(of_subscription, &mut gaps);
-        let plans = plan_names(&pricings);
         let accounts = count_accounts(&estate.ai_resources);
         let mut subscriptions = estate.subscriptions;
         subscriptions.sort_by(|one, other| one.subscription_id.cmp(&other.subscription_id));
         note_strangers(&subscriptions, &pricings, &accounts, &mut gaps);
-        let mut rows = Vec::with_capacity(subscriptions.len() * plans.len());
-        for subscription in &subscriptions {
-            let id = subscription.subscription_id.as_str();
-            let of_this = pricings.get(id);
-            let count = accounts.get(id).copied().unwrap_or_default();
-            rows.extend(
-                plans
-                    .iter()
-                    .map(|name| row(subscription, name, of_this, count, cloud)),
-            );
-        }
         let mut ai_resources = estate.ai_resources;
         ai_resources.sort_by(|one, other| one.id.cmp(&other.id));
-        let summary = Summary {
-            overrides: overrides.len(),
-            ..sum_up(&subscriptions, &rows, &plans, as_of, gaps)
-        };
-        Self {
-            summary,
-            rows,
+        let mut report = Self {
+            summary: Summary {
+                as_of: as_of.to_owned(),
+                overrides: overrides.len(),
+                reasons: gaps,
+                ..Summary::default()
+            },
+            rows: Vec::new(),
             ai_resources,
             overrides,
+            changes: Vec::new(),
+            history: Vec::new(),
+            subscriptions_are_whole: !estate.partial.contains(SUBSCRIPTIONS.name),
+            plans: plans(&pricings),
+            cloud,
+        };
+        let pricings_are_whole = !estate.partial.contains(PRICINGS.name);
+        for subscription in subscriptions {
+            let id = subscription.subscription_id.as_str();
+            let facts = Facts {
+                pricings: pricings.get(id),
+                is_whole: pricings_are_whole,
+                accounts: accounts.get(id).copied().unwrap_or_default(),
+            };
+            let rows = report.rows_of(subscription.clone(), facts);
+            report.rows.extend(rows);
         }
+        report.sum_again();
+        report
     }
 
     /// Rows of exposed subscriptions, most AI accounts first.
@@ -174,6 +202,57 @@ impl CoverageReport {
             )
         });
         exposed
+    }
+
+    /// The rows of each subscription.
+    pub fn by_subscription(&self) -> impl Iterator<Item = &[PlanCoverage]> {
+        self.rows.chunk_by(|one, other| {
+            one.subscription.subscription_id == other.subscription.subscription_id
+        })
+    }
+
+    /// Puts what Resource Manager answered in place of a row; without an answer
+    /// the plan cannot be read. The sums are those from before.
+    pub(super) fn correct(&mut self, subscription: &str, plan: &str, pricing: Option<&Pricing>) {
+        let (plans, cloud) = (&self.plans, self.cloud);
+        let wanted = self
+            .rows
+            .iter_mut()
+            .find(|row| row.subscription.subscription_id == subscription && &*row.plan == plan);
+        let (Some(row), Some(plan)) = (wanted, plans.iter().find(|one| &*one.name == plan)) else {
+            return;
+        };
+        let pricings = pricing
+            .map(|pricing| ByPlan::from([(plan.name.to_ascii_lowercase(), pricing.clone())]));
+        let facts = Facts {
+            pricings: pricings.as_ref(),
+            is_whole: false,
+            accounts: row.ai_accounts,
+        };
+        *row = coverage(Arc::clone(&row.subscription), plan, facts, cloud);
+    }
+
+    /// Adds a subscription whose plans cannot be read. The sums are those from
+    /// before.
+    pub(super) fn add_unreadable(&mut self, subscription: Subscription) {
+        let at = self
+            .rows
+            .partition_point(|row| row.subscription.subscription_id < subscription.subscription_id);
+        let facts = Facts {
+            pricings: None,
+            is_whole: false,
+            accounts: 0,
+        };
+        let rows = self.rows_of(subscription, facts);
+        self.rows.splice(at..at, rows);
+    }
+
+    fn rows_of(&self, subscription: Subscription, facts: Facts<'_>) -> Vec<PlanCoverage> {
+        let subscription = Arc::new(subscription);
+        self.plans
+            .iter()
+            .map(|plan| coverage(Arc::clone(&subscription), plan, facts, self.cloud))
+            .collect()
     }
 }
 
@@ -208,7 +287,7 @@ fn by_subscription(pricings: Vec<Pricing>, gaps: &mut Vec<String>) -> BTreeMap<S
 }
 
 /// The known plans and those that the data have beside them, in this order.
-fn plan_names(pricings: &BTreeMap<String, ByPlan>) -> Vec<String> {
+fn plans(pricings: &BTreeMap<String, ByPlan>) -> Vec<Plan> {
     let unknown: BTreeSet<&str> = pricings
         .values()
         .flat_map(BTreeMap::values)
@@ -220,7 +299,10 @@ fn plan_names(pricings: &BTreeMap<String, ByPlan>) -> Vec<String> {
     known
         .chain(unknown)
         .filter(|name| seen.insert(name.to_ascii_lowercase()))
-        .map(str::to_owned)
+        .map(|name| Plan {
+            name: name.into(),
+            label: plan::known(name).map_or(name, |plan| plan.label).into(),
+        })
         .collect()
 }
 
@@ -256,22 +338,32 @@ fn note_strangers(
     }
 }
 
-fn row(
-    subscription: &Subscription,
-    name: &str,
-    pricings: Option<&ByPlan>,
+/// What is known of the plans of a subscription.
+#[derive(Clone, Copy)]
+struct Facts<'a> {
+    pricings: Option<&'a ByPlan>,
+    /// Whether a plan that is not among them is none.
+    is_whole: bool,
     accounts: usize,
+}
+
+fn coverage(
+    subscription: Arc<Subscription>,
+    plan: &Plan,
+    facts: Facts<'_>,
     cloud: Cloud,
 ) -> PlanCoverage {
-    let pricing = pricings.and_then(|plans| plans.get(&name.to_ascii_lowercase()));
-    let is_ai = name == AI;
-    let state = match (pricing, pricings) {
+    let name = plan.name.to_ascii_lowercase();
+    let pricing = facts.pricings.and_then(|plans| plans.get(&name));
+    let is_ai = &*plan.name == AI;
+    let state = match (pricing, facts.pricings) {
         _ if is_ai && cloud == Cloud::Sovereign => PlanState::NotAvailable,
         (Some(pricing), _) => state_of(pricing),
+        (None, _) if !facts.is_whole => PlanState::NotReadable,
         (None, Some(_)) => PlanState::NotListed,
         (None, None) => PlanState::NotRegistered,
     };
-    let ai_accounts = if is_ai { accounts } else { 0 };
+    let ai_accounts = if is_ai { facts.accounts } else { 0 };
     let empty = Pricing::default();
     let pricing = pricing.unwrap_or(&empty);
     let names = |on: bool| {
@@ -284,10 +376,11 @@ fn row(
         names
     };
     let trial = pricing.free_trial_remaining_time.as_str();
+    let exposed = ai_accounts > 0 && state.leaves_open() && subscription.is_enabled();
     PlanCoverage {
-        subscription: subscription.clone(),
-        plan: name.to_owned(),
-        label: plan::known(name).map_or(name, |plan| plan.label).to_owned(),
+        subscription,
+        plan: Arc::clone(&plan.name),
+        label: Arc::clone(&plan.label),
         state,
         tier: pricing.tier.clone(),
         sub_plan: pricing.sub_plan.clone(),
@@ -304,63 +397,54 @@ fn row(
         extensions_on: names(true),
         extensions_off: names(false),
         ai_accounts,
-        exposed: ai_accounts > 0 && state.leaves_open() && subscription.is_enabled(),
-        change: String::new(),
+        exposed,
+        change: None,
     }
 }
 
-fn sum_up(
-    subscriptions: &[Subscription],
-    rows: &[PlanCoverage],
-    plans: &[String],
-    as_of: &str,
-    reasons: Vec<String>,
-) -> Summary {
-    let mut counts: BTreeMap<&str, BTreeMap<&'static str, usize>> = BTreeMap::new();
-    let (mut exposed, mut paid_plans_on) = (0, 0);
-    for row in rows.iter().filter(|row| row.subscription.is_enabled()) {
-        *counts
-            .entry(&row.plan)
-            .or_default()
-            .entry(row.state.as_str())
-            .or_default() += 1;
-        if row.exposed {
-            exposed += row.ai_accounts;
+impl CoverageReport {
+    /// Counts the rows; what is not counted stays.
+    pub(super) fn sum_again(&mut self) {
+        let mut counts: BTreeMap<&str, BTreeMap<&'static str, usize>> = BTreeMap::new();
+        let (mut exposed, mut paid_plans_on) = (0, 0);
+        for row in self.rows.iter().filter(|row| row.subscription.is_enabled()) {
+            *counts
+                .entry(&row.plan)
+                .or_default()
+                .entry(row.state.as_str())
+                .or_default() += 1;
+            if row.exposed {
+                exposed += row.ai_accounts;
+            }
+            let is_free = plan::known(&row.plan).is_some_and(|plan| plan.is_free);
+            paid_plans_on += usize::from(row.state == PlanState::On && !is_free);
         }
-        if row.state == PlanState::On && !plan::known(&row.plan).is_some_and(|plan| plan.is_free) {
-            paid_plans_on += 1;
-        }
-    }
-    let ai = |state: PlanState| {
-        let of_plan = counts.get(AI).and_then(|states| states.get(state.as_str()));
-        of_plan.copied().unwrap_or_default()
-    };
-    Summary {
-        as_of: as_of.to_owned(),
-        subscriptions: subscriptions.len(),
-        disabled_subscriptions: subscriptions.iter().filter(|one| !one.is_enabled()).count(),
-        ai_on: ai(PlanState::On),
-        ai_off: ai(PlanState::Off),
-        ai_not_registered: ai(PlanState::NotRegistered),
-        ai_not_listed: ai(PlanState::NotListed),
-        ai_not_available: ai(PlanState::NotAvailable),
-        ai_not_readable: ai(PlanState::NotReadable),
-        exposed,
-        paid_plans_on,
-        stale_rows: 0,
-        overrides: 0,
-        complete: reasons.is_empty(),
-        reasons,
-        plans: plans
-            .iter()
-            .map(|name| PlanCounts {
-                plan: name.clone(),
-                label: plan::known(name)
-                    .map_or(name.as_str(), |plan| plan.label)
-                    .to_owned(),
-                states: counts.get(name.as_str()).cloned().unwrap_or_default(),
-            })
-            .collect(),
+        let ai = |state: PlanState| {
+            let of_plan = counts.get(AI).and_then(|states| states.get(state.as_str()));
+            of_plan.copied().unwrap_or_default()
+        };
+        let disabled = self.by_subscription();
+        let disabled = disabled.filter(|rows| !rows[0].subscription.is_enabled());
+        let plans = self.plans.iter().map(|plan| PlanCounts {
+            plan: plan.name.to_string(),
+            label: plan.label.to_string(),
+            states: counts.get(&*plan.name).cloned().unwrap_or_default(),
+        });
+        self.summary = Summary {
+            subscriptions: self.by_subscription().count(),
+            disabled_subscriptions: disabled.count(),
+            ai_on: ai(PlanState::On),
+            ai_off: ai(PlanState::Off),
+            ai_not_registered: ai(PlanState::NotRegistered),
+            ai_not_listed: ai(PlanState::NotListed),
+            ai_not_available: ai(PlanState::NotAvailable),
+            ai_not_readable: ai(PlanState::NotReadable),
+            exposed,
+            paid_plans_on,
+            complete: self.summary.reasons.is_empty(),
+            plans: plans.collect(),
+            ..std::mem::take(&mut self.summary)
+        };
     }
 }
 
@@ -438,7 +522,7 @@ mod tests {
                 account("b", "SpeechServices"),
                 account("d", "openai"),
             ],
-            gaps: Vec::new(),
+            ..Estate::default()
         }
     }
 
@@ -448,7 +532,7 @@ mod tests {
 
     fn find<'a>(report: &'a CoverageReport, subscription: &str, plan: &str) -> &'a PlanCoverage {
         let mut rows = report.rows.iter();
-        rows.find(|row| row.subscription.subscription_id == subscription && row.plan == plan)
+        rows.find(|row| row.subscription.subscription_id == subscription && &*row.plan == plan)
             .unwrap()
     }
 
@@ -566,6 +650,22 @@ mod tests {
             !report.summary.complete && report.summary.reasons.len() == 2,
             "{:?}",
             report.summary.reasons
+        );
+    }
+
+    #[test]
+    fn a26_what_a_partial_query_did_not_bring_is_not_readable() {
+        let partial = ["pricings"].into();
+        let estate = Estate {
+            partial,
+            ..estate()
+        };
+        let report = CoverageReport::new(estate, Cloud::Public, "");
+        assert_eq!(find(&report, "d", AI).state, PlanState::NotReadable);
+        assert_eq!(find(&report, "b", AI).state, PlanState::Off);
+        assert_eq!(
+            (report.summary.ai_not_registered, report.summary.exposed),
+            (0, 1)
         );
     }
 

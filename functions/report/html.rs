@@ -50,6 +50,24 @@ pub fn bar(parts: &[(&str, usize)], total: usize) -> String {
     text + "</svg>"
 }
 
+/// A line over values, the newest last. `what` is a text.
+pub fn sparkline(what: &str, values: &[usize]) -> String {
+    let most = values.iter().copied().max().unwrap_or_default().max(1);
+    let last = values.len().saturating_sub(1).max(1);
+    let points: Vec<String> = values
+        .iter()
+        .enumerate()
+        .map(|(index, value)| format!("{},{}", index * 200 / last, 38 - value * 36 / most))
+        .collect();
+    let told: Vec<String> = values.iter().map(ToString::to_string).collect();
+    format!(
+        "<svg class=\"line\" viewBox=\"0 0 200 40\" role=\"img\" aria-label=\"{}: {}\"><polyline points=\"{}\"/></svg>",
+        markup::html(what),
+        told.join(", "),
+        points.join(" ")
+    )
+}
+
 /// A table: a caption, its head, and rows that are markup already.
 pub fn table(caption: &str, head: &[&str], rows: &str) -> String {
     let cells: String = head

@@ -3,4 +3,5 @@
 pub mod csv;
 pub mod html;
 pub mod markup;
+pub mod run;
 pub mod text;

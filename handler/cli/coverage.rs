@@ -130,7 +130,7 @@ fn table(report: &CoverageReport) -> String {
         "EXTENSIONS OFF",
     ]);
     table.force_no_tty();
-    let mut rows: Vec<&PlanCoverage> = report.rows.iter().filter(|row| row.plan == AI).collect();
+    let mut rows: Vec<&PlanCoverage> = report.rows.iter().filter(|row| &*row.plan == AI).collect();
     rows.sort_by_key(|row| (!row.exposed, std::cmp::Reverse(row.ai_accounts), row.state));
     for row in rows {
         let state = match (row.exposed, row.subscription.is_enabled()) {

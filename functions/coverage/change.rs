@@ -1,0 +1,703 @@
+//! What changed since a report before, downgrades first, and what Resource
+//! Manager says of them: Resource Graph lags, and a lost Reader grant looks like
+//! a clean-up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    CoverageReport, PlanCoverage, PlanState, Pricing, Subscription,
+    baseline::{Baseline, Known},
+    plan::{self, AI},
+};
+
+/// What happened, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ChangeKind {
+    /// A plan was on and is not any more.
+    Disabled,
+    /// A subscription is not there any more.
+    Gone,
+    /// AI accounts lie open that did not.
+    NewlyExposed,
+    /// A plan that stays on has another sub-plan.
+    SubPlanChanged,
+    /// A plan that stays on has other extensions.
+    ExtensionChanged,
+    /// A subscription is there that was not.
+    New,
+    /// A plan is on that was not.
+    Enabled,
+}
+
+impl ChangeKind {
+    /// Every kind, the worst first.
+    pub const ALL: [Self; 7] = [
+        Self::Disabled,
+        Self::Gone,
+        Self::NewlyExposed,
+        Self::SubPlanChanged,
+        Self::ExtensionChanged,
+        Self::New,
+        Self::Enabled,
+    ];
+
+    /// The word in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Gone => "gone",
+            Self::NewlyExposed => "newlyExposed",
+            Self::SubPlanChanged => "subPlanChanged",
+            Self::ExtensionChanged => "extensionChanged",
+            Self::New => "new",
+            Self::Enabled => "enabled",
+        }
+    }
+
+    /// Whether less is protected than before. People are notified of these, and
+    /// Resource Manager is asked whether they are true.
+    pub fn is_downgrade(self) -> bool {
+        matches!(self, Self::Disabled | Self::Gone | Self::NewlyExposed)
+    }
+}
+
+/// Something that changed. A row of `changes.csv`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// What happened.
+    pub change: ChangeKind,
+    /// Where.
+    pub subscription_id: String,
+    /// Its name.
+    pub subscription_name: String,
+    /// The plan; empty for a subscription.
+    pub plan: String,
+    /// Its name in the portal.
+    pub plan_label: String,
+    /// What was read before.
+    pub before: String,
+    /// What is read now.
+    pub after: String,
+    /// AI accounts in the subscription.
+    pub ai_accounts: usize,
+    /// Whether Resource Manager says the same; `None` for what it is not asked.
+    pub confirmed: Option<bool>,
+    /// More for people; empty for nothing.
+    pub reason: String,
+}
+
+/// What Resource Manager is asked. One GET each.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Question {
+    /// Whether a subscription is there.
+    Subscription(String),
+    /// The plan of a subscription.
+    Plan(String, String),
+}
+
+/// What Resource Manager answers. What could not be asked has no answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// The subscription, with its name and state.
+    Subscription(Subscription),
+    /// The plan.
+    Plan(Box<Pricing>),
+    /// 404: it is not there, or was never registered.
+    NotFound,
+    /// 401 or 403: the identity cannot read it any more.
+    Refused,
+}
+
+/// The plan in an answer of Resource Manager.
+pub fn plan_of(subscription: &str, answer: &Value) -> Option<Pricing> {
+    let of = |name: &str| &answer["properties"][name];
+    let row = json!({
+        "id": answer["id"], "name": answer["name"], "subscriptionId": subscription, "tier": of("pricingTier"),
+        "subPlan": of("subPlan"), "coverage": of("resourcesCoverageStatus"), "enablementTime": of("enablementTime"),
+        "freeTrialRemainingTime": of("freeTrialRemainingTime"), "deprecated": of("deprecated"),
+        "replacedBy": of("replacedBy"), "enforce": of("enforce"), "extensions": of("extensions"),
+    });
+    let pricing: Pricing = serde_json::from_value(row).ok()?;
+    (!pricing.tier.is_empty()).then_some(pricing)
+}
+
+/// Whether so many of `all` vanished that a lost grant is likelier than a
+/// clean-up: more than 5 %.
+fn are_many(vanished: usize, all: usize) -> bool {
+    vanished * 20 > all
+}
+
+/// What to ask Resource Manager before changes are told, at most `most`.
+pub fn questions(report: &CoverageReport, before: &Baseline, most: usize) -> Vec<Question> {
+    let mut asked = BTreeSet::new();
+    let vanished = vanished(report, before).map(|(id, _)| Question::Subscription(id.clone()));
+    let vanished: Vec<Question> = if report.subscriptions_are_whole {
+        vanished.collect()
+    } else {
+        Vec::new()
+    };
+    compare(report, before)
+        .into_iter()
+        .filter(|change| change.change.is_downgrade() && change.change != ChangeKind::Gone)
+        .map(|change| Question::Plan(change.subscription_id, change.plan))
+        .chain(vanished)
+        .filter(|question| asked.insert(question.clone()))
+        .take(most)
+        .collect()
+}
+
+fn vanished<'a>(
+    report: &CoverageReport,
+    before: &'a Baseline,
+) -> impl Iterator<Item = (&'a String, &'a Known)> {
+    let seen: BTreeSet<String> = report
+        .by_subscription()
+        .map(|rows| rows[0].subscription.subscription_id.clone())
+        .collect();
+    before
+        .subscriptions
+        .iter()
+        .filter(move |(id, _)| !seen.contains(*id))
+}
+
+/// A report with the changes since `before`, and the subscriptions that vanished
+/// without being told as gone. `is_limited` says whether the scope names groups
+/// or subscriptions, so that one can leave it.
+pub fn reconcile(
+    mut report: CoverageReport,
+    before: &Baseline,
+    answers: &BTreeMap<Question, Answer>,
+    is_limited: bool,
+) -> (CoverageReport, BTreeSet<String>) {
+    correct_plans(&mut report, before, answers);
+    let (gone, kept) = judge_vanished(&mut report, before, answers, is_limited);
+    report.sum_again();
+    let mut changes = compare(&report, before);
+    for change in changes
+        .iter_mut()
+        .filter(|change| change.change.is_downgrade())
+    {
+        let question = Question::Plan(change.subscription_id.clone(), change.plan.clone());
+        change.confirmed = Some(answers.contains_key(&question));
+    }
+    changes.extend(gone);
+    changes.sort_by_cached_key(|change| {
+        let is_ai = change.plan == AI;
+        (
+            change.change,
+            !is_ai,
+            std::cmp::Reverse(change.ai_accounts),
+            change.subscription_id.clone(),
+            change.plan.clone(),
+        )
+    });
+    mark_rows(&mut report, &changes);
+    report.summary.since = before.history.last().map(|point| point.as_of.clone());
+    for change in &changes {
+        *report
+            .summary
+            .changes
+            .entry(change.change.as_str())
+            .or_default() += 1;
+    }
+    report.changes = changes;
+    report.history.clone_from(&before.history);
+    (report, kept)
+}
+
+/// Puts the answer of Resource Manager in place of a row that contradicts it.
+fn correct_plans(
+    report: &mut CoverageReport,
+    before: &Baseline,
+    answers: &BTreeMap<Question, Answer>,
+) {
+    let asked: BTreeSet<(String, String)> = compare(report, before)
+        .into_iter()
+        .filter(|change| change.change.is_downgrade())
+        .map(|change| (change.subscription_id, change.plan))
+        .collect();
+    let mut unreadable = BTreeSet::new();
+    for (subscription, plan) in asked {
+        match answers.get(&Question::Plan(subscription.clone(), plan.clone())) {
+            Some(Answer::Plan(pricing)) if plan::state_of(pricing) == PlanState::On => {
+                report.correct(&subscription, &plan, Some(pricing));
+                report.summary.stale_rows += 1;
+            }
+            Some(Answer::Refused) => {
+                report.correct(&subscription, &plan, None);
+                unreadable.insert(subscription);
+            }
+            _ => {}
+        }
+    }
+    note_unreadable(report, unreadable.len());
+}
+
+fn note_unreadable(report: &mut CoverageReport, count: usize) {
+    if count > 0 {
+        report.summary.reasons.push(format!(
+            "{count} subscriptions can no longer be read: grant the identity Reader on them again, or take them out of the scope"
+        ));
+    }
+}
+
+/// What became of the subscriptions that are not in the list any more: those
+/// that are told as gone, and those whose state is kept for the next report.
+fn judge_vanished(
+    report: &mut CoverageReport,
+    before: &Baseline,
+    answers: &BTreeMap<Question, Answer>,
+    is_limited: bool,
+) -> (Vec<Change>, BTreeSet<String>) {
+    let vanished: Vec<(String, Known)> = vanished(report, before)
+        .map(|(id, known)| (id.clone(), known.clone()))
+        .collect();
+    let answer = |id: &String| answers.get(&Question::Subscription(id.clone()));
+    let unclear = vanished
+        .iter()
+        .filter(|(id, _)| answer(id).is_none())
+        .count();
+    let suspicious = unclear > 0 && are_many(vanished.len(), before.subscriptions.len());
+    if suspicious && report.subscriptions_are_whole {
+        report.summary.reasons.push(format!(
+            "{} of {} subscriptions are not in the list any more, and Resource Manager did not confirm that they are gone: did the identity lose Reader?",
+            vanished.len(),
+            before.subscriptions.len()
+        ));
+    }
+    let (mut gone, mut kept, mut unreadable) = (Vec::new(), BTreeSet::new(), 0);
+    for (id, known) in vanished {
+        let told = |confirmed, reason: &str| Change {
+            change: ChangeKind::Gone,
+            subscription_id: id.clone(),
+            subscription_name: known.name.clone(),
+            plan: String::new(),
+            plan_label: String::new(),
+            before: format!("{} plans on", known.on.len()),
+            after: String::new(),
+            ai_accounts: known.exposed,
+            confirmed: Some(confirmed),
+            reason: reason.to_owned(),
+        };
+        match answer(&id) {
+            _ if !report.subscriptions_are_whole => _ = kept.insert(id),
+            Some(Answer::Refused) => {
+                let subscription = Subscription {
+                    subscription_id: id,
+                    name: known.name,
+                    state: "Enabled".to_owned(),
+                    ..Subscription::default()
+                };
+                report.add_unreadable(subscription);
+                unreadable += 1;
+            }
+            Some(Answer::Subscription(found)) if !is_limited => {
+                report.add_unreadable(found.clone());
+                report.summary.stale_rows += 1;
+            }
+            _ if suspicious => _ = kept.insert(id),
+            Some(Answer::Subscription(_)) => {
+                gone.push(told(true, "it left the scope of the report"))
+            }
+            Some(_) => gone.push(told(true, "")),
+            None => gone.push(told(false, "Resource Manager could not be asked")),
+        }
+    }
+    note_unreadable(report, unreadable);
+    (gone, kept)
+}
+
+/// The changes of what is in the report, as Resource Graph tells them.
+fn compare(report: &CoverageReport, before: &Baseline) -> Vec<Change> {
+    report
+        .by_subscription()
+        .flat_map(|rows| {
+            match before
+                .subscriptions
+                .get(&rows[0].subscription.subscription_id)
+            {
+                Some(known) => rows
+                    .iter()
+                    .flat_map(|row| compare_plan(row, known))
+                    .collect(),
+                None => {
+                    let ai = rows.iter().find(|row| &*row.plan == AI).unwrap_or(&rows[0]);
+                    let on = rows.iter().filter(|row| row.state == PlanState::On).count();
+                    let new = Change {
+                        plan: String::new(),
+                        plan_label: String::new(),
+                        ..change(ChangeKind::New, ai, String::new(), format!("{on} plans on"))
+                    };
+                    let exposed = ai.exposed.then(|| {
+                        change(
+                            ChangeKind::NewlyExposed,
+                            ai,
+                            String::new(),
+                            ai.state.as_str().to_owned(),
+                        )
+                    });
+                    exposed.into_iter().chain([new]).collect::<Vec<_>>()
+                }
+            }
+        })
+        .collect()
+}
+
+fn change(kind: ChangeKind, row: &PlanCoverage, before: String, after: String) -> Change {
+    Change {
+        change: kind,
+        subscription_id: row.subscription.subscription_id.clone(),
+        subscription_name: row.subscription.name.clone(),
+        plan: row.plan.to_string(),
+        plan_label: row.label.to_string(),
+        before,
+        after,
+        ai_accounts: row.ai_accounts,
+        confirmed: None,
+        reason: String::new(),
+    }
+}
+
+fn compare_plan(row: &PlanCoverage, known: &Known) -> Vec<Change> {
+    let readable = row.state != PlanState::NotReadable && !known.unread.contains(&*row.plan);
+    if !readable || !row.subscription.is_enabled() {
+        return Vec::new();
+    }
+    let state = row.state.as_str().to_owned();
+    let mut changes = Vec::new();
+    match (known.on.get(&*row.plan), row.state == PlanState::On) {
+        (Some(_), false) => changes.push(change(
+            ChangeKind::Disabled,
+            row,
+            "On".to_owned(),
+            state.clone(),
+        )),
+        (None, true) => changes.push(change(
+            ChangeKind::Enabled,
+            row,
+            String::new(),
+            state.clone(),
+        )),
+        (Some(on), true) => {
+            if on.sub_plan != row.sub_plan {
+                changes.push(change(
+                    ChangeKind::SubPlanChanged,
+                    row,
+                    on.sub_plan.clone(),
+                    row.sub_plan.clone(),
+                ));
+            }
+            if on.extensions != row.extensions_on {
+                changes.push(change(
+                    ChangeKind::ExtensionChanged,
+                    row,
+                    on.extensions.join(" "),
+                    row.extensions_on.join(" "),
+                ));
+            }
+        }
+        (None, false) => {}
+    }
+    if row.exposed && known.exposed == 0 {
+        changes.push(change(ChangeKind::NewlyExposed, row, String::new(), state));
+    }
+    changes
+}
+
+/// Writes the worst change of each row beside it.
+fn mark_rows(report: &mut CoverageReport, changes: &[Change]) {
+    let mut worst: BTreeMap<(&str, &str), ChangeKind> = BTreeMap::new();
+    for change in changes {
+        let of = (change.subscription_id.as_str(), change.plan.as_str());
+        worst.entry(of).or_insert(change.change);
+    }
+    for row in &mut report.rows {
+        let id = row.subscription.subscription_id.as_str();
+        let of_plan = worst
+            .get(&(id, &*row.plan))
+            .or_else(|| worst.get(&(id, "")));
+        row.change = of_plan.copied();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::coverage::{AiResource, Cloud, Estate, estate::Extension};
+
+    /// Subscriptions `a`, `b`, ... with the AI plan of these tiers; without one
+    /// there is a row of another plan alone.
+    fn estate(tiers: &[Option<&str>]) -> Estate {
+        let mut estate = Estate::default();
+        for (id, tier) in ('a'..='z').zip(tiers) {
+            let id = id.to_string();
+            let pricing = |name: &str, tier: &str| Pricing {
+                id: format!("/subscriptions/{id}/providers/Microsoft.Security/pricings/{name}"),
+                name: name.into(),
+                subscription_id: id.clone(),
+                tier: tier.into(),
+                ..Pricing::default()
+            };
+            estate.subscriptions.push(Subscription {
+                subscription_id: id.clone(),
+                name: id.to_uppercase(),
+                state: "Enabled".into(),
+                ..Subscription::default()
+            });
+            estate.pricings.push(pricing("Arm", "Free"));
+            estate.pricings.extend(tier.map(|tier| pricing(AI, tier)));
+        }
+        estate
+    }
+
+    fn report(estate: Estate) -> CoverageReport {
+        CoverageReport::new(estate, Cloud::Public, "2026-11-23T06:00:00Z")
+    }
+
+    fn baseline(estate: Estate) -> Baseline {
+        Baseline::after(&report(estate), None, "tenant", &BTreeSet::new())
+    }
+
+    fn account(id: &str) -> AiResource {
+        AiResource {
+            id: format!("/{id}"),
+            resource_type: "microsoft.cognitiveservices/accounts".into(),
+            kind: "OpenAI".into(),
+            subscription_id: id.into(),
+            ..AiResource::default()
+        }
+    }
+
+    fn told(changes: &[Change]) -> Vec<(&str, &str, &str, Option<bool>)> {
+        changes
+            .iter()
+            .map(|c| {
+                (
+                    c.change.as_str(),
+                    c.subscription_id.as_str(),
+                    c.plan.as_str(),
+                    c.confirmed,
+                )
+            })
+            .collect()
+    }
+
+    fn asked(id: &str) -> Question {
+        Question::Plan(id.into(), AI.into())
+    }
+
+    #[test]
+    fn every_change_is_told_the_worst_first() {
+        let before = baseline(estate(&[
+            Some("Standard"),
+            Some("Standard"),
+            Some("Free"),
+            Some("Standard"),
+            Some("Standard"),
+        ]));
+        let mut now = estate(&[
+            Some("Free"),
+            Some("Standard"),
+            Some("Standard"),
+            Some("Standard"),
+            None,
+            Some("Standard"),
+        ]);
+        now.pricings[3].sub_plan = "P2".into();
+        now.pricings[7].extensions = vec![Extension {
+            name: "AIModelScanner".into(),
+            is_enabled: Some(true),
+            ..Extension::default()
+        }];
+        now.ai_resources = vec![account("e")];
+        let report = report(now);
+        assert_eq!(questions(&report, &before, 200), [asked("a"), asked("e")]);
+        let answers = BTreeMap::from([(asked("e"), Answer::NotFound)]);
+        let (report, kept) = reconcile(report, &before, &answers, false);
+        assert_eq!(
+            told(&report.changes),
+            [
+                ("disabled", "e", "AI", Some(true)),
+                ("disabled", "a", "AI", Some(false)),
+                ("newlyExposed", "e", "AI", Some(true)),
+                ("subPlanChanged", "b", "AI", None),
+                ("extensionChanged", "d", "AI", None),
+                ("new", "f", "", None),
+                ("enabled", "c", "AI", None),
+            ]
+        );
+        assert!(kept.is_empty() && report.summary.complete);
+        assert_eq!(report.summary.changes["disabled"], 2);
+        let marked: Vec<_> = report
+            .rows
+            .iter()
+            .filter(|row| &*row.plan == "Arm")
+            .filter_map(|row| row.change)
+            .collect();
+        assert_eq!(
+            marked,
+            [ChangeKind::New],
+            "rows of the new subscription alone"
+        );
+    }
+
+    #[test]
+    fn nothing_changed_is_no_change_and_another_scope_begins_again() {
+        let before = baseline(estate(&[Some("Standard"), None]));
+        let (report, _) = reconcile(
+            report(estate(&[Some("Standard"), None])),
+            &before,
+            &BTreeMap::new(),
+            false,
+        );
+        assert_eq!(report.changes, []);
+        let next = Baseline::after(&report, Some(&before), "tenant", &BTreeSet::new());
+        assert_eq!(
+            (next.history.len(), &next.subscriptions),
+            (2, &before.subscriptions)
+        );
+        assert_eq!(
+            Baseline::after(&report, Some(&before), "mg:a", &BTreeSet::new())
+                .history
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn where_resource_manager_contradicts_its_answer_counts() {
+        let before = baseline(estate(&[Some("Standard"), Some("Standard")]));
+        let mut now = estate(&[Some("Free"), Some("Free")]);
+        now.ai_resources = vec![account("a"), account("b")];
+        let still_on =
+            json!({ "id": "/x", "name": "AI", "properties": { "pricingTier": "Standard" } });
+        let answers = BTreeMap::from([
+            (
+                asked("a"),
+                Answer::Plan(Box::new(plan_of("a", &still_on).unwrap())),
+            ),
+            (asked("b"), Answer::Refused),
+        ]);
+        let (report, _) = reconcile(report(now), &before, &answers, false);
+        assert_eq!(report.changes, []);
+        let s = &report.summary;
+        assert_eq!(
+            (s.stale_rows, s.ai_on, s.ai_not_readable, s.exposed),
+            (1, 1, 1, 0)
+        );
+        assert!(
+            !s.complete && s.reasons[0].contains("can no longer be read"),
+            "{:?}",
+            s.reasons
+        );
+        let next = Baseline::after(&report, Some(&before), "tenant", &BTreeSet::new());
+        assert_eq!(
+            next.subscriptions, before.subscriptions,
+            "what cannot be read keeps its last state"
+        );
+    }
+
+    #[test]
+    fn what_was_never_read_is_no_change_when_it_is() {
+        let partial = Estate {
+            partial: ["pricings"].into(),
+            ..estate(&[None])
+        };
+        let before = baseline(partial);
+        let (report, _) = reconcile(
+            report(estate(&[Some("Standard")])),
+            &before,
+            &BTreeMap::new(),
+            false,
+        );
+        assert_eq!(report.changes, []);
+    }
+
+    #[test]
+    fn a_subscription_is_gone_only_when_resource_manager_says_so() {
+        let tiers = [Some("Standard"); 2];
+        let before = baseline(estate(&tiers));
+        let gone = |answer: Option<Answer>, is_limited| {
+            let answers = answer.map(|answer| (Question::Subscription("b".into()), answer));
+            reconcile(
+                report(estate(&tiers[..1])),
+                &before,
+                &answers.into_iter().collect(),
+                is_limited,
+            )
+        };
+        let (report, _) = gone(Some(Answer::NotFound), false);
+        assert_eq!(told(&report.changes), [("gone", "b", "", Some(true))]);
+        let known = Subscription {
+            subscription_id: "b".into(),
+            name: "B".into(),
+            state: "Enabled".into(),
+            ..Subscription::default()
+        };
+        let (report, _) = gone(Some(Answer::Subscription(known.clone())), true);
+        assert_eq!(
+            (
+                report.changes[0].reason.as_str(),
+                report.summary.subscriptions
+            ),
+            ("it left the scope of the report", 1)
+        );
+        let (report, _) = gone(Some(Answer::Subscription(known)), false);
+        assert_eq!(
+            (
+                report.changes.len(),
+                report.summary.stale_rows,
+                report.summary.subscriptions
+            ),
+            (0, 1, 2)
+        );
+        let (report, _) = gone(Some(Answer::Refused), false);
+        assert_eq!(
+            (
+                report.changes.len(),
+                report.summary.ai_not_readable,
+                report.summary.complete
+            ),
+            (0, 1, false)
+        );
+        let (report, kept) = gone(None, false);
+        assert_eq!(
+            (report.changes.len(), report.summary.complete),
+            (0, false),
+            "half of them vanished"
+        );
+        let next = Baseline::after(&report, Some(&before), "tenant", &kept);
+        assert_eq!(next.subscriptions, before.subscriptions);
+    }
+
+    #[test]
+    fn one_of_many_that_vanished_is_told_as_not_confirmed() {
+        let before = baseline(estate(&[Some("Free"); 26]));
+        let (report, _) = reconcile(
+            report(estate(&[Some("Free"); 25])),
+            &before,
+            &BTreeMap::new(),
+            false,
+        );
+        assert_eq!(told(&report.changes), [("gone", "z", "", Some(false))]);
+    }
+
+    #[test]
+    fn a_list_that_did_not_come_whole_tells_of_none_that_are_gone() {
+        let before = baseline(estate(&[Some("Free"); 26]));
+        let partial = Estate {
+            partial: ["subscriptions"].into(),
+            gaps: vec!["short".into()],
+            ..estate(&[Some("Free"); 25])
+        };
+        let report = report(partial);
+        assert_eq!(questions(&report, &before, 200), []);
+        let (report, kept) = reconcile(report, &before, &BTreeMap::new(), false);
+        assert_eq!((report.changes.len(), kept.len()), (0, 1));
+    }
+}

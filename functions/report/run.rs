@@ -1,0 +1,168 @@
+//! A run of a report in storage: where its files lie, and what is told of it.
+//!
+//! Folders are named as Power BI, Fabric and Synapse expect partitions. A run is
+//! there for readers when its folder has `manifest.json`.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A file of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name in the folder of the run.
+    pub name: &'static str,
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Its content.
+    pub text: String,
+    /// Data rows; 0 for what has none.
+    pub rows: usize,
+}
+
+/// Content type of JSON files.
+pub const JSON: &str = "application/json";
+
+/// The occurrence that a run is for, such as `20261123T060000Z`, in UTC. Slots
+/// sort as their times do.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Slot(String);
+
+/// A text that is no slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a run is named by its time in UTC, such as 20261123T060000Z")]
+pub struct NoSlot;
+
+impl FromStr for Slot {
+    type Err = NoSlot;
+
+    fn from_str(text: &str) -> Result<Self, NoSlot> {
+        let fits = |(index, byte): (usize, u8)| match index {
+            8 => byte == b'T',
+            15 => byte == b'Z',
+            _ => byte.is_ascii_digit(),
+        };
+        if text.len() == 16 && text.bytes().enumerate().all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NoSlot)
+        }
+    }
+}
+
+impl TryFrom<String> for Slot {
+    type Error = NoSlot;
+
+    fn try_from(text: String) -> Result<Self, NoSlot> {
+        text.parse()
+    }
+}
+
+impl From<Slot> for String {
+    fn from(slot: Slot) -> Self {
+        slot.0
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Name of the last file of a run.
+pub const MANIFEST: &str = "manifest.json";
+
+/// Folder of an attempt at a run of a report.
+pub fn folder(report: &str, slot: &Slot, attempt: &str) -> String {
+    let (year, month, day) = (&slot.0[..4], &slot.0[4..6], &slot.0[6..8]);
+    format!("history/{report}/year={year}/month={month}/day={day}/run={slot}-{attempt}")
+}
+
+/// Folder of the commit records of a report.
+pub fn commit_records(report: &str) -> String {
+    format!("history/{report}/runs")
+}
+
+/// The record that makes one attempt the run of its slot.
+pub fn commit_record(report: &str, slot: &Slot) -> String {
+    format!("{}/{slot}.json", commit_records(report))
+}
+
+/// The pointer to the newest run.
+pub fn latest(report: &str) -> String {
+    format!("latest/{report}.json")
+}
+
+/// What is told of a run: `manifest.json`, the commit record and the pointer
+/// have the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// The run.
+    pub slot: Slot,
+    /// When its facts were read, RFC 3339 in UTC.
+    pub as_of: String,
+    /// Whether everything could be read.
+    pub complete: bool,
+    /// Why not, a sentence each.
+    pub reasons: Vec<String>,
+    /// Folder of its files, below the root of the history.
+    pub folder: String,
+    /// Version of the product.
+    pub product_version: String,
+    /// Whether cells that look like formulas have an apostrophe in CSV files.
+    pub csv_formula_guard: bool,
+    /// SHA-256 of the text of each query.
+    pub queries: BTreeMap<String, String>,
+    /// Its files, in the order in which they were written.
+    pub files: Vec<ManifestFile>,
+}
+
+impl Manifest {
+    /// The file of this name.
+    pub fn file(&self, name: &str) -> Option<&ManifestFile> {
+        self.files.iter().find(|file| file.name == name)
+    }
+}
+
+/// A file of a run, as its manifest tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestFile {
+    /// Its name.
+    pub name: String,
+    /// Its content type.
+    pub content_type: String,
+    /// Data rows; 0 for what has none.
+    pub rows: usize,
+    /// Length in bytes.
+    pub bytes: usize,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_names_the_folder_of_its_day() {
+        let slot: Slot = "20261123T060000Z".parse().unwrap();
+        assert_eq!(
+            folder("coverage", &slot, "a1"),
+            "history/coverage/year=2026/month=11/day=23/run=20261123T060000Z-a1"
+        );
+        for text in [
+            "",
+            "20261123",
+            "20261123T060000",
+            "2026-11-23T06:00",
+            "../../../../../a",
+        ] {
+            assert_eq!(text.parse::<Slot>(), Err(NoSlot), "{text}");
+        }
+        assert!(serde_json::from_str::<Slot>("\"../x\"").is_err());
+    }
+}
