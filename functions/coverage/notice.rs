@@ -1,5 +1,6 @@
-//! What is posted to people when something was downgraded: one digest as an
-//! Adaptive Card, for a Teams channel's Workflows webhook.
+//! What is posted to people when something was downgraded.
+//!
+//! One digest as an Adaptive Card, for a Teams channel's Workflows webhook.
 //! Source: <https://learn.microsoft.com/power-automate/teams/send-a-message-in-teams>
 
 use serde_json::{Value, json};

@@ -33,12 +33,18 @@ impl Coverage {
             self.graph.read(PRICINGS, deadline),
             self.graph.read(AI_RESOURCES, deadline),
         );
-        let gaps = [subscriptions.gaps, pricings.gaps, ai_resources.gaps].concat();
+        let read = [
+            (SUBSCRIPTIONS, subscriptions.gaps),
+            (PRICINGS, pricings.gaps),
+            (AI_RESOURCES, ai_resources.gaps),
+        ];
+        let partial = read.iter().filter(|(_, gaps)| !gaps.is_empty());
         let estate = Estate {
             subscriptions: subscriptions.rows,
             pricings: pricings.rows,
             ai_resources: ai_resources.rows,
-            gaps,
+            partial: partial.map(|(query, _)| query.name).collect(),
+            gaps: read.into_iter().flat_map(|(_, gaps)| gaps).collect(),
         };
         let report = CoverageReport::new(estate, self.cloud, &as_of);
         let s = &report.summary;

@@ -302,6 +302,7 @@ async fn a_page_of_ten_thousand_subscriptions_opens_and_stays_below_five_megabyt
         pricings: read(rows("pricings", 10_000)),
         ai_resources: read(rows("resources", 10_000)),
         gaps: Vec::new(),
+        partial: std::collections::BTreeSet::new(),
     };
     let report = functions::coverage::CoverageReport::new(
         estate,
@@ -375,6 +376,7 @@ fn the_join_agrees_with_another_engine_on_random_estates() {
             pricings: serde_json::from_value(json!(pricings)).unwrap(),
             ai_resources: serde_json::from_value(json!(resources)).unwrap(),
             gaps: Vec::new(),
+            partial: std::collections::BTreeSet::new(),
         };
         let cloud = functions::coverage::Cloud::Public;
         let report = functions::coverage::CoverageReport::new(estate, cloud, "");
