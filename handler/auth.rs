@@ -38,6 +38,10 @@ pub enum Role {
     HashesRead,
     /// See the names of devices, which an application sees across all groups.
     DevicesRead,
+    /// Read the newest reports.
+    ReportsRead,
+    /// Run a report now, which asks Azure for everything.
+    ReportsRun,
 }
 
 impl Role {
@@ -46,6 +50,8 @@ impl Role {
         match self {
             Self::HashesRead => "Hashes.Read",
             Self::DevicesRead => "Devices.Read",
+            Self::ReportsRead => "Reports.Read",
+            Self::ReportsRun => "Reports.Run",
         }
     }
 }

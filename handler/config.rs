@@ -3,6 +3,7 @@
 //! Every problem is reported in one go, because the Functions host gives up on
 //! a handler that ends three times. Nothing else reads the environment.
 
+mod place;
 mod reader;
 mod scope;
 
@@ -11,6 +12,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use functions::coverage::Cloud;
 use url::Url;
 
+pub use place::Place;
 use reader::{Reader, printable};
 pub use scope::Scope;
 
@@ -72,6 +74,20 @@ pub struct Config {
     /// Which subscriptions the coverage report is about. Setting
     /// `COVERAGE_SCOPE`, default everything that the identity can read.
     pub coverage_scope: Scope,
+    /// Whether the Defender setting of every AI account is read, one call each.
+    /// Setting `COVERAGE_ACCOUNT_SETTINGS`, `true` or `false` (default).
+    pub coverage_account_settings: bool,
+    /// Where the history of the reports lies. Setting `REPORTS_URL`, default
+    /// `./reports`; required for serving in Azure, whose disks do not last.
+    pub reports: Place,
+    /// Where the pointers to the newest reports lie. Setting
+    /// `REPORTS_LATEST_URL`, default as `REPORTS_URL`.
+    pub reports_latest: Place,
+    /// Vault with what has no identity-based way. Setting `KEY_VAULT_URL`.
+    pub key_vault: Option<Url>,
+    /// Name of the secret with the webhook's URL. Setting `NOTIFY_WEBHOOK`;
+    /// `None` notifies nobody.
+    pub notify_webhook: Option<String>,
     /// Whether CSV files start with a byte order mark, which Excel needs.
     /// Setting `CSV_BOM`, `true` (default) or `false`.
     pub csv_bom: bool,
@@ -113,12 +129,17 @@ impl fmt::Display for ConfigProblems {
 
 /// Settings of the product; a name with one of [`PREFIXES`] that is not among
 /// them is a misspelt one.
-pub const SETTINGS: [&str; 14] = [
+pub const SETTINGS: [&str; 19] = [
     "DEFENDER_API_URL",
     "DEFENDER_API_AUDIENCE",
     "ARM_URL",
     "ARM_AUDIENCE",
     "COVERAGE_SCOPE",
+    "COVERAGE_ACCOUNT_SETTINGS",
+    "REPORTS_URL",
+    "REPORTS_LATEST_URL",
+    "KEY_VAULT_URL",
+    "NOTIFY_WEBHOOK",
     "CSV_BOM",
     "DEFENDER_CALLS_PER_MINUTE",
     "DEFENDER_CALLS_PER_HOUR",
@@ -143,14 +164,27 @@ pub const PLATFORM_SETTINGS: [&str; 9] = [
     "FUNCTIONS_CUSTOMHANDLER_PORT",
 ];
 
+/// Settings that the Functions host reads: six-field cron in UTC, one for each
+/// timer function.
+pub const SCHEDULES: [&str; 1] = ["COVERAGE_SCHEDULE"];
+
 /// Settings of the command line that later versions read.
 const RESERVED: [&str; 3] = [
-    "COVERAGE_ACCOUNT_SETTINGS",
-    "COVERAGE_SCHEDULE",
     "DEFENDER_FUNCTIONS_URL",
+    "WORKBOOK_REPAIR",
+    "WORKBOOK_SCHEDULE",
 ];
 
-const PREFIXES: [&str; 4] = ["ARM_", "COVERAGE_", "DEFENDER_", "LOOKUP_"];
+const PREFIXES: [&str; 8] = [
+    "ARM_",
+    "COVERAGE_",
+    "DEFENDER_",
+    "KEY_VAULT_",
+    "LOOKUP_",
+    "NOTIFY_",
+    "REPORTS_",
+    "WORKBOOK_",
+];
 
 /// The variables of the process.
 #[expect(
@@ -221,6 +255,7 @@ impl Config {
         .iter()
         .any(|name| reader.text(name).is_some());
         reader.find_misspelt();
+        let reports = reader.reports(in_azure && purpose == Purpose::Serve);
         let config = Self {
             defender_api_url: reader
                 .base_url("DEFENDER_API_URL", "https://api.security.microsoft.com"),
@@ -231,6 +266,13 @@ impl Config {
             arm_url: reader.base_url("ARM_URL", "https://management.azure.com"),
             arm_audience: reader.audience("ARM_AUDIENCE", "https://management.azure.com"),
             coverage_scope: reader.scope("COVERAGE_SCOPE"),
+            coverage_account_settings: reader.flag("COVERAGE_ACCOUNT_SETTINGS", false),
+            reports_latest: reader
+                .place("REPORTS_LATEST_URL")
+                .unwrap_or_else(|| reports.clone()),
+            reports,
+            key_vault: reader.key_vault(),
+            notify_webhook: reader.notify_webhook(),
             csv_bom: reader.flag("CSV_BOM", true),
             defender_calls_per_minute: reader.number("DEFENDER_CALLS_PER_MINUTE", 100, 10_000),
             defender_calls_per_hour: reader.number("DEFENDER_CALLS_PER_HOUR", 1_500, 100_000),

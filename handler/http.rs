@@ -73,6 +73,7 @@ pub struct HttpClient {
     limits: TimeLimits,
     proxied: OnceLock<Result<reqwest::Client, String>>,
     direct: OnceLock<Result<reqwest::Client, String>>,
+    files: OnceLock<Result<reqwest::Client, String>>,
 }
 
 impl HttpClient {
@@ -82,6 +83,7 @@ impl HttpClient {
             limits,
             proxied: OnceLock::new(),
             direct: OnceLock::new(),
+            files: OnceLock::new(),
         }
     }
 
@@ -98,14 +100,36 @@ impl HttpClient {
             .map_err(FetchError::NoClient)
     }
 
-    fn client_for(&self, url: &Url) -> Result<reqwest::Client, FetchError> {
-        if url.scheme() == "http" {
-            return self.direct();
-        }
+    /// The client for Blob storage, which takes files as they are stored: one
+    /// that unpacked them would not see the length that the service tells.
+    ///
+    /// # Errors
+    /// [`FetchError::NoClient`].
+    pub fn for_files(&self) -> Result<reqwest::Client, FetchError> {
+        let time = self.limits.total;
+        let plain = |builder: reqwest::ClientBuilder| builder.no_gzip().timeout(time);
+        self.files
+            .get_or_init(|| build(self.limits, plain))
+            .clone()
+            .map_err(FetchError::NoClient)
+    }
+
+    /// The client for the Azure SDK's calls to other services.
+    ///
+    /// # Errors
+    /// [`FetchError::NoClient`].
+    pub fn for_sdk(&self) -> Result<reqwest::Client, FetchError> {
         self.proxied
             .get_or_init(|| build(self.limits, |builder| builder))
             .clone()
             .map_err(FetchError::NoClient)
+    }
+
+    fn client_for(&self, url: &Url) -> Result<reqwest::Client, FetchError> {
+        if url.scheme() == "http" {
+            return self.direct();
+        }
+        self.for_sdk()
     }
 
     /// Sends a request and reads the whole answer, at most `max_bytes` of it.

@@ -38,7 +38,8 @@ pub type App = MapRequest<Router, fn(Request) -> Request>;
 #[derive(Clone, Debug)]
 pub struct Access {
     gate: Gate,
-    role: Role,
+    /// The role that a method needs.
+    role: fn(&Method) -> Role,
 }
 
 /// A function name that cannot be served; the build has to be mended.
@@ -64,18 +65,29 @@ pub fn app(
     gate: &Gate,
     explorer: Arc<Explorer>,
 ) -> Result<App, FunctionNameError> {
-    let services = Arc::new(services);
     let needs = |role| Access {
         gate: gate.clone(),
         role,
     };
+    let coverage = Arc::clone(&services.coverage);
+    let by_timer = Arc::clone(&services.coverage);
+    let services = Arc::new(services);
     Functions::new()
         .http(
             "hash_lookup",
             routes::hashes::PATH,
-            Some(needs(Role::HashesRead)),
+            Some(needs(|_| Role::HashesRead)),
             move |request| routes::hashes::hash_lookup(Arc::clone(&services), request),
         )
+        .http(
+            "coverage",
+            routes::coverage::PATH,
+            Some(needs(routes::coverage::role)),
+            move |request| routes::coverage::coverage(Arc::clone(&coverage), request),
+        )
+        .envelope("coverage_report", move |invocation| {
+            routes::coverage::coverage_report(Arc::clone(&by_timer), invocation)
+        })
         .http("explorer", routes::explorer::PATH, None, move |request| {
             routes::explorer::explorer(Arc::clone(&explorer), request)
         })
@@ -130,6 +142,7 @@ impl Functions {
             async move {
                 let _permit = permits.try_acquire().map_err(|_| ApiError::overloaded())?;
                 if let Some(Access { gate, role }) = access {
+                    let role = role(request.method());
                     auth::require(&gate, role, &mut request).await?;
                 }
                 work(request).await

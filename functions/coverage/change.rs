@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    CoverageReport, PlanCoverage, PlanState, Pricing, Subscription,
+    CoverageReport, PlanCoverage, PlanState, Pricing, Subscription, Summary,
     baseline::{Baseline, Known},
     plan::{self, AI},
 };
@@ -126,6 +126,16 @@ pub fn plan_of(subscription: &str, answer: &Value) -> Option<Pricing> {
     (!pricing.tier.is_empty()).then_some(pricing)
 }
 
+/// The subscription in an answer of Resource Manager.
+pub fn subscription_of(answer: &Value) -> Option<Subscription> {
+    let row = json!({
+        "id": answer["id"], "subscriptionId": answer["subscriptionId"], "name": answer["displayName"],
+        "tenantId": answer["tenantId"], "state": answer["state"], "tags": answer["tags"],
+    });
+    let subscription: Subscription = serde_json::from_value(row).ok()?;
+    (!subscription.subscription_id.is_empty()).then_some(subscription)
+}
+
 /// Whether so many of `all` vanished that a lost grant is likelier than a
 /// clean-up: more than 5 %.
 fn are_many(vanished: usize, all: usize) -> bool {
@@ -205,6 +215,12 @@ pub fn reconcile(
             .entry(change.change.as_str())
             .or_default() += 1;
     }
+    report.summary.downgrades = changes
+        .iter()
+        .filter(|change| change.change.is_downgrade())
+        .take(Summary::MOST_DOWNGRADES)
+        .cloned()
+        .collect();
     report.changes = changes;
     report.history.clone_from(&before.history);
     (report, kept)

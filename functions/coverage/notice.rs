@@ -5,11 +5,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, CoverageReport};
+use super::{Change, CoverageReport, Summary};
 use crate::report::markup;
 
 /// Most changes that a digest names; the report has them all.
-const MOST_ROWS: usize = 20;
+const MOST_ROWS: usize = Summary::MOST_DOWNGRADES;
 
 /// Longest name that is told; a webhook takes 28 KB.
 const LONGEST_NAME: usize = 80;

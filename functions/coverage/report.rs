@@ -81,6 +81,14 @@ pub struct PlanCounts {
 pub struct Summary {
     /// When the facts were read, RFC 3339 in UTC.
     pub as_of: String,
+    /// When the facts that this is compared with were read; `None` for a report
+    /// that begins a history.
+    pub since: Option<String>,
+    /// Changes since then, by kind.
+    pub changes: BTreeMap<&'static str, usize>,
+    /// The worst of them, at most [`Summary::MOST_DOWNGRADES`]; `changes.csv` has
+    /// them all.
+    pub downgrades: Vec<Change>,
     /// Subscriptions that are visible, disabled ones included.
     pub subscriptions: usize,
     /// Those that are not enabled; no other count has them.
@@ -105,17 +113,17 @@ pub struct Summary {
     pub stale_rows: usize,
     /// Resources that differ from the plan of their subscription.
     pub overrides: usize,
-    /// When the facts that this is compared with were read; `None` for a report
-    /// that begins a history.
-    pub since: Option<String>,
-    /// Changes since then, by kind.
-    pub changes: BTreeMap<&'static str, usize>,
     /// Whether everything could be read.
     pub complete: bool,
     /// Why not, a sentence each.
     pub reasons: Vec<String>,
     /// Every plan that is known or that the data have.
     pub plans: Vec<PlanCounts>,
+}
+
+impl Summary {
+    /// Most downgrades that are told one by one.
+    pub const MOST_DOWNGRADES: usize = 20;
 }
 
 /// A whole report, sorted, so that the same facts give the same bytes.

@@ -23,8 +23,8 @@ pub fn render<R>(columns: &[Column<R>], rows: &[R]) -> String {
 }
 
 fn disarm(cell: String) -> String {
-    const FORMULA_STARTS: [char; 11] = [
-        '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+    const FORMULA_STARTS: [char; 12] = [
+        '=', '+', '-', '@', '\t', '\r', '\n', '\0', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
     ];
     match cell.strip_prefix(FORMULA_STARTS) {
         Some(_) => format!("'{cell}"),
@@ -49,9 +49,28 @@ mod tests {
         );
     }
 
+    #[test]
+    fn d02_quotes_commas_line_ends_and_nul_stay_in_their_cell() {
+        let hostile = ["a\"b", "a,b", "a\r\nb", "a\nb", "a\0b", "\u{202e}gpj"];
+        let rows: Vec<String> = hostile.iter().map(|text| (*text).to_owned()).collect();
+        let csv = render(
+            &[
+                ("a", |row: &String| row.clone()),
+                ("b", |_| String::from("x")),
+            ],
+            &rows,
+        );
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let read: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        let first: Vec<&str> = read.iter().map(|row| &row[0]).collect();
+        assert_eq!(first, hostile);
+        assert!(read.iter().all(|row| row.len() == 2));
+        assert_eq!(disarm("\0=cmd".into()), "'\0=cmd");
+    }
+
     proptest! {
         #[test]
-        fn any_text_survives_a_real_csv_reader(text in "[^=+\\-@\t\r\n\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}].*") {
+        fn any_text_survives_a_real_csv_reader(text in "[^=+\\-@\t\r\n\0\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}].*") {
             let csv = render(&[("a", |row: &String| row.clone()), ("b", |_| "x".into())], std::slice::from_ref(&text));
             let row = csv::Reader::from_reader(csv.as_bytes()).records().next().unwrap().unwrap();
             prop_assert_eq!(&row[0], text.as_str());

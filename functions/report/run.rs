@@ -34,6 +34,16 @@ pub struct Slot(String);
 #[error("a run is named by its time in UTC, such as 20261123T060000Z")]
 pub struct NoSlot;
 
+impl Slot {
+    /// The slot of a time in UTC: year from 0 to 9999, month, day, and hour,
+    /// minute, second.
+    pub fn at((year, month, day): (i32, u8, u8), (hour, minute, second): (u8, u8, u8)) -> Self {
+        Self(format!(
+            "{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z"
+        ))
+    }
+}
+
 impl FromStr for Slot {
     type Err = NoSlot;
 
@@ -121,6 +131,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// What sorts runs from the oldest to the newest: two can read in the same
+    /// second.
+    pub fn age(&self) -> (&str, &Slot) {
+        (&self.as_of, &self.slot)
+    }
+
     /// The file of this name.
     pub fn file(&self, name: &str) -> Option<&ManifestFile> {
         self.files.iter().find(|file| file.name == name)
@@ -150,6 +166,7 @@ mod tests {
     #[test]
     fn a_slot_names_the_folder_of_its_day() {
         let slot: Slot = "20261123T060000Z".parse().unwrap();
+        assert_eq!(slot, Slot::at((2026, 11, 23), (6, 0, 0)));
         assert_eq!(
             folder("coverage", &slot, "a1"),
             "history/coverage/year=2026/month=11/day=23/run=20261123T060000Z-a1"

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
+    str::FromStr,
     sync::Arc,
     time::Duration,
 };
@@ -12,16 +13,20 @@ use std::{
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use functions::{
-    coverage::{CoverageReport, PlanCoverage, files, html, plan::AI},
-    report::text::visible,
+    coverage::{Baseline, CoverageReport, PlanCoverage, files, html, plan::AI},
+    report::{
+        run::{NoSlot, Slot},
+        text::visible,
+    },
 };
 use tracing::level_filters::LevelFilter;
 
 use super::{Exit, block_on, refuse, say};
 use crate::{
+    clients::storage::StorageError,
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
-    services::Services,
+    services::{Services, coverage::Coverage},
     telemetry::{self, Reader},
 };
 
@@ -36,9 +41,30 @@ pub(super) struct CoverageArgs {
     /// Write all files of the report into this folder, which must not hold others
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Compare with a run of the history, named by its time such as 20261123T060000Z, or with the newest one
+    #[arg(long, value_name = "RUN|latest")]
+    since: Option<Since>,
     /// Log what happens, on standard error
     #[arg(short, long)]
     verbose: bool,
+}
+
+/// What a report is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Since {
+    Latest,
+    Run(Slot),
+}
+
+impl FromStr for Since {
+    type Err = NoSlot;
+
+    fn from_str(text: &str) -> Result<Self, NoSlot> {
+        if text.eq_ignore_ascii_case("latest") {
+            return Ok(Self::Latest);
+        }
+        text.parse().map(Self::Run)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,33 +88,73 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
     };
     block_on(async {
         let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
-        let report = tokio::select! {
-            report = services.coverage.report(TIME) => report,
+        let coverage = &services.coverage;
+        let before = match &args.since {
+            Some(since) => match before(coverage, since).await {
+                Ok(before) => Some(before),
+                Err((exit, problem)) => {
+                    say(&format!("error: {problem}"));
+                    return exit;
+                }
+            },
+            None => None,
+        };
+        tokio::select! {
+            compared = coverage.report(TIME, before.as_ref()) => tell(args, &compared.report, config.csv_bom),
             _ = tokio::signal::ctrl_c() => {
                 say("interrupted; nothing was written");
-                return Exit::Incomplete;
+                Exit::Incomplete
             }
-        };
-        if let Some(folder) = &args.out
-            && let Err(error) = write(folder, &report, config.csv_bom)
-        {
-            say(&format!(
-                "error: {} cannot be written: {error}",
-                folder.display()
-            ));
-            return Exit::Unusable;
-        }
-        // A closed pipe is no mistake of ours.
-        let _ = print(args.format, &report);
-        for reason in &report.summary.reasons {
-            say(&format!("NOT complete: {}", visible(reason)));
-        }
-        if report.summary.complete {
-            Exit::Whole
-        } else {
-            Exit::Incomplete
         }
     })
+}
+
+/// The state of things in a run of the history.
+async fn before(coverage: &Coverage, since: &Since) -> Result<Baseline, (Exit, String)> {
+    let failed = |error: StorageError| (Exit::Incomplete, error.detail);
+    let run = match since {
+        Since::Latest => coverage.reports.newest().await.map_err(failed)?,
+        Since::Run(slot) => coverage.reports.run_of(slot).await.map_err(failed)?,
+    };
+    let place = coverage.reports.place();
+    let run = run.ok_or_else(|| {
+        (
+            Exit::Unusable,
+            format!("there is no such run in {place}; `run coverage_report` makes one"),
+        )
+    })?;
+    let before = coverage.baseline(&run).await.map_err(failed)?;
+    before.ok_or_else(|| {
+        (
+            Exit::Unusable,
+            format!("the files of run {} in {place} have expired", run.slot),
+        )
+    })
+}
+
+fn tell(args: &CoverageArgs, report: &CoverageReport, bom: bool) -> Exit {
+    if let Some(folder) = &args.out
+        && let Err(error) = write(folder, report, bom)
+    {
+        say(&format!(
+            "error: {} cannot be written: {error}",
+            folder.display()
+        ));
+        return Exit::Unusable;
+    }
+    // A closed pipe is no mistake of ours.
+    let _ = print(args.format, report);
+    if args.since.is_some() && report.summary.since.is_none() {
+        say("the run before is of another `COVERAGE_SCOPE`, so nothing is compared");
+    }
+    for reason in &report.summary.reasons {
+        say(&format!("NOT complete: {}", visible(reason)));
+    }
+    if report.summary.complete {
+        Exit::Whole
+    } else {
+        Exit::Incomplete
+    }
 }
 
 /// Writes every file, none over another.
@@ -115,8 +181,51 @@ fn print(format: Format, report: &CoverageReport) -> std::io::Result<()> {
         }
         Format::Csv => stdout.write_all(files::coverage(report).as_bytes()),
         Format::Html => stdout.write_all(html::render(report).as_bytes()),
-        Format::Table => writeln!(stdout, "{}\n\n{}", table(report), sums(report)),
+        Format::Table => {
+            if report.summary.since.is_some() {
+                writeln!(stdout, "{}\n", changes(report))?;
+            }
+            writeln!(stdout, "{}\n\n{}", table(report), sums(report))
+        }
     }
+}
+
+/// What changed, downgrades first.
+fn changes(report: &CoverageReport) -> String {
+    let since = report.summary.since.as_deref().unwrap_or_default();
+    if report.changes.is_empty() {
+        return format!("Nothing changed since {since}.");
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        &format!("CHANGE SINCE {since}"),
+        "SUBSCRIPTION",
+        "NAME",
+        "PLAN",
+        "BEFORE",
+        "AFTER",
+        "",
+    ]);
+    table.force_no_tty();
+    for change in &report.changes {
+        let confirmed = match change.confirmed {
+            Some(false) => "NOT confirmed by Resource Manager",
+            _ => "",
+        };
+        let name = visible(&change.subscription_name);
+        let cells = [
+            change.change.as_str(),
+            &change.subscription_id,
+            &name,
+            &change.plan,
+            &change.before,
+            &change.after,
+            confirmed,
+        ];
+        table.add_row(cells);
+    }
+    table.trim_fmt()
 }
 
 /// The AI plan of every subscription, exposed ones first.

@@ -2,6 +2,7 @@
 
 mod coverage;
 mod lookup;
+mod run;
 mod serve;
 mod table;
 
@@ -60,6 +61,8 @@ enum Command {
     Lookup(lookup::LookupArgs),
     /// Report which subscriptions have the Defender plans, the one for AI first
     Coverage(coverage::CoverageArgs),
+    /// Run a timer function once
+    Run(run::RunArgs),
     /// Serve the HTTP API on loopback, without the Functions host
     Serve(serve::ServeArgs),
 }
@@ -73,6 +76,7 @@ pub fn main(arguments: Vec<OsString>, variables: BTreeMap<String, String>) -> Ex
     let exit = match cli.command {
         Some(Command::Coverage(args)) => coverage::run(&args, &variables),
         Some(Command::Lookup(args)) => lookup::run(&args, &variables),
+        Some(Command::Run(args)) => run::run(&args, &variables),
         Some(Command::Serve(args)) if args.names_a_port() => serve::alone(&args, &variables),
         Some(Command::Serve(args)) => match config::host_port(&variables) {
             Ok(None) => serve::alone(&args, &variables),

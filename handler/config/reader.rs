@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use url::{Host, Url};
 
-use super::{ApiAuth, IdentitySource, PREFIXES, RESERVED, SETTINGS, Scope};
+use super::{ApiAuth, IdentitySource, PREFIXES, Place, RESERVED, SCHEDULES, SETTINGS, Scope};
 
 /// Every method reads one setting, and on a mistake notes it and goes on.
 pub(super) struct Reader<'a> {
@@ -24,7 +24,8 @@ impl<'a> Reader<'a> {
     pub(super) fn find_misspelt(&mut self) {
         for name in self.variables.keys() {
             let ours = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-            if ours && !SETTINGS.contains(&name.as_str()) && !RESERVED.contains(&name.as_str()) {
+            let known = [&SETTINGS[..], &SCHEDULES, &RESERVED].concat();
+            if ours && !known.contains(&name.as_str()) {
                 self.problems.push(format!(
                     "`{}` is not a setting; see docs/configuration.md for their names",
                     printable(name)
@@ -71,6 +72,51 @@ impl<'a> Reader<'a> {
             ));
             Scope::default()
         })
+    }
+
+    /// Where the history lies; `must_be_set` where the default would be lost.
+    pub(super) fn reports(&mut self, must_be_set: bool) -> Place {
+        let place = self.place("REPORTS_URL");
+        if must_be_set && self.text("REPORTS_URL").is_none() {
+            self.problems.push(
+                "`REPORTS_URL` is not set; it has to be https://ACCOUNT.blob.core.windows.net/CONTAINER, \
+                 because a disk in Azure does not last"
+                    .to_owned(),
+            );
+        }
+        place.unwrap_or_else(|| Place::Directory("./reports".into()))
+    }
+
+    /// A directory or a container; what is neither is noted and left out.
+    pub(super) fn place(&mut self, name: &str) -> Option<Place> {
+        let text = self.text(name)?;
+        Place::read(text)
+            .map_err(|problem| self.problems.push(format!("`{name}` {problem}")))
+            .ok()
+    }
+
+    pub(super) fn key_vault(&mut self) -> Option<Url> {
+        let set = self.text("KEY_VAULT_URL").is_some();
+        set.then(|| self.base_url("KEY_VAULT_URL", ""))
+    }
+
+    /// The name of a secret: letters, digits and hyphens.
+    pub(super) fn notify_webhook(&mut self) -> Option<String> {
+        let name = self.text("NOTIFY_WEBHOOK")?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if name.len() > 127 || !name.chars().all(plain) {
+            self.problems.push(
+                "`NOTIFY_WEBHOOK` is not the name of a Key Vault secret; put the webhook's URL into the vault, \
+                 not into the setting, and name the secret here"
+                    .to_owned(),
+            );
+        } else if self.text("KEY_VAULT_URL").is_none() {
+            self.problems.push(
+                "`NOTIFY_WEBHOOK` names a secret, but `KEY_VAULT_URL` does not say in which vault"
+                    .to_owned(),
+            );
+        }
+        Some(name.to_owned())
     }
 
     pub(super) fn base_url(&mut self, name: &str, default: &str) -> Url {

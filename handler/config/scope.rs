@@ -1,5 +1,7 @@
 //! Which subscriptions a report is about.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 
 /// Most subscriptions that one query may name.
@@ -48,6 +50,22 @@ impl Scope {
     }
 }
 
+/// The words of the setting, sorted, so that two settings of one meaning are one
+/// scope; empty for the tenant.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups = self
+            .management_groups
+            .iter()
+            .map(|name| format!("mg:{name}"));
+        let subscriptions = self.subscriptions.iter().map(|id| format!("sub:{id}"));
+        let mut words: Vec<String> = groups.chain(subscriptions).collect();
+        words.sort();
+        words.dedup();
+        f.write_str(&words.join(" "))
+    }
+}
+
 /// Letters, digits, `-_().`, at most 90, as Azure takes them.
 fn is_group_name(name: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || "-_().".contains(c);
@@ -63,6 +81,8 @@ mod tests {
         let id = "5D2A6D2B-0d5e-4a8c-9a5e-3f6c1c6a9f10";
         assert_eq!(Scope::read(" ").unwrap().bodies(), [json!({})]);
         let scope = Scope::read(&format!("mg:contoso-root sub:{id} mg:b")).unwrap();
+        let words = format!("mg:b mg:contoso-root sub:{}", id.to_lowercase());
+        assert_eq!(scope.to_string(), words);
         assert_eq!(
             scope.bodies(),
             [

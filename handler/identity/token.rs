@@ -45,6 +45,11 @@ impl Token {
         Some(value)
     }
 
+    /// The token itself, for clients that make the header themselves.
+    pub(crate) fn secret(&self) -> &str {
+        self.secret.secret()
+    }
+
     /// When it was issued, RFC 3339; `unknown` when it does not say.
     pub fn issued(&self) -> String {
         instant(self.claims.iat)

@@ -1,5 +1,6 @@
 //! HTTP triggers: read the request, call the service, render the answer.
 
+pub mod coverage;
 pub mod explorer;
 pub mod hashes;
 

@@ -1,38 +1,140 @@
-//! The coverage report: the use case behind `coverage`.
+//! The coverage report: the use case behind `coverage`, its timer and its route.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use functions::coverage::{AI_RESOURCES, Cloud, CoverageReport, Estate, PRICINGS, SUBSCRIPTIONS};
-use tokio::time::Instant;
+use functions::{
+    coverage::{
+        AI_RESOURCES, Baseline, Cloud, CoverageReport, Estate, PRICINGS, SUBSCRIPTIONS, Summary,
+        change, files, notice,
+    },
+    report::run::{File, JSON, Manifest, Slot},
+};
+use tokio::{sync::Mutex, time::Instant};
 
-use super::now;
-use crate::{clients::resource_graph::ResourceGraphClient, config::Config};
+use super::{
+    now,
+    reports::{Draft, NOTICE, Published, Reports},
+};
+use crate::{
+    clients::{
+        resource_graph::{ResourceGraphClient, Rows},
+        resource_manager::ResourceManagerClient,
+        storage::StorageError,
+    },
+    config::Config,
+};
 
-/// Reads the facts and joins them.
+/// What the next run compares with.
+const BASELINE: &str = "baseline.json";
+
+/// Most questions to Resource Manager before downgrades are told.
+const MOST_QUESTIONS: usize = 200;
+
+/// How long Resource Manager may take for them.
+const QUESTION_TIME: Duration = Duration::from_secs(20);
+
+/// Reads the facts, joins them, and writes the history.
 #[derive(Debug)]
 pub struct Coverage {
     graph: ResourceGraphClient,
+    manager: Arc<ResourceManagerClient>,
+    /// The history.
+    pub reports: Reports,
     cloud: Cloud,
+    scope: String,
+    account_settings: bool,
+    csv_bom: bool,
+    running: Mutex<()>,
+}
+
+/// How much time a run has.
+#[derive(Clone, Copy, Debug)]
+pub struct RunTime {
+    /// For reading the facts; what is not read by then is told as missing.
+    pub reading: Duration,
+    /// For a storage that refuses, because a new role takes its time.
+    pub patience: Duration,
+}
+
+/// A run that left no report.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// Another run is going on in this process; ask again when it has ended.
+    #[error("a run of the coverage report is going on; ask again when it has ended")]
+    Running,
+    /// Not one subscription could be read, so the report before stays the
+    /// newest.
+    #[error("no subscription could be read, so no report was written: {0}")]
+    Nothing(String),
+    /// Storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// A report with what belongs to its run.
+#[derive(Debug)]
+pub struct Compared {
+    /// The report.
+    pub report: CoverageReport,
+    /// Subscriptions that vanished without being told as gone.
+    kept: BTreeSet<String>,
 }
 
 impl Coverage {
     /// The report over the scope of the settings.
-    pub fn new(graph: ResourceGraphClient, config: &Config) -> Arc<Self> {
+    pub fn new(
+        graph: ResourceGraphClient,
+        manager: Arc<ResourceManagerClient>,
+        reports: Reports,
+        config: &Config,
+    ) -> Arc<Self> {
         Arc::new(Self {
             graph,
+            manager,
+            reports,
             cloud: config.cloud(),
+            scope: config.coverage_scope.to_string(),
+            account_settings: config.coverage_account_settings,
+            csv_bom: config.csv_bom,
+            running: Mutex::default(),
         })
     }
 
-    /// Reads everything, for at most `time`. What could not be read is told in
-    /// the report, which is then not complete.
-    pub async fn report(&self, time: Duration) -> CoverageReport {
-        let (deadline, as_of) = (Instant::now() + time, now());
-        let (subscriptions, pricings, ai_resources) = tokio::join!(
+    /// Reads everything, for at most `time`, and compares it. What could not be
+    /// read is told in the report, which is then not complete.
+    pub async fn report(&self, time: Duration, before: Option<&Baseline>) -> Compared {
+        let deadline = Instant::now() + time;
+        let mut report = self.read(deadline).await;
+        let before = before.filter(|before| before.scope == self.scope);
+        let mut kept = BTreeSet::new();
+        if let Some(before) = before {
+            let deadline = deadline.max(Instant::now() + QUESTION_TIME / 2);
+            let questions = change::questions(&report, before, MOST_QUESTIONS);
+            let answers = self
+                .manager
+                .answers(questions, deadline.min(Instant::now() + QUESTION_TIME));
+            (report, kept) =
+                change::reconcile(report, before, &answers.await, !self.scope.is_empty());
+        }
+        log(&report.summary);
+        Compared { report, kept }
+    }
+
+    async fn read(&self, deadline: Instant) -> CoverageReport {
+        let as_of = now();
+        let (subscriptions, pricings, mut ai_resources) = tokio::join!(
             self.graph.read(SUBSCRIPTIONS, deadline),
             self.graph.read(PRICINGS, deadline),
             self.graph.read(AI_RESOURCES, deadline),
         );
+        if self.account_settings {
+            self.read_account_settings(&mut ai_resources, deadline)
+                .await;
+        }
         let read = [
             (SUBSCRIPTIONS, subscriptions.gaps),
             (PRICINGS, pricings.gaps),
@@ -46,17 +148,102 @@ impl Coverage {
             partial: partial.map(|(query, _)| query.name).collect(),
             gaps: read.into_iter().flat_map(|(_, gaps)| gaps).collect(),
         };
-        let report = CoverageReport::new(estate, self.cloud, &as_of);
-        let s = &report.summary;
-        tracing::info!(
-            code = "coverage",
-            subscriptions = s.subscriptions,
-            disabled = s.disabled_subscriptions,
-            ai_on = s.ai_on,
-            exposed = s.exposed,
-            complete = s.complete,
-            "read the coverage of Defender plans"
-        );
-        report
+        CoverageReport::new(estate, self.cloud, &as_of)
     }
+
+    /// The setting of each AI account, as far as the time goes.
+    async fn read_account_settings(
+        &self,
+        resources: &mut Rows<functions::coverage::AiResource>,
+        deadline: Instant,
+    ) {
+        let accounts = resources.rows.iter_mut().filter(|row| row.is_ai_account());
+        let mut accounts: Vec<_> = accounts.collect();
+        let ids = accounts.iter().map(|account| account.id.clone()).collect();
+        let states: BTreeMap<String, String> = self.manager.account_settings(ids, deadline).await;
+        for account in &mut accounts {
+            let state = states.get(&account.id).cloned();
+            account.defender_for_ai = state.unwrap_or_else(|| "NotReadable".to_owned());
+        }
+    }
+
+    /// What a run is compared with; `None` where it has expired.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub async fn baseline(&self, run: &Manifest) -> Result<Option<Baseline>, StorageError> {
+        self.reports.json(run, BASELINE).await
+    }
+
+    /// Writes the run of a slot, unless it has one.
+    ///
+    /// # Errors
+    /// [`RunError`]; a retry helps when storage or Azure answer again.
+    pub async fn run(&self, slot: &Slot, time: RunTime) -> Result<Published, RunError> {
+        let Ok(_running) = self.running.try_lock() else {
+            return Err(RunError::Running);
+        };
+        let newest = self.reports.begin(time.patience).await?;
+        if let Some(before) = self.reports.run_of(slot).await? {
+            return Ok(Published::Before(before));
+        }
+        let before = match &newest {
+            Some(newest) => self.baseline(newest).await?,
+            None => None,
+        };
+        let compared = self.report(time.reading, before.as_ref()).await;
+        let summary = &compared.report.summary;
+        if summary.subscriptions == 0 && !summary.complete {
+            return Err(RunError::Nothing(summary.reasons.join("; ")));
+        }
+        let draft = self.draft(&compared, before.as_ref());
+        let published = self.reports.publish(slot, draft).await?;
+        tracing::info!(
+            code = "report_written",
+            slot = %slot,
+            folder = published.manifest().folder,
+            complete = published.manifest().complete,
+            "the coverage report is written"
+        );
+        Ok(published)
+    }
+
+    fn draft(&self, compared: &Compared, before: Option<&Baseline>) -> Draft {
+        let report = &compared.report;
+        let json = |name, text| File {
+            name,
+            content_type: JSON,
+            text,
+            rows: 0,
+        };
+        let mut files = files::render(report, self.csv_bom);
+        let baseline = Baseline::after(report, before, &self.scope, &compared.kept);
+        let baseline = serde_json::to_string(&baseline).unwrap_or_default();
+        files.push(json(BASELINE, baseline));
+        if let Some(message) = notice::render(report) {
+            files.push(json(NOTICE, message.to_string()));
+        }
+        Draft {
+            as_of: report.summary.as_of.clone(),
+            reasons: report.summary.reasons.clone(),
+            queries: [SUBSCRIPTIONS, PRICINGS, AI_RESOURCES]
+                .map(|query| (query.name, query.text))
+                .to_vec(),
+            files,
+        }
+    }
+}
+
+fn log(summary: &Summary) {
+    let s = summary;
+    tracing::info!(
+        code = "coverage",
+        subscriptions = s.subscriptions,
+        disabled = s.disabled_subscriptions,
+        ai_on = s.ai_on,
+        exposed = s.exposed,
+        changes = s.changes.values().sum::<usize>(),
+        complete = s.complete,
+        "read the coverage of Defender plans"
+    );
 }

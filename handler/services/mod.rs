@@ -2,7 +2,9 @@
 
 pub mod coverage;
 pub mod hashes;
+pub mod notifier;
 mod ready_answers;
+pub mod reports;
 mod verdict_cache;
 
 use std::sync::Arc;
@@ -13,12 +15,15 @@ use crate::{
     clients::{
         defender::{DefenderClient, files::FilesClient, indicators::IndicatorsClient},
         resource_graph::ResourceGraphClient,
+        resource_manager::ResourceManagerClient,
     },
     config::Config,
     http::HttpClient,
     identity::Identity,
 };
 
+use notifier::Notifier;
+use reports::Reports;
 pub use verdict_cache::{Remembered, VerdictCache};
 
 /// What a route, a command or a timer may use.
@@ -40,13 +45,17 @@ impl Services {
 
     /// The services with a client and an identity of one's own.
     pub fn with(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
-        let graph = ResourceGraphClient::new(config, Arc::clone(&http), Arc::clone(&identity));
+        let both = || (Arc::clone(&http), Arc::clone(&identity));
+        let graph = ResourceGraphClient::new(config, both().0, both().1);
+        let manager = Arc::new(ResourceManagerClient::new(config, both().0, both().1));
+        let notifier = Arc::new(Notifier::new(config, both().0, both().1));
+        let reports = Reports::coverage(config, &http, &identity, notifier);
         let defender = DefenderClient::new(config, http, identity);
         let files = FilesClient::new(config, Arc::clone(&defender));
         let indicators = IndicatorsClient::new(config, defender);
         Self {
             hashes: hashes::HashLookup::new(files, indicators, config),
-            coverage: coverage::Coverage::new(graph, config),
+            coverage: coverage::Coverage::new(graph, manager, reports, config),
         }
     }
 }

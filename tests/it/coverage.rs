@@ -395,3 +395,30 @@ fn the_join_agrees_with_another_engine_on_random_estates() {
         assert!(!expected.is_empty());
     }
 }
+
+#[test]
+fn the_power_query_text_of_the_documents_parses() {
+    let documents = std::fs::read_to_string(repository().join("docs/coverage.md")).unwrap();
+    let text = documents.split("```powerquery").nth(1).unwrap();
+    let text = text.split("```").next().unwrap();
+    let check = |text: &str| {
+        let folder = tools::node_folder("powerquery");
+        let mut node = std::process::Command::new("node")
+            .arg(folder.join("check.js"))
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut node.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        let output = node.wait_with_output().unwrap();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    assert_eq!(check(text), (true, String::new()));
+    assert!(!check("let x = in y").0, "the parser finds mistakes");
+    for column in ["asOf", "aiAccounts", "exposed", "deprecated"] {
+        assert!(text.contains(&format!("\"{column}\"")), "{column}");
+    }
+}

@@ -64,6 +64,10 @@ fn b20_all_wrong_settings_are_told_at_once() {
         ("LOOKUP_DEADLINE_SECONDS", "soon".to_owned()),
         ("DEFENDER_CALLS_PER_HUOR", "1".to_owned()),
         ("API_AUTH", "off".to_owned()),
+        (
+            "REPORTS_URL",
+            "https://contoso.blob.core.windows.net/history?sig=SECRET".to_owned(),
+        ),
         ("WEBSITE_SITE_NAME", "app".to_owned()),
     ];
     let output = run(&[], &wrong, "");
@@ -73,7 +77,7 @@ fn b20_all_wrong_settings_are_told_at_once() {
         (Some(2), 1),
         "{stderr}"
     );
-    for (name, _) in &wrong[1..6] {
+    for (name, _) in &wrong[1..7] {
         assert!(stderr.contains(name), "{name} in {stderr}");
     }
     let at_a_terminal = run(&["serve"], &wrong[1..], "");
@@ -84,7 +88,7 @@ fn b20_all_wrong_settings_are_told_at_once() {
             .lines()
             .filter(|line| line.starts_with("error: "))
             .count(),
-        5
+        6
     );
 }
 
@@ -98,6 +102,7 @@ fn in_azure_anonymous_functions_are_refused_while_the_hosts_keys_are_the_gate() 
         ),
         ("WEBSITE_SITE_NAME", "app".to_owned()),
         ("API_AUTH", "host".to_owned()),
+        ("REPORTS_URL", "reports".to_owned()),
     ];
     let output = run(&[], &variables, "");
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -119,6 +124,7 @@ async fn in_azure_the_package_for_the_hosts_keys_starts_with_them() {
     let mut variables = cloud.variables();
     variables.extend([
         ("API_AUTH", "host".to_owned()),
+        ("REPORTS_URL", "reports".to_owned()),
         ("WEBSITE_SITE_NAME", "app".to_owned()),
     ]);
     let host = SimulatedHost::start(&root, &variables).await;

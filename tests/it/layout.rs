@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use handler::config::{PLATFORM_SETTINGS, SETTINGS};
+use handler::config::{PLATFORM_SETTINGS, SCHEDULES, SETTINGS};
 use serde_json::Value;
 
 use crate::support::package::repository;
@@ -87,9 +87,9 @@ fn ids() -> Vec<String> {
         number('h', &[1..=30]),
         number('x', &[1..=15]),
         number('a', &[1..=29]),
-        number('b', &[12..=16, 20..=22]),
-        number('c', &[1..=8, 10..=17, 24..=25]),
-        number('d', &[4..=10]),
+        number('b', &[1..=6, 12..=16, 20..=22]),
+        number('c', &[1..=8, 10..=17, 23..=25]),
+        number('d', &[1..=12]),
         number('s', &[1..=3, 5..=11]),
     ]
     .concat()
@@ -114,6 +114,7 @@ fn every_case_and_row_has_a_test_that_starts_with_its_id() {
 fn the_routes_of_the_bindings_are_those_of_the_router() {
     let paths = [
         ("hash_lookup", handler::routes::hashes::PATH),
+        ("coverage", handler::routes::coverage::PATH),
         ("explorer", handler::routes::explorer::PATH),
     ];
     for (_, name, binding) in functions() {
@@ -144,7 +145,7 @@ fn a_call_answers_within_the_functions_time() {
 #[test]
 fn every_setting_is_in_the_documents() {
     let configuration = read("docs/configuration.md");
-    for name in SETTINGS.iter().chain(&PLATFORM_SETTINGS) {
+    for name in SETTINGS.iter().chain(&PLATFORM_SETTINGS).chain(&SCHEDULES) {
         assert!(configuration.contains(&format!("`{name}`")), "{name}");
     }
 }
@@ -158,6 +159,7 @@ fn every_setting_that_the_documents_name_is_read() {
     let known: BTreeSet<&str> = SETTINGS
         .iter()
         .chain(&PLATFORM_SETTINGS)
+        .chain(&SCHEDULES)
         .copied()
         .chain(["NO_COLOR"])
         .collect();

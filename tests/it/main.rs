@@ -26,3 +26,5 @@ mod kql;
 mod layout;
 mod package;
 mod payloads;
+mod reports;
+mod storage;

@@ -19,6 +19,10 @@ pub fn subscription_id(number: usize) -> String {
     format!("00000000-0000-4000-8000-{number:012x}")
 }
 
+fn of<'a>(rows: &'a [Value], field: &str, value: &str) -> Option<&'a Value> {
+    rows.iter().find(|row| row[field] == value)
+}
+
 impl Estate {
     /// Adds a subscription below `contoso-root` and a group of its own name.
     #[must_use]
@@ -70,6 +74,61 @@ impl Estate {
             "resourceGroup": "ai", "subscriptionId": id, "publicNetworkAccess": "Enabled", "disableLocalAuth": false,
         }));
         self
+    }
+
+    /// Takes a subscription away, with its plans and accounts.
+    #[must_use]
+    pub fn without(mut self, number: usize) -> Self {
+        let id = subscription_id(number);
+        for rows in [
+            &mut self.subscriptions,
+            &mut self.pricings,
+            &mut self.ai_resources,
+        ] {
+            rows.retain(|row| row["subscriptionId"] != id);
+        }
+        self
+    }
+
+    /// Gives a plan that is there another tier.
+    #[must_use]
+    pub fn with_tier(mut self, number: usize, name: &str, tier: &str) -> Self {
+        let id = subscription_id(number);
+        for plan in &mut self.pricings {
+            if plan["subscriptionId"] == id && plan["name"] == name {
+                plan["tier"] = json!(tier);
+            }
+        }
+        self
+    }
+
+    /// A subscription as Resource Manager shows it.
+    pub(crate) fn subscription_resource(&self, id: &str) -> Option<Value> {
+        let row = of(&self.subscriptions, "subscriptionId", id)?;
+        Some(json!({
+            "id": row["id"], "subscriptionId": id, "displayName": row["name"], "state": row["state"], "tenantId": row["tenantId"],
+        }))
+    }
+
+    /// A plan as Resource Manager shows it; none for a subscription that was
+    /// never registered.
+    pub(crate) fn pricing_resource(&self, id: &str, name: &str) -> Option<Value> {
+        let mut plans = self.pricings.iter();
+        let row = plans.find(|row| row["subscriptionId"] == id && row["name"] == name)?;
+        Some(json!({
+            "id": row["id"], "name": name, "type": "Microsoft.Security/pricings",
+            "properties": {
+                "pricingTier": row["tier"], "subPlan": row["subPlan"], "resourcesCoverageStatus": row["coverage"],
+                "freeTrialRemainingTime": "PT0S", "enforce": row["enforce"], "extensions": row["extensions"],
+            },
+        }))
+    }
+
+    /// The Defender settings of an AI account.
+    pub(crate) fn defender_for_ai_settings(&self, account: &str) -> Option<Value> {
+        let row = of(&self.ai_resources, "id", account)?;
+        let state = row["defenderForAI"].as_str().unwrap_or("Enabled");
+        Some(json!({ "value": [{ "name": "Default", "properties": { "state": state } }] }))
     }
 
     /// So many subscriptions with 18 plans and three AI accounts each.

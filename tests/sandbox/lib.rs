@@ -9,12 +9,14 @@ mod defender;
 mod estate;
 mod fault;
 mod identity;
+mod key_vault;
 mod login;
 mod resource_manager;
 mod tenant;
+mod webhook;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -63,6 +65,10 @@ pub(crate) struct State {
     pub(crate) identity_calls: Vec<Call>,
     pub(crate) defender_calls: Vec<Call>,
     pub(crate) arm_calls: Vec<Call>,
+    pub(crate) truth: Option<Estate>,
+    pub(crate) secrets: BTreeMap<String, String>,
+    pub(crate) posted: Vec<serde_json::Value>,
+    pub(crate) webhook_status: u16,
     pub(crate) arm_page: usize,
     pub(crate) arm_quota: bool,
     pub(crate) tokens_issued: u64,
@@ -84,6 +90,8 @@ pub struct Sandbox {
     identity: SocketAddr,
     login: SocketAddr,
     resource_manager: SocketAddr,
+    key_vault: SocketAddr,
+    webhook: SocketAddr,
     _running: watch::Sender<()>,
 }
 
@@ -100,6 +108,10 @@ impl Sandbox {
             identity_calls: Vec::new(),
             defender_calls: Vec::new(),
             arm_calls: Vec::new(),
+            truth: None,
+            secrets: BTreeMap::new(),
+            posted: Vec::new(),
+            webhook_status: 202,
             arm_page: 1_000,
             arm_quota: true,
             tokens_issued: 0,
@@ -117,7 +129,13 @@ impl Sandbox {
             defender: serve(defender::router(Arc::clone(&state)), stopped.clone()).await?,
             identity: serve(identity::router(Arc::clone(&state)), stopped.clone()).await?,
             login: serve(login::router(Arc::clone(&state)), stopped.clone()).await?,
-            resource_manager: serve(resource_manager::router(Arc::clone(&state)), stopped).await?,
+            resource_manager: serve(
+                resource_manager::router(Arc::clone(&state)),
+                stopped.clone(),
+            )
+            .await?,
+            key_vault: serve(key_vault::router(Arc::clone(&state)), stopped.clone()).await?,
+            webhook: serve(webhook::router(Arc::clone(&state)), stopped).await?,
             state,
             _running: running,
         })
@@ -268,6 +286,38 @@ impl Sandbox {
     /// Replaces the subscriptions, their plans and AI accounts.
     pub fn set_estate(&self, estate: Estate) {
         self.lock().tenant.estate = estate;
+    }
+
+    /// What Resource Manager knows where Resource Graph is behind.
+    pub fn set_truth(&self, truth: Estate) {
+        self.lock().truth = Some(truth);
+    }
+
+    /// Where Key Vault listens, without TLS.
+    pub fn key_vault(&self) -> SocketAddr {
+        self.key_vault
+    }
+
+    /// Puts a secret into the vault.
+    pub fn set_secret(&self, name: &str, value: &str) {
+        self.lock()
+            .secrets
+            .insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Where the webhook listens, without TLS.
+    pub fn webhook(&self) -> SocketAddr {
+        self.webhook
+    }
+
+    /// Status of every answer of the webhook.
+    pub fn set_webhook_status(&self, status: u16) {
+        self.lock().webhook_status = status;
+    }
+
+    /// What was posted to the webhook so far.
+    pub fn posted(&self) -> Vec<serde_json::Value> {
+        self.lock().posted.clone()
     }
 
     /// Lets Resource Graph give fewer rows a page than asked for.

@@ -1,4 +1,5 @@
-//! Azure Resource Manager: Resource Graph queries over the tenant's estate.
+//! Azure Resource Manager: Resource Graph queries over the tenant's estate, and
+//! single subscriptions, plans and settings of AI accounts.
 //!
 //! A query is not executed: its table says what is asked for, and its text has to
 //! be pageable (`project id`, `order by id asc`).
@@ -22,6 +23,7 @@ use crate::{ARM_AUDIENCE, Call, State, estate::Estate, fault, identity, lock};
 
 /// 15 queries in 5 seconds.
 const QUOTA: usize = 15;
+const GRAPH: &str = "/providers/Microsoft.ResourceGraph/resources";
 const WINDOW: Duration = Duration::from_secs(5);
 
 pub(crate) fn router(state: Arc<Mutex<State>>) -> Router {
@@ -71,8 +73,8 @@ fn by_the_book(
             "another audience",
         );
     }
-    if request.uri.path() != "/providers/Microsoft.ResourceGraph/resources" {
-        return refusal(404, "NotFound", "no such path");
+    if request.uri.path() != GRAPH {
+        return single(state, request);
     }
     if request.method != Method::POST || request.uri.query() != Some("api-version=2024-04-01") {
         return refusal(400, "BadRequest", "POST with api-version 2024-04-01");
@@ -84,7 +86,11 @@ fn by_the_book(
     let recent = state
         .arm_calls
         .iter()
-        .filter(|call| call.status == 200 && now.saturating_duration_since(call.at) < WINDOW)
+        .filter(|call| {
+            call.target.starts_with(GRAPH)
+                && call.status == 200
+                && now.saturating_duration_since(call.at) < WINDOW
+        })
         .count();
     if state.arm_quota && recent >= QUOTA {
         let mut throttled = refusal(429, "RateLimiting", "Client application has been throttled");
@@ -109,6 +115,49 @@ fn by_the_book(
     };
     quota_headers(&mut page, left);
     page
+}
+
+/// A single resource: what Resource Manager itself knows, which Resource Graph
+/// may not know yet.
+fn single(state: &State, request: &axum::http::request::Parts) -> Response<Body> {
+    let estate = state.truth.as_ref().unwrap_or(&state.tenant.estate);
+    let segments: Vec<&str> = request.uri.path().split('/').skip(1).collect();
+    let (version, found) = match segments[..] {
+        ["subscriptions", id] => ("2022-12-01", estate.subscription_resource(id)),
+        [
+            "subscriptions",
+            id,
+            "providers",
+            "Microsoft.Security",
+            "pricings",
+            plan,
+        ] => ("2024-01-01", estate.pricing_resource(id, plan)),
+        [
+            ..,
+            "Microsoft.CognitiveServices",
+            "accounts",
+            _,
+            "defenderForAISettings",
+        ] => {
+            let path = request.uri.path();
+            let account = path.trim_end_matches("/defenderForAISettings");
+            ("2024-10-01", estate.defender_for_ai_settings(account))
+        }
+        _ => return refusal(404, "NotFound", "no such path"),
+    };
+    let query = request.uri.query().unwrap_or_default();
+    if request.method != Method::GET || query != format!("api-version={version}") {
+        return refusal(
+            400,
+            "InvalidApiVersionParameter",
+            "GET with the api-version",
+        );
+    }
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    match found {
+        Some(resource) => (json, resource.to_string()).into_response(),
+        None => refusal(404, "NotFound", "no such resource"),
+    }
 }
 
 fn quota_headers(response: &mut Response<Body>, left: usize) {

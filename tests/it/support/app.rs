@@ -28,6 +28,8 @@ pub struct App {
     pub cloud: Sandbox,
     pub host: SimulatedHost,
     client: reqwest::Client,
+    /// Where its reports lie, unless a setting says otherwise.
+    pub reports: tempfile::TempDir,
 }
 
 /// A response of the API.
@@ -99,6 +101,8 @@ impl App {
     pub async fn start_on(cloud: Sandbox, settings: &[(&'static str, &str)]) -> Self {
         let mut variables = cloud.variables();
         variables.push(("API_AUTH", "off".to_owned()));
+        let reports = tempfile::tempdir().expect("a folder");
+        variables.push(("REPORTS_URL", reports.path().display().to_string()));
         variables.retain(|(name, _)| settings.iter().all(|(set, _)| set != name));
         variables.extend(
             settings
@@ -114,6 +118,7 @@ impl App {
             cloud,
             host,
             client,
+            reports,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the tests stand on: the package, the host simulator, typed requests.
 
 pub mod app;
+pub mod azurite;
 pub mod host;
 pub mod package;
 pub mod stage;

@@ -1,0 +1,95 @@
+//! `run`: a timer function once, for cron and for trying it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use clap::{Args, ValueEnum};
+use functions::report::text::visible;
+use time::OffsetDateTime;
+use tracing::level_filters::LevelFilter;
+
+use super::{Exit, block_on, refuse, say};
+use crate::{
+    config::{Config, Purpose},
+    http::{HttpClient, TimeLimits},
+    routes::coverage::TIMER,
+    services::{
+        Services,
+        coverage::{Coverage, RunError},
+        reports::{self, Published},
+    },
+    telemetry::{self, Reader},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The timer function, by the name of its folder
+    #[arg(value_enum)]
+    function: Function,
+    /// Log what happens, on standard error
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Function {
+    /// Writes the coverage report into `REPORTS_URL`
+    CoverageReport,
+}
+
+pub(super) fn run(args: &RunArgs, variables: &BTreeMap<String, String>) -> Exit {
+    let level = if args.verbose {
+        LevelFilter::DEBUG
+    } else {
+        LevelFilter::OFF
+    };
+    telemetry::start(Reader::Person, level);
+    let config = match Config::read(variables, Purpose::Command) {
+        Ok(config) => config,
+        Err(problems) => return refuse(Reader::Person, &problems),
+    };
+    block_on(async {
+        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
+        tokio::select! {
+            exit = async {
+                match args.function {
+                    Function::CoverageReport => coverage_report(&services.coverage).await,
+                }
+            } => exit,
+            _ = tokio::signal::ctrl_c() => {
+                say("interrupted; the next run finishes or starts over");
+                Exit::Incomplete
+            }
+        }
+    })
+}
+
+async fn coverage_report(coverage: &Coverage) -> Exit {
+    let slot = reports::slot(None, OffsetDateTime::now_utc());
+    match coverage.run(&slot, TIMER).await {
+        Ok(published) => {
+            let manifest = published.manifest();
+            let done = match published {
+                Published::Written(_) => "wrote",
+                Published::Before(_) => "was already done:",
+            };
+            let place = coverage.reports.place();
+            say(&format!("run {slot} {done} {place}/{}", manifest.folder));
+            for reason in &manifest.reasons {
+                say(&format!("NOT complete: {}", visible(reason)));
+            }
+            if manifest.complete {
+                Exit::Whole
+            } else {
+                Exit::Incomplete
+            }
+        }
+        Err(error) => {
+            if let RunError::Storage(error) = &error {
+                tracing::debug!(code = error.code, cause = error.cause, "storage failed");
+            }
+            say(&format!("error: {}", visible(&error.to_string())));
+            Exit::Incomplete
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! A Workflows webhook: takes an Adaptive Card of at most 28 KB.
+//! Source: <https://learn.microsoft.com/power-automate/teams/send-a-message-in-teams>
+
+use std::sync::{Arc, Mutex};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State as Extract,
+    http::{Method, StatusCode},
+};
+use serde_json::Value;
+
+use crate::{State, lock};
+
+const MOST_BYTES: usize = 28 << 10;
+
+pub(crate) fn router(state: Arc<Mutex<State>>) -> Router {
+    Router::new().fallback(take).with_state(state)
+}
+
+async fn take(
+    Extract(state): Extract<Arc<Mutex<State>>>,
+    method: Method,
+    body: Bytes,
+) -> StatusCode {
+    let mut state = lock(&state);
+    let Ok(message) = serde_json::from_slice::<Value>(&body) else {
+        return StatusCode::BAD_REQUEST;
+    };
+    let card = &message["attachments"][0];
+    let is_card = card["contentType"] == "application/vnd.microsoft.card.adaptive";
+    if method != Method::POST || !is_card || body.len() > MOST_BYTES {
+        return StatusCode::BAD_REQUEST;
+    }
+    let status = StatusCode::from_u16(state.webhook_status).unwrap_or_default();
+    if status.is_success() {
+        state.posted.push(message);
+    }
+    status
+}
