@@ -88,6 +88,9 @@ pub struct Config {
     /// Name of the secret with the webhook's URL. Setting `NOTIFY_WEBHOOK`;
     /// `None` notifies nobody.
     pub notify_webhook: Option<String>,
+    /// Whether patched workbooks are written. Setting `WORKBOOK_REPAIR`, `true`
+    /// or `false` (default, only tells).
+    pub workbook_repair: bool,
     /// Whether CSV files start with a byte order mark, which Excel needs.
     /// Setting `CSV_BOM`, `true` (default) or `false`.
     pub csv_bom: bool,
@@ -129,7 +132,7 @@ impl fmt::Display for ConfigProblems {
 
 /// Settings of the product; a name with one of [`PREFIXES`] that is not among
 /// them is a misspelt one.
-pub const SETTINGS: [&str; 19] = [
+pub const SETTINGS: [&str; 20] = [
     "DEFENDER_API_URL",
     "DEFENDER_API_AUDIENCE",
     "ARM_URL",
@@ -140,6 +143,7 @@ pub const SETTINGS: [&str; 19] = [
     "REPORTS_LATEST_URL",
     "KEY_VAULT_URL",
     "NOTIFY_WEBHOOK",
+    "WORKBOOK_REPAIR",
     "CSV_BOM",
     "DEFENDER_CALLS_PER_MINUTE",
     "DEFENDER_CALLS_PER_HOUR",
@@ -166,14 +170,10 @@ pub const PLATFORM_SETTINGS: [&str; 9] = [
 
 /// Settings that the Functions host reads: six-field cron in UTC, one for each
 /// timer function.
-pub const SCHEDULES: [&str; 1] = ["COVERAGE_SCHEDULE"];
+pub const SCHEDULES: [&str; 2] = ["COVERAGE_SCHEDULE", "WORKBOOK_SCHEDULE"];
 
 /// Settings of the command line that later versions read.
-const RESERVED: [&str; 3] = [
-    "DEFENDER_FUNCTIONS_URL",
-    "WORKBOOK_REPAIR",
-    "WORKBOOK_SCHEDULE",
-];
+const RESERVED: [&str; 1] = ["DEFENDER_FUNCTIONS_URL"];
 
 const PREFIXES: [&str; 8] = [
     "ARM_",
@@ -273,6 +273,7 @@ impl Config {
             reports,
             key_vault: reader.key_vault(),
             notify_webhook: reader.notify_webhook(),
+            workbook_repair: reader.flag("WORKBOOK_REPAIR", false),
             csv_bom: reader.flag("CSV_BOM", true),
             defender_calls_per_minute: reader.number("DEFENDER_CALLS_PER_MINUTE", 100, 10_000),
             defender_calls_per_hour: reader.number("DEFENDER_CALLS_PER_HOUR", 1_500, 100_000),

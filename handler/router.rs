@@ -71,6 +71,7 @@ pub fn app(
     };
     let coverage = Arc::clone(&services.coverage);
     let by_timer = Arc::clone(&services.coverage);
+    let workbooks = Arc::clone(&services.workbooks);
     let services = Arc::new(services);
     Functions::new()
         .http(
@@ -87,6 +88,9 @@ pub fn app(
         )
         .envelope("coverage_report", move |invocation| {
             routes::coverage::coverage_report(Arc::clone(&by_timer), invocation)
+        })
+        .envelope("coverage_workbook", move |invocation| {
+            routes::coverage::coverage_workbook(Arc::clone(&workbooks), invocation)
         })
         .http("explorer", routes::explorer::PATH, None, move |request| {
             routes::explorer::explorer(Arc::clone(&explorer), request)

@@ -11,6 +11,7 @@ pub mod html;
 pub mod notice;
 pub mod plan;
 pub mod report;
+pub mod workbook;
 
 pub use baseline::{Baseline, Point};
 pub use change::{Change, ChangeKind};
@@ -50,4 +51,10 @@ pub const EXPOSURE: Query = Query {
 pub const AI_RESOURCES: Query = Query {
     name: "ai_resources",
     text: include_str!("ai_resources.kql"),
+};
+
+/// Saved workbooks that may be the Coverage workbook.
+pub const WORKBOOKS: Query = Query {
+    name: "workbooks",
+    text: include_str!("workbooks.kql"),
 };

@@ -388,14 +388,14 @@ mod tests {
         );
         insta::assert_snapshot!(serde_json::to_string_pretty(&advice[0].request).unwrap(), @r#"
         {
-          "action": "Block",
-          "description": "Malicious, by Defender Functions",
-          "expirationTime": "2027-02-21T10:00:00Z",
-          "generateAlert": true,
-          "indicatorType": "FileSha256",
           "indicatorValue": "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c",
+          "indicatorType": "FileSha256",
+          "action": "Block",
+          "title": "Malicious file 594b9b42a2d7",
+          "description": "Malicious, by Defender Functions",
           "severity": "High",
-          "title": "Malicious file 594b9b42a2d7"
+          "generateAlert": true,
+          "expirationTime": "2027-02-21T10:00:00Z"
         }
         "#);
         let audit = advise(SHA1.parse().unwrap(), None, Verdict::Suspicious, &setting());

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use functions::{
     coverage::{Baseline, CoverageReport, PlanCoverage, files, html, plan::AI},
@@ -21,7 +21,10 @@ use functions::{
 };
 use tracing::level_filters::LevelFilter;
 
-use super::{Exit, block_on, refuse, say};
+use super::{
+    Exit, block_on, refuse, say,
+    workbook::{self, WorkbookArgs},
+};
 use crate::{
     clients::storage::StorageError,
     config::{Config, Purpose},
@@ -34,7 +37,10 @@ use crate::{
 const TIME: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct CoverageArgs {
+    #[command(subcommand)]
+    command: Option<CoverageCommand>,
     /// What is printed: a table of the AI plan, the sums as JSON, every row as CSV, or the page
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -47,6 +53,12 @@ pub(super) struct CoverageArgs {
     /// Log what happens, on standard error
     #[arg(short, long)]
     verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum CoverageCommand {
+    /// Look whether saved copies of Microsoft's Coverage workbook show the plan for AI
+    Workbook(WorkbookArgs),
 }
 
 /// What a report is compared with.
@@ -76,6 +88,9 @@ enum Format {
 }
 
 pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> Exit {
+    if let Some(CoverageCommand::Workbook(args)) = &args.command {
+        return workbook::run(args, variables);
+    }
     let level = if args.verbose {
         LevelFilter::DEBUG
     } else {

@@ -5,6 +5,7 @@ mod lookup;
 mod run;
 mod serve;
 mod table;
+mod workbook;
 
 use std::{
     collections::BTreeMap, ffi::OsString, future::Future, io::Write, panic::AssertUnwindSafe,

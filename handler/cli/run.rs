@@ -7,7 +7,7 @@ use functions::report::text::visible;
 use time::OffsetDateTime;
 use tracing::level_filters::LevelFilter;
 
-use super::{Exit, block_on, refuse, say};
+use super::{Exit, block_on, refuse, say, workbook::Format};
 use crate::{
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
@@ -35,6 +35,8 @@ pub(super) struct RunArgs {
 enum Function {
     /// Writes the coverage report into `REPORTS_URL`
     CoverageReport,
+    /// Looks at the saved Coverage workbooks; writes them with `WORKBOOK_REPAIR`
+    CoverageWorkbook,
 }
 
 pub(super) fn run(args: &RunArgs, variables: &BTreeMap<String, String>) -> Exit {
@@ -54,6 +56,7 @@ pub(super) fn run(args: &RunArgs, variables: &BTreeMap<String, String>) -> Exit 
             exit = async {
                 match args.function {
                     Function::CoverageReport => coverage_report(&services.coverage).await,
+                    Function::CoverageWorkbook => super::workbook::inspect(&services.workbooks, Format::Table).await,
                 }
             } => exit,
             _ = tokio::signal::ctrl_c() => {

@@ -1,4 +1,5 @@
-//! `coverage` and `coverage_report`: the newest report, and a new one.
+//! `coverage`, `coverage_report` and `coverage_workbook`: the newest report, a new
+//! one, and the AI column of saved workbooks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,6 +21,7 @@ use crate::{
     services::{
         coverage::{Coverage, RunError, RunTime},
         reports::{self, Published},
+        workbook::Workbooks,
     },
     telemetry,
 };
@@ -180,6 +182,37 @@ pub async fn coverage_report(
         Err(error) => return Err(of_run(error)),
     };
     Ok(Reply::done().log(&line))
+}
+
+/// Looks at the saved Coverage workbooks.
+///
+/// # Errors
+/// What makes the invocation fail, so that the host counts it: storage.
+pub async fn coverage_workbook(
+    service: Arc<Workbooks>,
+    invocation: Invocation,
+) -> Result<Reply, ApiError> {
+    invocation.timer("timer")?;
+    let inspection = service.inspect(TIMER.reading).await.map_err(of_storage)?;
+    let mut reply = Reply::done();
+    for copy in &inspection.copies {
+        let drift: Vec<&str> = copy.drift.iter().map(|drift| drift.as_str()).collect();
+        let repaired = if copy.repaired { ", repaired" } else { "" };
+        let problem = if copy.problem.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", copy.problem)
+        };
+        reply = reply.log(&format!(
+            "{} {}{repaired}{problem}",
+            copy.id,
+            drift.join(" ")
+        ));
+    }
+    for reason in &inspection.reasons {
+        reply = reply.log(&format!("NOT complete: {reason}"));
+    }
+    Ok(reply)
 }
 
 fn no_report() -> ApiError {

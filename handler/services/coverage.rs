@@ -40,7 +40,7 @@ const QUESTION_TIME: Duration = Duration::from_secs(20);
 /// Reads the facts, joins them, and writes the history.
 #[derive(Debug)]
 pub struct Coverage {
-    graph: ResourceGraphClient,
+    graph: Arc<ResourceGraphClient>,
     manager: Arc<ResourceManagerClient>,
     /// The history.
     pub reports: Reports,
@@ -87,7 +87,7 @@ pub struct Compared {
 impl Coverage {
     /// The report over the scope of the settings.
     pub fn new(
-        graph: ResourceGraphClient,
+        graph: Arc<ResourceGraphClient>,
         manager: Arc<ResourceManagerClient>,
         reports: Reports,
         config: &Config,

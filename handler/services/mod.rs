@@ -6,6 +6,7 @@ pub mod notifier;
 mod ready_answers;
 pub mod reports;
 mod verdict_cache;
+pub mod workbook;
 
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub struct Services {
     pub hashes: Arc<hashes::HashLookup>,
     /// Coverage of Defender plans.
     pub coverage: Arc<coverage::Coverage>,
+    /// The AI column of saved Coverage workbooks.
+    pub workbooks: Arc<workbook::Workbooks>,
 }
 
 impl Services {
@@ -46,16 +49,24 @@ impl Services {
     /// The services with a client and an identity of one's own.
     pub fn with(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
         let both = || (Arc::clone(&http), Arc::clone(&identity));
-        let graph = ResourceGraphClient::new(config, both().0, both().1);
+        let graph = Arc::new(ResourceGraphClient::new(config, both().0, both().1));
         let manager = Arc::new(ResourceManagerClient::new(config, both().0, both().1));
         let notifier = Arc::new(Notifier::new(config, both().0, both().1));
         let reports = Reports::coverage(config, &http, &identity, notifier);
+        let workbooks = workbook::Workbooks::new(
+            config,
+            Arc::clone(&graph),
+            Arc::clone(&manager),
+            both().0,
+            both().1,
+        );
         let defender = DefenderClient::new(config, http, identity);
         let files = FilesClient::new(config, Arc::clone(&defender));
         let indicators = IndicatorsClient::new(config, defender);
         Self {
             hashes: hashes::HashLookup::new(files, indicators, config),
             coverage: coverage::Coverage::new(graph, manager, reports, config),
+            workbooks,
         }
     }
 }

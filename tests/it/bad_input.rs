@@ -487,7 +487,7 @@ async fn d10_a_problem_holds_code_texts_and_the_invocation_and_nothing_else() {
         let names: Vec<String> = answer.json().as_object().unwrap().keys().cloned().collect();
         assert_eq!(
             names,
-            ["code", "detail", "invocationId", "status", "title", "type"]
+            ["type", "title", "status", "code", "detail", "invocationId"]
         );
         assert!(
             !answer.text.contains(internal.trim_start_matches("http://"))

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// What the language service says of a query; empty when it binds.
-fn check(query: &str) -> String {
+pub fn check(query: &str) -> String {
     let folder = tools::node_folder("kql");
     let mut node = Command::new("node")
         .arg(folder.join("check.js"))
@@ -40,8 +40,8 @@ fn the_language_service_finds_what_does_not_bind() {
 
 #[test]
 fn the_queries_of_resource_graph_bind() {
-    use functions::coverage::{AI_RESOURCES, PRICINGS, SUBSCRIPTIONS};
-    for query in [SUBSCRIPTIONS, PRICINGS, AI_RESOURCES] {
+    use functions::coverage::{AI_RESOURCES, PRICINGS, SUBSCRIPTIONS, WORKBOOKS};
+    for query in [SUBSCRIPTIONS, PRICINGS, AI_RESOURCES, WORKBOOKS] {
         assert_eq!(check(query.text), "", "{}", query.name);
         // Pages need a stable order.
         assert!(query.text.contains("project id,") && query.text.ends_with("order by id asc\n"));

@@ -28,3 +28,4 @@ mod package;
 mod payloads;
 mod reports;
 mod storage;
+mod workbook;

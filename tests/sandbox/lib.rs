@@ -14,6 +14,7 @@ mod login;
 mod resource_manager;
 mod tenant;
 mod webhook;
+mod workbook;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -29,6 +30,7 @@ pub use estate::{Estate, subscription_id};
 pub use fault::{Body, Fault};
 pub use identity::IdentityBehaviour;
 pub use tenant::{FileRecord, Tenant, indicator};
+pub use workbook::Workbook;
 
 /// Secret that the identity endpoint wants in `X-IDENTITY-HEADER`.
 pub const IDENTITY_HEADER: &str = "5ec2e7-identity-header";
@@ -66,6 +68,9 @@ pub(crate) struct State {
     pub(crate) defender_calls: Vec<Call>,
     pub(crate) arm_calls: Vec<Call>,
     pub(crate) truth: Option<Estate>,
+    pub(crate) workbooks: Vec<Workbook>,
+    pub(crate) edit_between: Option<String>,
+    pub(crate) can_write_workbooks: bool,
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) posted: Vec<serde_json::Value>,
     pub(crate) webhook_status: u16,
@@ -109,6 +114,9 @@ impl Sandbox {
             defender_calls: Vec::new(),
             arm_calls: Vec::new(),
             truth: None,
+            workbooks: Vec::new(),
+            edit_between: None,
+            can_write_workbooks: true,
             secrets: BTreeMap::new(),
             posted: Vec::new(),
             webhook_status: 202,
@@ -291,6 +299,26 @@ impl Sandbox {
     /// What Resource Manager knows where Resource Graph is behind.
     pub fn set_truth(&self, truth: Estate) {
         self.lock().truth = Some(truth);
+    }
+
+    /// Replaces the saved workbooks.
+    pub fn set_workbooks(&self, workbooks: Vec<Workbook>) {
+        self.lock().workbooks = workbooks;
+    }
+
+    /// The saved workbooks.
+    pub fn workbooks(&self) -> Vec<Workbook> {
+        self.lock().workbooks.clone()
+    }
+
+    /// Lets somebody save this content right after the next read of a workbook.
+    pub fn edit_after_next_read(&self, content: &str) {
+        self.lock().edit_between = Some(content.to_owned());
+    }
+
+    /// Whether the identity may write workbooks.
+    pub fn set_can_write_workbooks(&self, can: bool) {
+        self.lock().can_write_workbooks = can;
     }
 
     /// Where Key Vault listens, without TLS.

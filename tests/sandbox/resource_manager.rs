@@ -19,7 +19,12 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{ARM_AUDIENCE, Call, State, estate::Estate, fault, identity, lock};
+use crate::{
+    ARM_AUDIENCE, Call, State,
+    estate::Estate,
+    fault, identity, lock,
+    workbook::{self, Workbook},
+};
 
 /// 15 queries in 5 seconds.
 const QUOTA: usize = 15;
@@ -48,7 +53,7 @@ async fn answer(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) ->
         return fault.respond().await;
     }
     let mut state = lock(&state);
-    let response = by_the_book(&state, &parts, &body, at);
+    let response = by_the_book(&mut state, &parts, &body, at);
     state.arm_calls.push(Call {
         at,
         target,
@@ -58,7 +63,7 @@ async fn answer(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) ->
 }
 
 fn by_the_book(
-    state: &State,
+    state: &mut State,
     request: &axum::http::request::Parts,
     body: &Bytes,
     now: Instant,
@@ -74,7 +79,7 @@ fn by_the_book(
         );
     }
     if request.uri.path() != GRAPH {
-        return single(state, request);
+        return workbook::answer(state, request, body).unwrap_or_else(|| single(state, request));
     }
     if request.method != Method::POST || request.uri.query() != Some("api-version=2024-04-01") {
         return refusal(400, "BadRequest", "POST with api-version 2024-04-01");
@@ -100,7 +105,8 @@ fn by_the_book(
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return refusal(400, "InvalidRequestBody", "not JSON");
     };
-    let mut page = match query(&state.tenant.estate, &body, state.arm_page) {
+    let workbooks: Vec<Value> = state.workbooks.iter().map(Workbook::row).collect();
+    let mut page = match query(&state.tenant.estate, &workbooks, &body, state.arm_page) {
         Ok(page) => (
             [(header::CONTENT_TYPE, "application/json")],
             page.to_string(),
@@ -171,7 +177,12 @@ fn quota_headers(response: &mut Response<Body>, left: usize) {
 
 type Refusal = (&'static str, &'static str);
 
-fn query(estate: &Estate, body: &Value, most: usize) -> Result<Value, Refusal> {
+fn query(
+    estate: &Estate,
+    workbooks: &[Value],
+    body: &Value,
+    most: usize,
+) -> Result<Value, Refusal> {
     let fields = ["query", "options", "subscriptions", "managementGroups"];
     let known = |key: &String| fields.contains(&key.as_str());
     if !body.as_object().is_some_and(|body| body.keys().all(known)) {
@@ -205,6 +216,9 @@ fn query(estate: &Estate, body: &Value, most: usize) -> Result<Value, Refusal> {
     let mut rows = match text.split_whitespace().next() {
         Some("resourcecontainers") => visible.into_iter().cloned().collect(),
         Some("securityresources") => of(&estate.pricings, &visible),
+        Some("resources") if text.contains("microsoft.insights/workbooks") => {
+            of(workbooks, &visible)
+        }
         Some("resources") => of(&estate.ai_resources, &visible),
         _ => return Err(("InvalidQuery", "an unknown table")),
     };
@@ -280,7 +294,7 @@ fn of(rows: &[Value], visible: &[&Value]) -> Vec<Value> {
 }
 
 /// The outer code says nothing; what is wrong is in the details.
-fn refusal(status: u16, code: &str, message: &str) -> Response<Body> {
+pub(crate) fn refusal(status: u16, code: &str, message: &str) -> Response<Body> {
     let body = json!({ "error": {
         "code": "BadRequest",
         "message": "Please provide below info when asking for support: timestamp = 2026-11-23T06:00:00Z, correlationId = 0.",

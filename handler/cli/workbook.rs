@@ -1,0 +1,117 @@
+//! `coverage workbook`: the AI column in saved Coverage workbooks.
+
+use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
+
+use clap::{Args, ValueEnum};
+use comfy_table::{Table, presets};
+use functions::report::text::visible;
+use tracing::level_filters::LevelFilter;
+
+use super::{Exit, block_on, refuse, say};
+use crate::{
+    config::{Config, Purpose},
+    http::{HttpClient, TimeLimits},
+    services::{
+        Services,
+        workbook::{Inspection, Workbooks},
+    },
+    telemetry::{self, Reader},
+};
+
+/// Longest time for all copies.
+const TIME: Duration = Duration::from_secs(3_600);
+
+#[derive(Debug, Args)]
+pub(super) struct WorkbookArgs {
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Log what happens, on standard error
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Table,
+    Json,
+}
+
+pub(super) fn run(args: &WorkbookArgs, variables: &BTreeMap<String, String>) -> Exit {
+    let level = if args.verbose {
+        LevelFilter::DEBUG
+    } else {
+        LevelFilter::OFF
+    };
+    telemetry::start(Reader::Person, level);
+    let config = match Config::read(variables, Purpose::Command) {
+        Ok(config) => config,
+        Err(problems) => return refuse(Reader::Person, &problems),
+    };
+    block_on(async {
+        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
+        tokio::select! {
+            exit = inspect(&services.workbooks, args.format) => exit,
+            _ = tokio::signal::ctrl_c() => {
+                say("interrupted; a workbook is written whole or not at all");
+                Exit::Incomplete
+            }
+        }
+    })
+}
+
+/// Looks at the copies and tells of them.
+pub(super) async fn inspect(workbooks: &Workbooks, format: Format) -> Exit {
+    let inspection = match workbooks.inspect(TIME).await {
+        Ok(inspection) => inspection,
+        Err(error) => {
+            say(&format!("error: {}", visible(&error.detail)));
+            return Exit::Incomplete;
+        }
+    };
+    // A closed pipe is no mistake of ours.
+    let _ = print(format, &inspection);
+    for reason in &inspection.reasons {
+        say(&format!("NOT complete: {}", visible(reason)));
+    }
+    if inspection.copies.iter().any(|copy| copy.needs_work()) {
+        if !inspection.repair {
+            say("`WORKBOOK_REPAIR=true` writes what is missing");
+        }
+        Exit::Found
+    } else if inspection.reasons.is_empty() {
+        Exit::Whole
+    } else {
+        Exit::Incomplete
+    }
+}
+
+fn print(format: Format, inspection: &Inspection) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    if format == Format::Json {
+        serde_json::to_writer_pretty(&mut stdout, inspection)?;
+        return writeln!(stdout);
+    }
+    if inspection.copies.is_empty() {
+        return writeln!(stdout, "No saved copy of the Coverage workbook was found.");
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["STATE", "NAME", "WORKBOOK", "MISSING", "PROBLEM"]);
+    table.force_no_tty();
+    for copy in &inspection.copies {
+        let mut state: Vec<&str> = copy.drift.iter().map(|drift| drift.as_str()).collect();
+        if copy.repaired {
+            state.push("repaired");
+        }
+        let missing = if copy.repaired { 0 } else { copy.edits.len() };
+        table.add_row([
+            state.join(" "),
+            visible(&copy.display_name),
+            visible(&copy.id),
+            format!("{missing} edits"),
+            visible(&copy.problem),
+        ]);
+    }
+    writeln!(stdout, "{}", table.trim_fmt())
+}

@@ -1,0 +1,439 @@
+//! Keeps the AI column in saved copies of Microsoft's Coverage workbook.
+//!
+//! It only tells, unless `WORKBOOK_REPAIR` is on. A copy is read again right
+//! before it is written and left alone when somebody else changed it meanwhile;
+//! Azure keeps every revision. What was seen whole is kept in storage.
+//! Source: <https://learn.microsoft.com/rest/api/application-insights/workbooks>
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use aws_lc_rs::digest;
+use functions::{
+    coverage::{
+        WORKBOOKS,
+        workbook::{Coverage, Patch, canonical, patch},
+    },
+    report::run::JSON,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    clients::{
+        resource_graph::ResourceGraphClient,
+        resource_manager::{ArmError, Resource, ResourceManagerClient},
+        storage::{Storage, StorageError},
+    },
+    config::Config,
+    http::HttpClient,
+    identity::Identity,
+};
+
+/// Folder of the copies that were seen whole.
+const COPIES: &str = "history/workbooks";
+
+const VERSION: (&str, &str) = ("api-version", "2023-06-01");
+
+/// How a saved copy differs from what it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Drift {
+    /// It was seen before and is not there any more.
+    Missing,
+    /// It looks like the Coverage workbook by name, not by content.
+    NotCoverage,
+    /// Nothing of the AI plan is in it.
+    Unpatched,
+    /// Something of the AI plan is missing.
+    PartlyPatched,
+    /// It is as it should be.
+    Patched,
+    /// The AI plan is in it, and somebody changed something since it was kept.
+    PatchedButEdited,
+    /// Another copy is there as well; told beside another state.
+    Duplicate,
+}
+
+impl Drift {
+    /// Its name in tables and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "Missing",
+            Self::NotCoverage => "NotCoverage",
+            Self::Unpatched => "Unpatched",
+            Self::PartlyPatched => "PartlyPatched",
+            Self::Patched => "Patched",
+            Self::PatchedButEdited => "PatchedButEdited",
+            Self::Duplicate => "Duplicate",
+        }
+    }
+}
+
+/// A saved copy, and what was done with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Copy {
+    /// Resource id.
+    pub id: String,
+    /// Its name for people, anybody's choice.
+    pub display_name: String,
+    /// How it differs; `Duplicate` beside another state.
+    pub drift: Vec<Drift>,
+    /// What is missing, or was added.
+    pub edits: Vec<String>,
+    /// Whether the edits were written.
+    pub repaired: bool,
+    /// Why it was not read or written; empty for nothing.
+    pub problem: String,
+}
+
+impl Copy {
+    /// Whether somebody has to do something.
+    pub fn needs_work(&self) -> bool {
+        let bad = [Drift::Missing, Drift::Unpatched, Drift::PartlyPatched];
+        !self.repaired && self.drift.iter().any(|drift| bad.contains(drift))
+    }
+}
+
+/// All saved copies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inspection {
+    /// By id.
+    pub copies: Vec<Copy>,
+    /// Whether repair is on.
+    pub repair: bool,
+    /// Why not everything could be looked at, a sentence each.
+    pub reasons: Vec<String>,
+}
+
+/// What is kept of a copy that was seen whole.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    id: String,
+    display_name: String,
+    revision: String,
+    time_modified: String,
+    /// SHA-256 of the content without what changes by itself.
+    sha256: String,
+    serialized_data: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Row {
+    id: String,
+    display_name: String,
+}
+
+/// The keeper.
+#[derive(Debug)]
+pub struct Workbooks {
+    graph: Arc<ResourceGraphClient>,
+    manager: Arc<ResourceManagerClient>,
+    copies: Storage,
+    repair: bool,
+}
+
+impl Workbooks {
+    /// The keeper of the settings.
+    pub fn new(
+        config: &Config,
+        graph: Arc<ResourceGraphClient>,
+        manager: Arc<ResourceManagerClient>,
+        http: Arc<HttpClient>,
+        identity: Arc<Identity>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            graph,
+            manager,
+            copies: Storage::new(config.reports.clone(), http, identity),
+            repair: config.workbook_repair,
+        })
+    }
+
+    /// Looks at every saved copy, and mends it where that is on.
+    ///
+    /// # Errors
+    /// [`StorageError`] when the kept copies cannot be read.
+    pub async fn inspect(&self, time: Duration) -> Result<Inspection, StorageError> {
+        let deadline = Instant::now() + time;
+        let found = self.graph.read::<Row>(WORKBOOKS, deadline).await;
+        let mut inspection = Inspection {
+            repair: self.repair,
+            reasons: found.gaps,
+            ..Inspection::default()
+        };
+        let mut kept = self.kept().await?;
+        for row in found.rows {
+            let before = kept.remove(&name_of(&row.id));
+            let copy = self.copy(&row, before.as_ref(), deadline).await?;
+            if copy.drift.is_empty() {
+                inspection
+                    .reasons
+                    .push(format!("{}: {}", copy.id, copy.problem));
+            }
+            inspection.copies.push(copy);
+        }
+        // What a short list does not have may be there all the same.
+        if inspection.reasons.is_empty() {
+            for gone in kept.into_values() {
+                inspection.copies.extend(self.gone(gone, deadline).await);
+            }
+        }
+        note_duplicates(&mut inspection.copies);
+        inspection
+            .copies
+            .sort_by(|one, other| one.id.cmp(&other.id));
+        log(&inspection);
+        Ok(inspection)
+    }
+
+    /// The newest kept copy of each workbook, by name.
+    async fn kept(&self) -> Result<BTreeMap<String, Kept>, StorageError> {
+        let mut files = self.copies.list(COPIES).await?;
+        files.sort_by(|one, other| (one.modified, &one.path).cmp(&(other.modified, &other.path)));
+        let newest: BTreeMap<String, String> = files
+            .into_iter()
+            .filter_map(|file| {
+                let name = file.path.strip_prefix(COPIES)?.trim_start_matches('/');
+                Some((name.split('/').next()?.to_owned(), file.path))
+            })
+            .collect();
+        let mut kept = BTreeMap::new();
+        for (name, path) in newest {
+            let file = self.copies.read(&path).await?;
+            if let Some(copy) = file.and_then(|file| serde_json::from_slice(&file.bytes).ok()) {
+                kept.insert(name, copy);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// A kept workbook that is in no list: only Resource Manager knows whether
+    /// it is gone.
+    async fn gone(&self, kept: Kept, deadline: Instant) -> Option<Copy> {
+        let found = self.manager.get(&kept.id, &[VERSION], deadline).await;
+        (found == Ok(Resource::NotFound)).then(|| Copy {
+            id: kept.id,
+            display_name: kept.display_name,
+            drift: vec![Drift::Missing],
+            edits: Vec::new(),
+            repaired: false,
+            problem: String::new(),
+        })
+    }
+
+    async fn copy(
+        &self,
+        row: &Row,
+        before: Option<&Kept>,
+        deadline: Instant,
+    ) -> Result<Copy, StorageError> {
+        let mut copy = Copy {
+            id: row.id.clone(),
+            display_name: row.display_name.clone(),
+            drift: Vec::new(),
+            edits: Vec::new(),
+            repaired: false,
+            problem: String::new(),
+        };
+        let properties = match self.read(&row.id, deadline).await {
+            Ok(properties) => properties,
+            Err(problem) => {
+                copy.problem = problem;
+                return Ok(copy);
+            }
+        };
+        let content = properties["serializedData"].as_str().unwrap_or_default();
+        let patched = patch(content);
+        let edited = before.is_some_and(|kept| kept.sha256 != fingerprint(content));
+        copy.drift = vec![match patched.coverage {
+            Coverage::NotCoverage => Drift::NotCoverage,
+            Coverage::Unpatched => Drift::Unpatched,
+            Coverage::PartlyPatched => Drift::PartlyPatched,
+            Coverage::Patched if edited => Drift::PatchedButEdited,
+            Coverage::Patched => Drift::Patched,
+        }];
+        copy.edits.clone_from(&patched.edits);
+        match patched.coverage {
+            Coverage::Patched => self.keep(&row.id, &properties, before).await?,
+            Coverage::Unpatched | Coverage::PartlyPatched if self.repair => {
+                match self.repair(&row.id, &properties, &patched, deadline).await {
+                    Ok(written) => {
+                        copy.repaired = true;
+                        self.keep(&row.id, &written, before).await?;
+                    }
+                    Err(problem) => copy.problem = problem,
+                }
+            }
+            _ => {}
+        }
+        Ok(copy)
+    }
+
+    /// The properties of a workbook with its content.
+    async fn read(&self, id: &str, deadline: Instant) -> Result<Value, String> {
+        let query = [VERSION, ("canFetchContent", "true")];
+        let properties = match self.manager.get(id, &query, deadline).await {
+            Ok(Resource::Found(mut workbook)) => workbook["properties"].take(),
+            Ok(Resource::NotFound) => return Err("it was just deleted".to_owned()),
+            Ok(Resource::Refused) => {
+                return Err(
+                    "the identity may not read it: grant it Reader on its resource group"
+                        .to_owned(),
+                );
+            }
+            Err(error) => return Err(error.detail),
+        };
+        if !properties["storageUri"].is_null() {
+            return Err(
+                "its content lies in a storage account of its own, which is not touched".to_owned(),
+            );
+        }
+        if properties["serializedData"].is_string() {
+            Ok(properties)
+        } else {
+            Err("it came without its content".to_owned())
+        }
+    }
+
+    /// Writes a patch, unless the copy was changed since it was read, and looks
+    /// whether it is there; the properties then.
+    async fn repair(
+        &self,
+        id: &str,
+        before: &Value,
+        patched: &Patch,
+        deadline: Instant,
+    ) -> Result<Value, String> {
+        let now = self.read(id, deadline).await?;
+        if now["revision"] != before["revision"]
+            || now["serializedData"] != before["serializedData"]
+        {
+            return Err("somebody changed it at this moment; the next run looks again".to_owned());
+        }
+        let body = json!({ "properties": { "serializedData": patched.content } });
+        let detail = |error: ArmError| match error.code {
+            "missing_permission" => {
+                "the identity may not write it: grant it Workbook Contributor on its resource group"
+                    .to_owned()
+            }
+            _ => error.detail,
+        };
+        self.manager
+            .patch(id, &[VERSION], &body, deadline)
+            .await
+            .map_err(detail)?;
+        let written = self.read(id, deadline).await?;
+        let content = written["serializedData"].as_str().unwrap_or_default();
+        if patch(content).coverage == Coverage::Patched {
+            Ok(written)
+        } else {
+            Err("it was written, but does not hold what was written".to_owned())
+        }
+    }
+
+    /// Keeps a copy that was seen whole, once for each revision.
+    async fn keep(
+        &self,
+        id: &str,
+        properties: &Value,
+        before: Option<&Kept>,
+    ) -> Result<(), StorageError> {
+        let of = |name: &str| properties[name].as_str().unwrap_or_default().to_owned();
+        let content = of("serializedData");
+        let kept = Kept {
+            id: id.to_owned(),
+            display_name: of("displayName"),
+            revision: of("revision"),
+            time_modified: of("timeModified"),
+            sha256: fingerprint(&content),
+            serialized_data: content,
+        };
+        if before.is_some_and(|before| before.sha256 == kept.sha256) {
+            return Ok(());
+        }
+        // One that came back to what it was is another revision.
+        let revision = name_of(&kept.revision);
+        let revision = if revision.is_empty() {
+            &kept.sha256
+        } else {
+            &revision
+        };
+        let path = format!("{COPIES}/{}/{revision}.json", name_of(id));
+        let text = serde_json::to_string_pretty(&kept).unwrap_or_default() + "\n";
+        self.copies.create(&path, JSON, text.into()).await?;
+        Ok(())
+    }
+}
+
+/// The last segment of an id, as a file name: workbooks are named by GUIDs.
+fn name_of(id: &str) -> String {
+    let name = id.rsplit('/').next().unwrap_or_default();
+    let plain = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-');
+    plain.collect::<String>().to_ascii_lowercase()
+}
+
+fn fingerprint(content: &str) -> String {
+    let text = canonical(content).unwrap_or_else(|| content.to_owned());
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    digits.collect()
+}
+
+/// Marks the copies of a workbook that is saved several times in a subscription.
+fn note_duplicates(copies: &mut [Copy]) {
+    let subscription = |id: &str| {
+        id.split('/')
+            .nth(2)
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+    };
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let is_copy = |copy: &Copy| {
+        let drift = copy.drift.first();
+        drift.is_some_and(|drift| ![Drift::Missing, Drift::NotCoverage].contains(drift))
+    };
+    for copy in copies.iter().filter(|copy| is_copy(copy)) {
+        *counts.entry(subscription(&copy.id)).or_default() += 1;
+    }
+    for copy in copies.iter_mut().filter(|copy| is_copy(copy)) {
+        if counts
+            .get(&subscription(&copy.id))
+            .is_some_and(|count| *count > 1)
+        {
+            copy.drift.push(Drift::Duplicate);
+        }
+    }
+}
+
+fn log(inspection: &Inspection) {
+    for copy in &inspection.copies {
+        let drift: Vec<&str> = copy.drift.iter().map(|drift| drift.as_str()).collect();
+        let (id, drift, problem) = (&copy.id, drift.join(" "), &copy.problem);
+        let (repaired, edits) = (copy.repaired, copy.edits.len());
+        if copy.needs_work() || !problem.is_empty() {
+            tracing::warn!(
+                code = "workbook_drift",
+                id,
+                drift,
+                edits,
+                problem,
+                "a saved Coverage workbook needs work"
+            );
+        } else {
+            tracing::info!(
+                code = "workbook",
+                id,
+                drift,
+                edits,
+                repaired,
+                "looked at a saved Coverage workbook"
+            );
+        }
+    }
+}
