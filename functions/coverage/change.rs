@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{
     CoverageReport, PlanCoverage, PlanState, Pricing, Subscription, Summary,
@@ -14,7 +15,7 @@ use super::{
 };
 
 /// What happened, the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ChangeKind {
     /// A plan was on and is not any more.
@@ -66,8 +67,9 @@ impl ChangeKind {
 }
 
 /// Something that changed. A row of `changes.csv`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CoverageChange)]
 pub struct Change {
     /// What happened.
     pub change: ChangeKind,

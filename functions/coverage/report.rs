@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     AiResource, Change, ChangeKind, Estate, PRICINGS, Point, Pricing, SUBSCRIPTIONS, Subscription,
@@ -64,7 +65,7 @@ pub struct PlanCoverage {
 }
 
 /// Counts of a plan over the enabled subscriptions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanCounts {
     /// Name of the plan.
@@ -76,8 +77,9 @@ pub struct PlanCounts {
 }
 
 /// The sums. `summary.json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CoverageSummary)]
 pub struct Summary {
     /// When the facts were read, RFC 3339 in UTC.
     pub as_of: String,

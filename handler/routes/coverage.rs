@@ -8,7 +8,10 @@ use axum::{
     http::{HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use bytes::Bytes;
-use functions::report::run::{MANIFEST, Manifest};
+use functions::{
+    coverage::Summary,
+    report::run::{MANIFEST, Manifest},
+};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
@@ -16,7 +19,7 @@ use super::{json_bytes, parameters};
 use crate::{
     auth::Role,
     clients::storage::StorageError,
-    error::ApiError,
+    error::{ApiError, Problem, Problems},
     host::{envelope::Invocation, reply::Reply},
     services::{
         coverage::{Coverage, RunError, RunTime},
@@ -74,14 +77,51 @@ pub async fn coverage(
     let name = path.strip_prefix(PATH).unwrap_or_default();
     let name = name.trim_matches('/').to_owned();
     match *request.method() {
+        Method::GET | Method::HEAD if name.is_empty() => newest(&service).await,
         Method::GET | Method::HEAD => file(&service, &name).await,
         Method::POST if name.is_empty() => run_now(service).await,
-        Method::POST => Err(ApiError::method_not_allowed("GET")),
-        _ => Err(ApiError::method_not_allowed("GET, POST")),
+        _ if name.is_empty() => Err(ApiError::method_not_allowed("GET, POST")),
+        _ => Err(ApiError::method_not_allowed("GET")),
     }
 }
 
-async fn file(service: &Coverage, name: &str) -> Result<Response<Body>, ApiError> {
+/// The sums of the newest coverage report
+///
+/// Which subscriptions have the Defender plan for AI, where AI accounts run without
+/// it, and the worst that changed. Needs the role `Reports.Read`.
+#[utoipa::path(
+    get,
+    path = "/api/coverage",
+    operation_id = "GetCoverage",
+    tag = "Coverage",
+    responses(
+        (status = 200, description = "The sums", body = Summary),
+        (status = 404, description = "There is no report yet", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "Storage cannot be read until somebody mends it", body = Problem, content_type = "application/problem+json"),
+        Problems,
+    ),
+)]
+pub(super) async fn newest(service: &Coverage) -> Result<Response<Body>, ApiError> {
+    file(service, SUMMARY).await
+}
+
+/// A file of the newest coverage report
+///
+/// `manifest.json` lists them. Needs the role `Reports.Read`.
+#[utoipa::path(
+    get,
+    path = "/api/coverage/{file}",
+    operation_id = "GetCoverageFile",
+    tag = "Coverage",
+    params(("file" = String, Path, description = "Name of the file", pattern = "^[a-z]+(-[a-z]+)*\\.(csv|json|html)$", example = "coverage.csv")),
+    responses(
+        (status = 200, description = "The file", content((String = "text/csv"), (String = "text/html"), (serde_json::Value = "application/json"))),
+        (status = 404, description = "There is no report yet, or no such file in it", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "Storage cannot be read until somebody mends it", body = Problem, content_type = "application/problem+json"),
+        Problems,
+    ),
+)]
+pub(super) async fn file(service: &Coverage, name: &str) -> Result<Response<Body>, ApiError> {
     let run = service.reports.newest().await.map_err(of_storage)?;
     let run = run.ok_or_else(no_report)?;
     if name.eq_ignore_ascii_case(MANIFEST) {
@@ -90,7 +130,6 @@ async fn file(service: &Coverage, name: &str) -> Result<Response<Body>, ApiError
             .map(|bytes| json_bytes(bytes.into()))
             .map_err(|error| ApiError::internal(error.to_string()));
     }
-    let name = if name.is_empty() { SUMMARY } else { name };
     let found = run
         .files
         .iter()
@@ -125,8 +164,26 @@ fn answer(content_type: &str, tag: &str, bytes: Bytes) -> Response<Body> {
     response
 }
 
-/// Runs it to its end even when the caller goes away: half a run helps nobody.
-async fn run_now(service: Arc<Coverage>) -> Result<Response<Body>, ApiError> {
+/// Runs the coverage report now
+///
+/// Compares it with the newest one, writes it into the history, and answers its
+/// sums. Takes up to three and a half minutes. Needs the role `Reports.Run`.
+#[utoipa::path(
+    post,
+    path = "/api/coverage",
+    operation_id = "RunCoverage",
+    tag = "Coverage",
+    responses(
+        (status = 200, description = "The sums of the new report; `complete` says whether everything could be read", body = Summary),
+        (status = 409, description = "A run is going on in this process", body = Problem, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds until a retry may help"))),
+        (status = 404, description = "The report was written and has expired since", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "Nothing could be read, or storage refuses", body = Problem, content_type = "application/problem+json"),
+        Problems,
+    ),
+)]
+pub(super) async fn run_now(service: Arc<Coverage>) -> Result<Response<Body>, ApiError> {
+    // It runs to its end even when the caller goes away: half a run helps nobody.
     let slot = reports::slot(None, OffsetDateTime::now_utc());
     let work = telemetry::carried({
         let service = Arc::clone(&service);

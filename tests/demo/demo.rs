@@ -13,10 +13,16 @@ use std::{
 };
 
 use clap::Parser;
-use sandbox::{Sandbox, Tenant};
+use sandbox::{Estate, Sandbox, Tenant, Workbook};
 use tokio::process::{Child, Command};
 
 const MALWARE: &str = "97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe";
+
+/// A saved copy of the Coverage workbook from before the plan for AI.
+const WORKBOOK: &str = include_str!("../data/workbooks/coverage.workbook.json");
+
+/// Where the demo's reports lie.
+const REPORTS: &str = "demo-reports";
 
 /// Shows Defender Functions on an embedded stand-in for Microsoft's services.
 #[derive(Debug, Parser)]
@@ -65,6 +71,7 @@ async fn tell(options: &Options) -> Result<(), Failure> {
         "Machine.Read.All",
         "Ti.ReadWrite.All",
     ]);
+    cloud.set_workbooks(vec![Workbook::new(1, 1, "Coverage", WORKBOOK)]);
     let port = if options.once { 0 } else { options.port };
     let port = free(port).map_err(|error| {
         format!("port {port} cannot be used ({error}); take another with ARGS=--port=N")
@@ -97,25 +104,69 @@ async fn tell(options: &Options) -> Result<(), Failure> {
     ])?;
     show(&[&comment(port).await?])?;
 
+    reports(&cloud).await?;
+
     if !options.once {
-        show(&["", "Try next, in another terminal:"])?;
-        show(
-            &next_steps(port)
-                .iter()
-                .map(String::as_str)
-                .collect::<Vec<_>>(),
-        )?;
-        show(&[
-            "",
-            &format!("Open http://127.0.0.1:{port}/api/explorer and paste an advisory."),
-            &format!("Serving on http://127.0.0.1:{port} until Ctrl-C."),
-        ])?;
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = service.wait() => return Err("the service ended".into()),
-        }
+        serve_on(port, &mut service).await?;
     }
     service.kill().await?;
+    Ok(())
+}
+
+/// Says what to try, and serves until Ctrl-C.
+async fn serve_on(port: u16, service: &mut Child) -> Result<(), Failure> {
+    show(&["", "Try next, in another terminal:"])?;
+    show(
+        &next_steps(port)
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    )?;
+    show(&[
+        "",
+        &format!("Open http://127.0.0.1:{port}/api/explorer and paste an advisory."),
+        &format!("Open http://127.0.0.1:{port}/api/coverage/coverage.html for the newest report."),
+        &format!("Serving on http://127.0.0.1:{port} until Ctrl-C."),
+    ])?;
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = service.wait() => return Err("the service ended".into()),
+    }
+    Ok(())
+}
+
+/// The coverage report of two days, with what changed in between.
+async fn reports(cloud: &Sandbox) -> Result<(), Failure> {
+    show(&[
+        "",
+        "Which subscriptions have the plan for AI? A timer writes that into a history; here by hand:",
+        "",
+        "$ defender-functions run coverage_report",
+    ])?;
+    product(cloud, &["run", "coverage_report"])?
+        .status()
+        .await?;
+    show(&[
+        "",
+        "Then somebody turns the plan off in Contoso Production and on in Contoso Sandbox:",
+        "",
+        "$ defender-functions coverage --since latest",
+    ])?;
+    let changed = Estate::contoso()
+        .with_tier(1, "AI", "Free")
+        .plan(4, "AI", "Standard", None);
+    cloud.set_estate(changed);
+    product(cloud, &["coverage", "--since", "latest"])?
+        .status()
+        .await?;
+    show(&["", "$ defender-functions run coverage_report"])?;
+    // Runs by hand are named by their second.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    product(cloud, &["run", "coverage_report"])?
+        .status()
+        .await?;
+    show(&["", "$ defender-functions coverage workbook"])?;
+    product(cloud, &["coverage", "workbook"])?.status().await?;
     Ok(())
 }
 
@@ -149,6 +200,8 @@ fn next_steps(port: u16) -> Vec<String> {
             "  curl '{api}?format=markdown' -H 'Content-Type: application/json' \\\n    -d @tests/data/sentinel/incident.json"
         ),
         format!("  curl {api}/not-a-hash"),
+        format!("  curl http://127.0.0.1:{port}/api/coverage/changes.csv"),
+        format!("  curl -X POST http://127.0.0.1:{port}/api/coverage"),
     ]
 }
 
@@ -167,7 +220,7 @@ fn product(cloud: &Sandbox, arguments: &[&str]) -> Result<Command, Failure> {
             .into_iter()
             .filter(|(name, _)| kept.contains(&name.as_str())),
     );
-    command.env("API_AUTH", "off");
+    command.env("API_AUTH", "off").env("REPORTS_URL", REPORTS);
     Ok(command)
 }
 

@@ -7,18 +7,24 @@
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use crate::{config::ApiAuth, routes::hashes};
+use crate::{
+    config::ApiAuth,
+    routes::{coverage, hashes},
+};
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Defender Functions",
-        description = "File-hash verdicts from Microsoft Defender for Endpoint, with evidence and next actions.",
+        description = "File-hash verdicts from Microsoft Defender for Endpoint, with evidence and next actions, and the coverage of Defender plans.",
         license(name = "MIT", identifier = "MIT")
     ),
     servers((url = "/", description = "where this description comes from")),
-    tags((name = "Hashes", description = "Verdicts on file hashes")),
-    paths(hashes::one, hashes::list),
+    tags(
+        (name = "Hashes", description = "Verdicts on file hashes"),
+        (name = "Coverage", description = "Coverage of Defender plans")
+    ),
+    paths(hashes::one, hashes::list, coverage::newest, coverage::file, coverage::run_now),
 )]
 struct Api;
 
