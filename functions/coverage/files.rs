@@ -17,40 +17,33 @@ pub const CSV: &str = "text/csv; charset=utf-8; header=present";
 /// All files of a report, in the order in which they are written. With `bom` the
 /// CSV files start with the mark that Excel needs.
 pub fn render(report: &CoverageReport, bom: bool) -> Vec<File> {
-    let csv = |name, text: String, rows| File {
-        name,
-        content_type: CSV,
-        text: if bom { format!("\u{feff}{text}") } else { text },
-        rows,
-    };
+    let as_of = report.summary.as_of.as_str();
     let changes: Vec<_> = report
         .changes
         .iter()
-        .map(|change| (report.summary.as_of.as_str(), change))
+        .map(|change| (as_of, change))
         .collect();
-    let wide = wide(report);
-    let extensions = extensions(report);
+    let mark = if bom { "\u{feff}" } else { "" };
     vec![
+        csv("changes.csv", mark, &change_columns(), &changes),
         csv(
-            "changes.csv",
-            csv::render(&change_columns(), &changes),
-            changes.len(),
+            "coverage.csv",
+            mark,
+            &coverage_columns(),
+            &with_time(report),
         ),
-        csv("coverage.csv", coverage(report), report.rows.len()),
-        csv(
-            "coverage-wide.csv",
-            csv::render(&wide_columns(), &wide),
-            wide.len(),
-        ),
+        csv("coverage-wide.csv", mark, &wide_columns(), &wide(report)),
         csv(
             "extensions.csv",
-            csv::render(&extension_columns(), &extensions),
-            extensions.len(),
+            mark,
+            &extension_columns(),
+            &extensions(report),
         ),
         csv(
             "ai-resources.csv",
-            csv::render(&AI_RESOURCES, &report.ai_resources),
-            report.ai_resources.len(),
+            mark,
+            &AI_RESOURCES,
+            &report.ai_resources,
         ),
         File {
             name: "summary.json",
@@ -67,14 +60,23 @@ pub fn render(report: &CoverageReport, bom: bool) -> Vec<File> {
     ]
 }
 
+fn csv<R>(name: &'static str, mark: &str, columns: &[Column<R>], rows: &[R]) -> File {
+    File {
+        name,
+        content_type: CSV,
+        text: csv::render_behind(mark, columns, rows),
+        rows: rows.len(),
+    }
+}
+
 /// `coverage.csv`: a row for each subscription and plan.
 pub fn coverage(report: &CoverageReport) -> String {
-    let rows: Vec<(&str, &PlanCoverage)> = report
-        .rows
-        .iter()
-        .map(|row| (report.summary.as_of.as_str(), row))
-        .collect();
-    csv::render(&coverage_columns(), &rows)
+    csv::render(&coverage_columns(), &with_time(report))
+}
+
+fn with_time(report: &CoverageReport) -> Vec<(&str, &PlanCoverage)> {
+    let as_of = report.summary.as_of.as_str();
+    report.rows.iter().map(|row| (as_of, row)).collect()
 }
 
 fn yes(flag: bool) -> String {

@@ -106,7 +106,10 @@ fn over_time(report: &CoverageReport) -> String {
     ];
     let items: String = lines
         .iter()
-        .map(|(what, values)| format!("<li>{} {}</li>\n", sparkline(what, values), what))
+        .map(|(what, values)| {
+            let now = values.last().copied().unwrap_or_default();
+            format!("<li>{} {now} {what}</li>\n", sparkline(what, values))
+        })
         .collect();
     format!(
         "<h2>Over the last {} runs</h2>\n<ul class=\"lines\">\n{items}</ul>\n",

@@ -159,12 +159,8 @@ impl CoverageReport {
     /// Joins the facts; `as_of` is when they were read.
     pub fn new(estate: Estate, cloud: Cloud, as_of: &str) -> Self {
         let mut gaps = estate.gaps;
-        let (of_subscription, mut overrides): (Vec<_>, Vec<_>) = estate
-            .pricings
-            .into_iter()
-            .partition(Pricing::is_of_subscription);
+        let (mut pricings, mut overrides) = by_subscription(estate.pricings, &mut gaps);
         overrides.sort_by(|one, other| one.id.cmp(&other.id));
-        let pricings = by_subscription(of_subscription, &mut gaps);
         let accounts = count_accounts(&estate.ai_resources);
         let mut subscriptions = estate.subscriptions;
         subscriptions.sort_by(|one, other| one.subscription_id.cmp(&other.subscription_id));
@@ -190,12 +186,14 @@ impl CoverageReport {
         let pricings_are_whole = !estate.partial.contains(PRICINGS.name);
         for subscription in subscriptions {
             let id = subscription.subscription_id.as_str();
+            // Taken, so that an estate is not there twice.
+            let plans = pricings.remove(id);
             let facts = Facts {
-                pricings: pricings.get(id),
+                pricings: plans.as_deref(),
                 is_whole: pricings_are_whole,
                 accounts: accounts.get(id).copied().unwrap_or_default(),
             };
-            let rows = report.rows_of(subscription.clone(), facts);
+            let rows = report.rows_of(subscription, facts);
             report.rows.extend(rows);
         }
         report.sum_again();
@@ -232,10 +230,8 @@ impl CoverageReport {
         let (Some(row), Some(plan)) = (wanted, plans.iter().find(|one| &*one.name == plan)) else {
             return;
         };
-        let pricings = pricing
-            .map(|pricing| ByPlan::from([(plan.name.to_ascii_lowercase(), pricing.clone())]));
         let facts = Facts {
-            pricings: pricings.as_ref(),
+            pricings: pricing.map(std::slice::from_ref),
             is_whole: false,
             accounts: row.ai_accounts,
         };
@@ -266,41 +262,50 @@ impl CoverageReport {
     }
 }
 
-type ByPlan = BTreeMap<String, Pricing>;
-
-/// Rows by subscription and lower-cased plan. Two rows of one plan that differ
-/// are told, and the one that covers less counts.
-fn by_subscription(pricings: Vec<Pricing>, gaps: &mut Vec<String>) -> BTreeMap<String, ByPlan> {
-    let mut map: BTreeMap<String, ByPlan> = BTreeMap::new();
-    for pricing in pricings {
+/// Rows by subscription, and those of single resources. Two rows of one plan that
+/// differ are told, and the one that covers less counts.
+fn by_subscription(
+    pricings: Vec<Pricing>,
+    gaps: &mut Vec<String>,
+) -> (BTreeMap<String, Vec<Pricing>>, Vec<Pricing>) {
+    let (mut map, mut overrides) = (BTreeMap::<String, Vec<Pricing>>::new(), Vec::new());
+    for mut pricing in pricings {
+        if !pricing.is_of_subscription() {
+            overrides.push(pricing);
+            continue;
+        }
+        // Nothing reads it again, and there are hundreds of thousands.
+        pricing.id = String::new();
         let plans = map.entry(pricing.subscription_id.clone()).or_default();
-        let name = pricing.name.to_ascii_lowercase();
-        match plans.remove(&name) {
-            Some(other) if state_of(&other) != state_of(&pricing) => {
-                gaps.push(format!(
-                    "Resource Graph has two rows of the plan {} in subscription {}; the one that covers less counts",
-                    pricing.name, pricing.subscription_id
-                ));
-                let less = if state_of(&other) > state_of(&pricing) {
-                    other
-                } else {
-                    pricing
-                };
-                plans.insert(name, less);
+        match find_mut(plans, &pricing.name) {
+            Some(other) => {
+                if state_of(other) != state_of(&pricing) {
+                    gaps.push(format!(
+                        "Resource Graph has two rows of the plan {} in subscription {}; the one that covers less counts",
+                        pricing.name, pricing.subscription_id
+                    ));
+                }
+                if state_of(other) <= state_of(&pricing) {
+                    *other = pricing;
+                }
             }
-            _ => {
-                plans.insert(name, pricing);
-            }
+            None => plans.push(pricing),
         }
     }
-    map
+    (map, overrides)
+}
+
+fn find_mut<'a>(plans: &'a mut [Pricing], name: &str) -> Option<&'a mut Pricing> {
+    plans
+        .iter_mut()
+        .find(|plan| plan.name.eq_ignore_ascii_case(name))
 }
 
 /// The known plans and those that the data have beside them, in this order.
-fn plans(pricings: &BTreeMap<String, ByPlan>) -> Vec<Plan> {
+fn plans(pricings: &BTreeMap<String, Vec<Pricing>>) -> Vec<Plan> {
     let unknown: BTreeSet<&str> = pricings
         .values()
-        .flat_map(BTreeMap::values)
+        .flatten()
         .map(|pricing| pricing.name.as_str())
         .filter(|name| plan::known(name).is_none() && !name.is_empty())
         .collect();
@@ -327,7 +332,7 @@ fn count_accounts(resources: &[AiResource]) -> BTreeMap<String, usize> {
 /// Rows of subscriptions that the list does not have: the list is not whole.
 fn note_strangers(
     subscriptions: &[Subscription],
-    pricings: &BTreeMap<String, ByPlan>,
+    pricings: &BTreeMap<String, Vec<Pricing>>,
     accounts: &BTreeMap<String, usize>,
     gaps: &mut Vec<String>,
 ) {
@@ -351,7 +356,7 @@ fn note_strangers(
 /// What is known of the plans of a subscription.
 #[derive(Clone, Copy)]
 struct Facts<'a> {
-    pricings: Option<&'a ByPlan>,
+    pricings: Option<&'a [Pricing]>,
     /// Whether a plan that is not among them is none.
     is_whole: bool,
     accounts: usize,
@@ -363,8 +368,8 @@ fn coverage(
     facts: Facts<'_>,
     cloud: Cloud,
 ) -> PlanCoverage {
-    let name = plan.name.to_ascii_lowercase();
-    let pricing = facts.pricings.and_then(|plans| plans.get(&name));
+    let is_it = |pricing: &&Pricing| pricing.name.eq_ignore_ascii_case(&plan.name);
+    let pricing = facts.pricings.and_then(|plans| plans.iter().find(is_it));
     let is_ai = &*plan.name == AI;
     let state = match (pricing, facts.pricings) {
         _ if is_ai && cloud == Cloud::Sovereign => PlanState::NotAvailable,

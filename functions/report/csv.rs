@@ -10,9 +10,17 @@ pub type Column<R> = (&'static str, fn(&R) -> String);
 
 /// Renders rows under a header line, lines ended by CR LF.
 pub fn render<R>(columns: &[Column<R>], rows: &[R]) -> String {
+    render_behind("", columns, rows)
+}
+
+/// As [`render`], behind a text such as the byte order mark.
+pub fn render_behind<R>(start: &str, columns: &[Column<R>], rows: &[R]) -> String {
+    // Room that is not used costs nothing, a larger buffer costs a copy.
+    let mut text = Vec::with_capacity(columns.len() * (rows.len() + 1) * 32);
+    text.extend_from_slice(start.as_bytes());
     let mut writer = csv::WriterBuilder::new()
         .terminator(csv::Terminator::CRLF)
-        .from_writer(Vec::new());
+        .from_writer(text);
     // Writing to memory cannot fail, and every record has the same length.
     let _ = writer.write_record(columns.iter().map(|(header, _)| header));
     for row in rows {

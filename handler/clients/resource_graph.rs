@@ -9,7 +9,8 @@
 mod page;
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, hash_map::RandomState},
+    hash::BuildHasher,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -96,26 +97,24 @@ impl ResourceGraphClient {
     /// Reads a query to its end. What was read before an error is kept, and the
     /// error is among the gaps.
     pub async fn read<T: DeserializeOwned>(&self, query: Query, deadline: Instant) -> Rows<T> {
-        let (mut rows, mut ids) = (Rows::default(), HashSet::new());
+        let mut all = Collected::default();
         for scope in self.scope.bodies() {
-            let part = self.read_scope(query, &scope, deadline).await;
-            // A subscription can be named itself and lie below a named group.
-            let news = part.rows.into_iter().filter(|row| ids.insert(id_of(row)));
-            rows.rows.extend(news);
-            rows.gaps.extend(part.gaps);
+            self.read_scope(query, &scope, deadline, &mut all).await;
         }
-        Rows {
-            rows: typed(rows.rows, query, &mut rows.gaps),
-            gaps: rows.gaps,
-        }
+        all.into_rows(query)
     }
 
-    async fn read_scope(&self, query: Query, scope: &Value, deadline: Instant) -> Rows<Value> {
-        let mut all = Collected::default();
-        let mut token = None;
+    async fn read_scope<T: DeserializeOwned>(
+        &self,
+        query: Query,
+        scope: &Value,
+        deadline: Instant,
+        all: &mut Collected<T>,
+    ) {
+        let (mut part, mut token) = (Part::default(), None);
         for _ in 0..MOST_PAGES {
             match self.page(query, scope, token.as_deref(), deadline).await {
-                Ok(page) => token = all.take(page),
+                Ok(page) => token = part.take(page, all),
                 Err(error) => {
                     tracing::error!(
                         code = error.code,
@@ -125,16 +124,15 @@ impl ResourceGraphClient {
                         error.detail
                     );
                     all.gaps.push(error.detail);
-                    return all.close(query, false);
+                    return;
                 }
             }
             if token.is_none() {
-                return all.close(query, true);
+                return part.close(all);
             }
         }
         all.gaps
             .push(format!("there are more than {MOST_PAGES} pages"));
-        all.close(query, false)
     }
 
     /// One page, asked for until it comes: what throttles is waited for.
@@ -276,63 +274,52 @@ fn no_token(detail: String, cause: String) -> GraphError {
     }
 }
 
-/// Pages of one query and scope, and what the completeness check needs.
-#[derive(Debug, Default)]
-struct Collected {
-    rows: Vec<Value>,
-    ids: HashSet<String>,
-    tokens: HashSet<String>,
+/// The rows of a query, each id once: a subscription can be named itself and lie
+/// below a named group.
+#[derive(Debug)]
+struct Collected<T> {
+    rows: Vec<T>,
+    ids: HashSet<u64>,
+    hasher: RandomState,
+    /// Rows that are no record of the query.
+    misshapen: usize,
     gaps: Vec<String>,
-    counted: u64,
-    total: Option<u64>,
 }
 
-impl Collected {
-    /// Adds a page; the token of the next one.
-    fn take(&mut self, page: Page) -> Option<String> {
-        let mut gap = |text: &str| {
-            if !self.gaps.iter().any(|gap| gap == text) {
-                self.gaps.push(text.to_owned());
-            }
-        };
-        if page.limit_hit {
-            gap(
-                "more subscriptions are visible than one query covers; name management groups in `COVERAGE_SCOPE`",
-            );
+impl<T> Default for Collected<T> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            ids: HashSet::new(),
+            hasher: RandomState::new(),
+            misshapen: 0,
+            gaps: Vec::new(),
         }
-        if page.truncated && page.skip_token.is_none() {
-            gap("Azure cut the answer off and gave no way to the rest");
-        }
-        if self.total.is_some_and(|total| total != page.total) {
-            gap("the number of rows changed while they were read");
-        }
-        if page.count != page.rows.len() as u64 {
-            gap("a page has another number of rows than it says");
-        }
-        self.counted += page.count;
-        self.total = Some(page.total);
-        for row in page.rows {
-            if self.ids.insert(id_of(&row)) {
-                self.rows.push(row);
-            } else {
-                gap("a row came twice, so another may be missing");
-            }
-        }
-        let token = page.skip_token?;
-        if self.tokens.insert(token.clone()) {
-            Some(token)
-        } else {
-            gap("the pages turn in a circle");
-            None
+    }
+}
+
+impl<T: DeserializeOwned> Collected<T> {
+    fn note(&mut self, gap: &str) {
+        if !self.gaps.iter().any(|known| known == gap) {
+            self.gaps.push(gap.to_owned());
         }
     }
 
-    /// The rows; `ended` when the last page was read.
-    fn close(mut self, query: Query, ended: bool) -> Rows<Value> {
-        let total = self.total.unwrap_or_default();
-        if ended && self.counted != total {
-            self.gaps
-                .push(format!("{} of {total} rows came", self.counted));
+    /// Makes the record of a row at once: a page of JSON takes many times the
+    /// memory of what is needed of it.
+    fn add(&mut self, row: Value, id: u64) {
+        if self.ids.insert(id) {
+            match serde_json::from_value(row) {
+                Ok(row) => self.rows.push(row),
+                Err(_) => self.misshapen += 1,
+            }
+        }
+    }
+
+    fn into_rows(mut self, query: Query) -> Rows<T> {
+        if self.misshapen > 0 {
+            let gap = format!("{} rows have another shape", self.misshapen);
+            self.gaps.push(gap);
         }
         let named = |gap: String| format!("{}: {gap}", query.name.replace('_', " "));
         Rows {
@@ -342,22 +329,65 @@ impl Collected {
     }
 }
 
+/// What the completeness check needs of the pages of one scope.
+#[derive(Debug, Default)]
+struct Part {
+    /// Hashes of the ids as ids are compared: twice the same is an error once in
+    /// some hundred million estates of 200,000 rows, and then only too careful.
+    ids: HashSet<u64>,
+    tokens: HashSet<String>,
+    counted: u64,
+    total: Option<u64>,
+}
+
+impl Part {
+    /// Adds a page; the token of the next one.
+    fn take<T: DeserializeOwned>(&mut self, page: Page, all: &mut Collected<T>) -> Option<String> {
+        if page.limit_hit {
+            all.note(
+                "more subscriptions are visible than one query covers; name management groups in `COVERAGE_SCOPE`",
+            );
+        }
+        if page.truncated && page.skip_token.is_none() {
+            all.note("Azure cut the answer off and gave no way to the rest");
+        }
+        if self.total.is_some_and(|total| total != page.total) {
+            all.note("the number of rows changed while they were read");
+        }
+        if page.count != page.rows.len() as u64 {
+            all.note("a page has another number of rows than it says");
+        }
+        self.counted += page.count;
+        self.total = Some(page.total);
+        for row in page.rows {
+            let id = all.hasher.hash_one(id_of(&row));
+            if self.ids.insert(id) {
+                all.add(row, id);
+            } else {
+                all.note("a row came twice, so another may be missing");
+            }
+        }
+        let token = page.skip_token?;
+        if self.tokens.insert(token.clone()) {
+            Some(token)
+        } else {
+            all.note("the pages turn in a circle");
+            None
+        }
+    }
+
+    /// After the last page.
+    fn close<T: DeserializeOwned>(&self, all: &mut Collected<T>) {
+        let total = self.total.unwrap_or_default();
+        if self.counted != total {
+            all.gaps
+                .push(format!("{} of {total} rows came", self.counted));
+        }
+    }
+}
+
 /// The id of a row, as ids are compared.
 fn id_of(row: &Value) -> String {
     let id = row["id"].as_str().unwrap_or_default();
     id.to_ascii_lowercase()
-}
-
-/// Rows as the record that the query is for; one that is none is told.
-fn typed<T: DeserializeOwned>(rows: Vec<Value>, query: Query, gaps: &mut Vec<String>) -> Vec<T> {
-    let before = rows.len();
-    let typed: Vec<T> = rows
-        .into_iter()
-        .filter_map(|row| serde_json::from_value(row).ok())
-        .collect();
-    if typed.len() < before {
-        let lost = before - typed.len();
-        gaps.push(format!("{}: {lost} rows have another shape", query.name));
-    }
-    typed
 }

@@ -5,6 +5,7 @@
 //! on another machine. docs/benchmarks.md has what was seen.
 
 mod cases;
+mod coverage;
 mod load;
 mod process;
 
@@ -84,6 +85,9 @@ async fn measure(only: Option<&str>) -> Result<bool, Failure> {
     }
     if wanted("memory") {
         tell(bench.memory()?);
+    }
+    if wanted("coverage") {
+        tell(coverage::measure(&bench).await?);
     }
     Ok(met)
 }

@@ -71,11 +71,20 @@ pub(crate) fn make_room() {
 
 /// Resident memory of a process in KiB; 0 where it cannot be read.
 pub(crate) fn resident_kib(id: u32) -> u64 {
+    of_status(id, "VmRSS:")
+}
+
+/// The most that it was.
+pub(crate) fn peak_kib(id: u32) -> u64 {
+    of_status(id, "VmHWM:")
+}
+
+fn of_status(id: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     status
         .lines()
         .find_map(|line| {
-            line.strip_prefix("VmRSS:")?
+            line.strip_prefix(field)?
                 .trim()
                 .split(' ')
                 .next()?

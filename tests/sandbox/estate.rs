@@ -131,7 +131,8 @@ impl Estate {
         Some(json!({ "value": [{ "name": "Default", "properties": { "state": state } }] }))
     }
 
-    /// So many subscriptions with 18 plans and three AI accounts each.
+    /// So many subscriptions with 18 plans and three AI accounts each, rows in
+    /// the order of their ids.
     pub fn of_size(count: usize) -> Self {
         const PLANS: [&str; 18] = [
             "VirtualMachines",
@@ -153,7 +154,7 @@ impl Estate {
             "Discovery",
             "FoundationalCspm",
         ];
-        (0..count).fold(Self::default(), |estate, number| {
+        let mut all = (0..count).fold(Self::default(), |estate, number| {
             let estate =
                 estate.subscription(number, &format!("sub-{number}"), "Enabled", "Landing");
             let estate = PLANS
@@ -170,7 +171,15 @@ impl Estate {
             (0..3).fold(estate, |estate, account| {
                 estate.account(number, &format!("ai-{number}-{account}"), "OpenAI")
             })
-        })
+        });
+        for rows in [
+            &mut all.subscriptions,
+            &mut all.pricings,
+            &mut all.ai_resources,
+        ] {
+            rows.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
+        }
+        all
     }
 
     /// The estate of the demo: every state of the AI plan.

@@ -17,7 +17,7 @@ mod webhook;
 mod workbook;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -68,6 +68,7 @@ pub(crate) struct State {
     pub(crate) defender_calls: Vec<Call>,
     pub(crate) arm_calls: Vec<Call>,
     pub(crate) truth: Option<Estate>,
+    pub(crate) pages: HashMap<bytes::Bytes, bytes::Bytes>,
     pub(crate) workbooks: Vec<Workbook>,
     pub(crate) edit_between: Option<String>,
     pub(crate) can_write_workbooks: bool,
@@ -114,6 +115,7 @@ impl Sandbox {
             defender_calls: Vec::new(),
             arm_calls: Vec::new(),
             truth: None,
+            pages: HashMap::new(),
             workbooks: Vec::new(),
             edit_between: None,
             can_write_workbooks: true,
@@ -293,7 +295,9 @@ impl Sandbox {
 
     /// Replaces the subscriptions, their plans and AI accounts.
     pub fn set_estate(&self, estate: Estate) {
-        self.lock().tenant.estate = estate;
+        let mut state = self.lock();
+        state.tenant.estate = estate;
+        state.pages.clear();
     }
 
     /// What Resource Manager knows where Resource Graph is behind.
@@ -303,7 +307,9 @@ impl Sandbox {
 
     /// Replaces the saved workbooks.
     pub fn set_workbooks(&self, workbooks: Vec<Workbook>) {
-        self.lock().workbooks = workbooks;
+        let mut state = self.lock();
+        state.workbooks = workbooks;
+        state.pages.clear();
     }
 
     /// The saved workbooks.
@@ -350,7 +356,9 @@ impl Sandbox {
 
     /// Lets Resource Graph give fewer rows a page than asked for.
     pub fn set_graph_page(&self, rows: usize) {
-        self.lock().arm_page = rows;
+        let mut state = self.lock();
+        state.arm_page = rows;
+        state.pages.clear();
     }
 
     /// Whether Resource Graph keeps to 15 queries in 5 seconds.

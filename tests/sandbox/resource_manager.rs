@@ -102,18 +102,15 @@ fn by_the_book(
         quota_headers(&mut throttled, 0);
         return throttled;
     }
-    let Ok(body) = serde_json::from_slice::<Value>(body) else {
-        return refusal(400, "InvalidRequestBody", "not JSON");
+    let page = match state.pages.get(body) {
+        Some(page) => page.clone(),
+        None => match make_page(state, body) {
+            Ok(page) => page,
+            Err((code, why)) => return refusal(400, code, why),
+        },
     };
-    let workbooks: Vec<Value> = state.workbooks.iter().map(Workbook::row).collect();
-    let mut page = match query(&state.tenant.estate, &workbooks, &body, state.arm_page) {
-        Ok(page) => (
-            [(header::CONTENT_TYPE, "application/json")],
-            page.to_string(),
-        )
-            .into_response(),
-        Err((code, why)) => return refusal(400, code, why),
-    };
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    let mut page = (json, page).into_response();
     let left = if state.arm_quota {
         QUOTA - recent - 1
     } else {
@@ -166,6 +163,22 @@ fn single(state: &State, request: &axum::http::request::Parts) -> Response<Body>
     }
 }
 
+/// Makes a page and keeps it: those of a large estate are asked for again.
+fn make_page(state: &mut State, body: &Bytes) -> Result<Bytes, Refusal> {
+    let query_body = serde_json::from_slice::<Value>(body);
+    let query_body = query_body.map_err(|_| ("InvalidRequestBody", "not JSON"))?;
+    let workbooks: Vec<Value> = state.workbooks.iter().map(Workbook::row).collect();
+    let page = query(
+        &state.tenant.estate,
+        &workbooks,
+        &query_body,
+        state.arm_page,
+    )?;
+    let page = Bytes::from(page.to_string());
+    state.pages.insert(body.clone(), page.clone());
+    Ok(page)
+}
+
 fn quota_headers(response: &mut Response<Body>, left: usize) {
     let headers = response.headers_mut();
     headers.insert("x-ms-user-quota-remaining", left.into());
@@ -214,7 +227,7 @@ fn query(
         ));
     }
     let mut rows = match text.split_whitespace().next() {
-        Some("resourcecontainers") => visible.into_iter().cloned().collect(),
+        Some("resourcecontainers") => visible,
         Some("securityresources") => of(&estate.pricings, &visible),
         Some("resources") if text.contains("microsoft.insights/workbooks") => {
             of(workbooks, &visible)
@@ -222,7 +235,7 @@ fn query(
         Some("resources") => of(&estate.ai_resources, &visible),
         _ => return Err(("InvalidQuery", "an unknown table")),
     };
-    rows.sort_by_key(|row| row["id"].as_str().unwrap_or_default().to_owned());
+    rows.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
     let first = match options["$skipToken"].as_str() {
         Some(token) => token
             .parse::<usize>()
@@ -233,7 +246,7 @@ fn query(
         .iter()
         .skip(first)
         .take(top.min(most))
-        .cloned()
+        .map(|row| (*row).clone())
         .collect();
     let next = first + page.len();
     let mut answer = json!({
@@ -278,7 +291,7 @@ fn words_of(list: &Value, field: &str) -> Vec<String> {
         .collect()
 }
 
-fn of(rows: &[Value], visible: &[&Value]) -> Vec<Value> {
+fn of<'a>(rows: &'a [Value], visible: &[&Value]) -> Vec<&'a Value> {
     let ids: std::collections::HashSet<&str> = visible
         .iter()
         .filter_map(|subscription| subscription["subscriptionId"].as_str())
@@ -289,7 +302,6 @@ fn of(rows: &[Value], visible: &[&Value]) -> Vec<Value> {
                 .as_str()
                 .is_some_and(|id| ids.contains(id))
         })
-        .cloned()
         .collect()
 }
 
