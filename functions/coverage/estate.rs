@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::Record;
+
 /// Everything that one run read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Estate {
@@ -203,6 +205,24 @@ impl AiResource {
         let kinds = ["openai", "aiservices"];
         self.resource_type == "microsoft.cognitiveservices/accounts"
             && kinds.contains(&self.kind.to_ascii_lowercase().as_str())
+    }
+}
+
+impl Record for Subscription {
+    fn id(&self) -> &str {
+        &self.subscription_id
+    }
+}
+
+impl Record for Pricing {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Record for AiResource {
+    fn id(&self) -> &str {
+        &self.id
     }
 }
 

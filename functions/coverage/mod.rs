@@ -19,6 +19,12 @@ pub use estate::{AiResource, Estate, Pricing, Subscription};
 pub use plan::PlanState;
 pub use report::{Cloud, CoverageReport, PlanCoverage, Summary};
 
+/// What a row of a query is read into.
+pub trait Record: serde::de::DeserializeOwned {
+    /// What tells it from every other row, compared without case.
+    fn id(&self) -> &str;
+}
+
 /// A query that ships, and the name under which the manifest tells its version.
 #[derive(Clone, Copy, Debug)]
 pub struct Query {

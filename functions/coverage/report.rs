@@ -159,7 +159,7 @@ impl CoverageReport {
     /// Joins the facts; `as_of` is when they were read.
     pub fn new(estate: Estate, cloud: Cloud, as_of: &str) -> Self {
         let mut gaps = estate.gaps;
-        let (mut pricings, mut overrides) = by_subscription(estate.pricings, &mut gaps);
+        let (pricings, mut overrides) = by_subscription(estate.pricings, &mut gaps);
         overrides.sort_by(|one, other| one.id.cmp(&other.id));
         let accounts = count_accounts(&estate.ai_resources);
         let mut subscriptions = estate.subscriptions;
@@ -186,10 +186,9 @@ impl CoverageReport {
         let pricings_are_whole = !estate.partial.contains(PRICINGS.name);
         for subscription in subscriptions {
             let id = subscription.subscription_id.as_str();
-            // Taken, so that an estate is not there twice.
-            let plans = pricings.remove(id);
+            let plans = of_subscription(&pricings, id);
             let facts = Facts {
-                pricings: plans.as_deref(),
+                pricings: (!plans.is_empty()).then_some(plans),
                 is_whole: pricings_are_whole,
                 accounts: accounts.get(id).copied().unwrap_or_default(),
             };
@@ -262,50 +261,57 @@ impl CoverageReport {
     }
 }
 
-/// Rows by subscription, and those of single resources. Two rows of one plan that
-/// differ are told, and the one that covers less counts.
+/// Rows in the order of subscription and plan, and those of single resources.
+/// Two rows of one plan that differ are told; the one that covers less comes
+/// first, and counts.
 fn by_subscription(
-    pricings: Vec<Pricing>,
+    mut pricings: Vec<Pricing>,
     gaps: &mut Vec<String>,
-) -> (BTreeMap<String, Vec<Pricing>>, Vec<Pricing>) {
-    let (mut map, mut overrides) = (BTreeMap::<String, Vec<Pricing>>::new(), Vec::new());
-    for mut pricing in pricings {
-        if !pricing.is_of_subscription() {
-            overrides.push(pricing);
-            continue;
-        }
+) -> (Vec<Pricing>, Vec<Pricing>) {
+    let overrides = pricings
+        .extract_if(.., |pricing| !pricing.is_of_subscription())
+        .collect();
+    for pricing in &mut pricings {
         // Nothing reads it again, and there are hundreds of thousands.
         pricing.id = String::new();
-        let plans = map.entry(pricing.subscription_id.clone()).or_default();
-        match find_mut(plans, &pricing.name) {
-            Some(other) => {
-                if state_of(other) != state_of(&pricing) {
-                    gaps.push(format!(
-                        "Resource Graph has two rows of the plan {} in subscription {}; the one that covers less counts",
-                        pricing.name, pricing.subscription_id
-                    ));
-                }
-                if state_of(other) <= state_of(&pricing) {
-                    *other = pricing;
-                }
-            }
-            None => plans.push(pricing),
+    }
+    pricings.sort_by(|one, other| {
+        let by_name = || lower(&one.name).cmp(lower(&other.name));
+        let by_state = || state_of(other).cmp(&state_of(one));
+        let by_subscription = one.subscription_id.cmp(&other.subscription_id);
+        by_subscription.then_with(by_name).then_with(by_state)
+    });
+    for pair in pricings.windows(2) {
+        let [one, other] = pair else { continue };
+        if one.subscription_id == other.subscription_id
+            && one.name.eq_ignore_ascii_case(&other.name)
+            && state_of(one) != state_of(other)
+        {
+            gaps.push(format!(
+                "Resource Graph has two rows of the plan {} in subscription {}; the one that covers less counts",
+                one.name, one.subscription_id
+            ));
         }
     }
-    (map, overrides)
+    (pricings, overrides)
 }
 
-fn find_mut<'a>(plans: &'a mut [Pricing], name: &str) -> Option<&'a mut Pricing> {
-    plans
-        .iter_mut()
-        .find(|plan| plan.name.eq_ignore_ascii_case(name))
+fn lower(text: &str) -> impl Iterator<Item = u8> {
+    text.bytes().map(|byte| byte.to_ascii_lowercase())
+}
+
+/// The rows of a subscription among sorted ones.
+fn of_subscription<'a>(pricings: &'a [Pricing], id: &str) -> &'a [Pricing] {
+    let from = pricings.partition_point(|pricing| pricing.subscription_id.as_str() < id);
+    let rest = &pricings[from..];
+    let count = rest.partition_point(|pricing| pricing.subscription_id == id);
+    &rest[..count]
 }
 
 /// The known plans and those that the data have beside them, in this order.
-fn plans(pricings: &BTreeMap<String, Vec<Pricing>>) -> Vec<Plan> {
+fn plans(pricings: &[Pricing]) -> Vec<Plan> {
     let unknown: BTreeSet<&str> = pricings
-        .values()
-        .flatten()
+        .iter()
         .map(|pricing| pricing.name.as_str())
         .filter(|name| plan::known(name).is_none() && !name.is_empty())
         .collect();
@@ -332,7 +338,7 @@ fn count_accounts(resources: &[AiResource]) -> BTreeMap<String, usize> {
 /// Rows of subscriptions that the list does not have: the list is not whole.
 fn note_strangers(
     subscriptions: &[Subscription],
-    pricings: &BTreeMap<String, Vec<Pricing>>,
+    pricings: &[Pricing],
     accounts: &BTreeMap<String, usize>,
     gaps: &mut Vec<String>,
 ) {
@@ -340,10 +346,11 @@ fn note_strangers(
         .iter()
         .map(|subscription| subscription.subscription_id.as_str())
         .collect();
-    let named: BTreeSet<&str> = pricings
-        .keys()
-        .chain(accounts.keys())
-        .map(String::as_str)
+    let of_plans = pricings
+        .iter()
+        .map(|pricing| pricing.subscription_id.as_str());
+    let named: BTreeSet<&str> = of_plans
+        .chain(accounts.keys().map(String::as_str))
         .collect();
     let strangers = named.difference(&listed).count();
     if strangers > 0 {

@@ -15,9 +15,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use functions::coverage::Query;
+use functions::coverage::{Query, Record};
 use reqwest::{Method, Request, StatusCode, header};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::{
     sync::Mutex,
@@ -96,7 +95,7 @@ impl ResourceGraphClient {
 
     /// Reads a query to its end. What was read before an error is kept, and the
     /// error is among the gaps.
-    pub async fn read<T: DeserializeOwned>(&self, query: Query, deadline: Instant) -> Rows<T> {
+    pub async fn read<T: Record>(&self, query: Query, deadline: Instant) -> Rows<T> {
         let mut all = Collected::default();
         for scope in self.scope.bodies() {
             self.read_scope(query, &scope, deadline, &mut all).await;
@@ -104,7 +103,7 @@ impl ResourceGraphClient {
         all.into_rows(query)
     }
 
-    async fn read_scope<T: DeserializeOwned>(
+    async fn read_scope<T: Record>(
         &self,
         query: Query,
         scope: &Value,
@@ -298,21 +297,17 @@ impl<T> Default for Collected<T> {
     }
 }
 
-impl<T: DeserializeOwned> Collected<T> {
+impl<T: Record> Collected<T> {
     fn note(&mut self, gap: &str) {
         if !self.gaps.iter().any(|known| known == gap) {
             self.gaps.push(gap.to_owned());
         }
     }
 
-    /// Makes the record of a row at once: a page of JSON takes many times the
-    /// memory of what is needed of it.
-    fn add(&mut self, row: Value, id: u64) {
+    /// Adds a record; one that another scope had is left out.
+    fn add(&mut self, row: T, id: u64) {
         if self.ids.insert(id) {
-            match serde_json::from_value(row) {
-                Ok(row) => self.rows.push(row),
-                Err(_) => self.misshapen += 1,
-            }
+            self.rows.push(row);
         }
     }
 
@@ -342,7 +337,7 @@ struct Part {
 
 impl Part {
     /// Adds a page; the token of the next one.
-    fn take<T: DeserializeOwned>(&mut self, page: Page, all: &mut Collected<T>) -> Option<String> {
+    fn take<T: Record>(&mut self, page: Page, all: &mut Collected<T>) -> Option<String> {
         if page.limit_hit {
             all.note(
                 "more subscriptions are visible than one query covers; name management groups in `COVERAGE_SCOPE`",
@@ -360,7 +355,11 @@ impl Part {
         self.counted += page.count;
         self.total = Some(page.total);
         for row in page.rows {
-            let id = all.hasher.hash_one(id_of(&row));
+            let Ok(row) = serde_json::from_str::<T>(row.get()) else {
+                all.misshapen += 1;
+                continue;
+            };
+            let id = all.hasher.hash_one(row.id().to_ascii_lowercase());
             if self.ids.insert(id) {
                 all.add(row, id);
             } else {
@@ -377,17 +376,11 @@ impl Part {
     }
 
     /// After the last page.
-    fn close<T: DeserializeOwned>(&self, all: &mut Collected<T>) {
+    fn close<T: Record>(&self, all: &mut Collected<T>) {
         let total = self.total.unwrap_or_default();
         if self.counted != total {
             all.gaps
                 .push(format!("{} of {total} rows came", self.counted));
         }
     }
-}
-
-/// The id of a row, as ids are compared.
-fn id_of(row: &Value) -> String {
-    let id = row["id"].as_str().unwrap_or_default();
-    id.to_ascii_lowercase()
 }

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use aws_lc_rs::digest;
 use functions::{
     coverage::{
-        WORKBOOKS,
+        Record, WORKBOOKS,
         workbook::{Coverage, Patch, canonical, patch},
     },
     report::run::JSON,
@@ -125,6 +125,12 @@ struct Kept {
 struct Row {
     id: String,
     display_name: String,
+}
+
+impl Record for Row {
+    fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 /// The keeper.

@@ -28,7 +28,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Row>, Failure> {
     let cloud = Sandbox::start(Tenant::default()).await?;
     cloud.set_estate(Estate::of_size(SUBSCRIPTIONS_OF_ALL));
     cloud.set_graph_quota(false);
-    // The stand-in makes its pages at the first time.
+    // The stand-in finds its rows at the first time, and makes pages of them.
     fetch(&cloud).await?;
     let (mut ratios, mut peak, mut size) = (Vec::new(), 0, 0);
     for _ in 0..ROUNDS {

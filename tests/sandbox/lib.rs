@@ -68,7 +68,8 @@ pub(crate) struct State {
     pub(crate) defender_calls: Vec<Call>,
     pub(crate) arm_calls: Vec<Call>,
     pub(crate) truth: Option<Estate>,
-    pub(crate) pages: HashMap<bytes::Bytes, bytes::Bytes>,
+    /// What queries found, until something changes.
+    pub(crate) found: HashMap<String, Arc<Vec<serde_json::Value>>>,
     pub(crate) workbooks: Vec<Workbook>,
     pub(crate) edit_between: Option<String>,
     pub(crate) can_write_workbooks: bool,
@@ -115,7 +116,7 @@ impl Sandbox {
             defender_calls: Vec::new(),
             arm_calls: Vec::new(),
             truth: None,
-            pages: HashMap::new(),
+            found: HashMap::new(),
             workbooks: Vec::new(),
             edit_between: None,
             can_write_workbooks: true,
@@ -297,7 +298,7 @@ impl Sandbox {
     pub fn set_estate(&self, estate: Estate) {
         let mut state = self.lock();
         state.tenant.estate = estate;
-        state.pages.clear();
+        state.found.clear();
     }
 
     /// What Resource Manager knows where Resource Graph is behind.
@@ -309,7 +310,7 @@ impl Sandbox {
     pub fn set_workbooks(&self, workbooks: Vec<Workbook>) {
         let mut state = self.lock();
         state.workbooks = workbooks;
-        state.pages.clear();
+        state.found.clear();
     }
 
     /// The saved workbooks.
@@ -358,7 +359,7 @@ impl Sandbox {
     pub fn set_graph_page(&self, rows: usize) {
         let mut state = self.lock();
         state.arm_page = rows;
-        state.pages.clear();
+        state.found.clear();
     }
 
     /// Whether Resource Graph keeps to 15 queries in 5 seconds.

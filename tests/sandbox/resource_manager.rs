@@ -20,9 +20,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::{
-    ARM_AUDIENCE, Call, State,
-    estate::Estate,
-    fault, identity, lock,
+    ARM_AUDIENCE, Call, State, fault, identity, lock,
     workbook::{self, Workbook},
 };
 
@@ -102,12 +100,9 @@ fn by_the_book(
         quota_headers(&mut throttled, 0);
         return throttled;
     }
-    let page = match state.pages.get(body) {
-        Some(page) => page.clone(),
-        None => match make_page(state, body) {
-            Ok(page) => page,
-            Err((code, why)) => return refusal(400, code, why),
-        },
+    let page = match page(state, body) {
+        Ok(page) => page.to_string(),
+        Err((code, why)) => return refusal(400, code, why),
     };
     let json = [(header::CONTENT_TYPE, "application/json")];
     let mut page = (json, page).into_response();
@@ -163,22 +158,6 @@ fn single(state: &State, request: &axum::http::request::Parts) -> Response<Body>
     }
 }
 
-/// Makes a page and keeps it: those of a large estate are asked for again.
-fn make_page(state: &mut State, body: &Bytes) -> Result<Bytes, Refusal> {
-    let query_body = serde_json::from_slice::<Value>(body);
-    let query_body = query_body.map_err(|_| ("InvalidRequestBody", "not JSON"))?;
-    let workbooks: Vec<Value> = state.workbooks.iter().map(Workbook::row).collect();
-    let page = query(
-        &state.tenant.estate,
-        &workbooks,
-        &query_body,
-        state.arm_page,
-    )?;
-    let page = Bytes::from(page.to_string());
-    state.pages.insert(body.clone(), page.clone());
-    Ok(page)
-}
-
 fn quota_headers(response: &mut Response<Body>, left: usize) {
     let headers = response.headers_mut();
     headers.insert("x-ms-user-quota-remaining", left.into());
@@ -190,12 +169,10 @@ fn quota_headers(response: &mut Response<Body>, left: usize) {
 
 type Refusal = (&'static str, &'static str);
 
-fn query(
-    estate: &Estate,
-    workbooks: &[Value],
-    body: &Value,
-    most: usize,
-) -> Result<Value, Refusal> {
+/// A page of what a query finds. What it finds is kept for the next page.
+fn page(state: &mut State, body: &Bytes) -> Result<Value, Refusal> {
+    let body = serde_json::from_slice::<Value>(body);
+    let body = body.map_err(|_| ("InvalidRequestBody", "not JSON"))?;
     let fields = ["query", "options", "subscriptions", "managementGroups"];
     let known = |key: &String| fields.contains(&key.as_str());
     if !body.as_object().is_some_and(|body| body.keys().all(known)) {
@@ -206,6 +183,37 @@ fn query(
     if options["resultFormat"] != "objectArray" || !(1..=1_000).contains(&top) {
         return Err(("InvalidQueryOptions", "$top 1 to 1000 and objectArray"));
     }
+    let asked = json!([
+        body["query"],
+        body["managementGroups"],
+        body["subscriptions"]
+    ])
+    .to_string();
+    let rows = match state.found.get(&asked) {
+        Some(rows) => Arc::clone(rows),
+        None => Arc::new(find(state, &body)?),
+    };
+    state.found.insert(asked, Arc::clone(&rows));
+    let first = match options["$skipToken"].as_str() {
+        Some(token) => token
+            .parse::<usize>()
+            .map_err(|_| ("InvalidSkipToken", "no token of ours"))?,
+        None => 0,
+    };
+    let first = first.min(rows.len());
+    let next = rows.len().min(first + top.min(state.arm_page));
+    let mut answer = json!({
+        "totalRecords": rows.len(), "count": next - first, "resultTruncated": "false", "facets": [], "data": rows[first..next],
+    });
+    if next < rows.len() {
+        answer["$skipToken"] = json!(next.to_string());
+    }
+    Ok(answer)
+}
+
+/// All rows of a query, by id.
+fn find(state: &State, body: &Value) -> Result<Vec<Value>, Refusal> {
+    let estate = &state.tenant.estate;
     let text = body["query"].as_str().unwrap_or_default();
     let pageable = text.contains("project id,") && text.trim_end().ends_with("order by id asc");
     if !pageable {
@@ -215,47 +223,26 @@ fn query(
         groups: words(&body["managementGroups"]),
         subscriptions: words(&body["subscriptions"]),
     };
-    let visible: Vec<&Value> = estate
-        .subscriptions
-        .iter()
-        .filter(|subscription| scope.has(subscription))
-        .collect();
+    let visible = estate.subscriptions.iter();
+    let visible: Vec<&Value> = visible.filter(|one| scope.has(one)).collect();
     if visible.is_empty() {
         return Err((
             "NoValidSubscriptionsInQueryRequest",
             "There must be at least one subscription that is eligible to contain resources.",
         ));
     }
+    let workbooks: Vec<Value> = state.workbooks.iter().map(Workbook::row).collect();
     let mut rows = match text.split_whitespace().next() {
         Some("resourcecontainers") => visible,
         Some("securityresources") => of(&estate.pricings, &visible),
         Some("resources") if text.contains("microsoft.insights/workbooks") => {
-            of(workbooks, &visible)
+            of(&workbooks, &visible)
         }
         Some("resources") => of(&estate.ai_resources, &visible),
         _ => return Err(("InvalidQuery", "an unknown table")),
     };
     rows.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
-    let first = match options["$skipToken"].as_str() {
-        Some(token) => token
-            .parse::<usize>()
-            .map_err(|_| ("InvalidSkipToken", "no token of ours"))?,
-        None => 0,
-    };
-    let page: Vec<Value> = rows
-        .iter()
-        .skip(first)
-        .take(top.min(most))
-        .map(|row| (*row).clone())
-        .collect();
-    let next = first + page.len();
-    let mut answer = json!({
-        "totalRecords": rows.len(), "count": page.len(), "resultTruncated": "false", "facets": [], "data": page,
-    });
-    if next < rows.len() {
-        answer["$skipToken"] = json!(next.to_string());
-    }
-    Ok(answer)
+    Ok(rows.into_iter().cloned().collect())
 }
 
 struct Scope {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::{StatusCode, header::HeaderMap};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::GraphError;
 use crate::http::{Answer, FetchError};
@@ -13,7 +13,8 @@ use crate::http::{Answer, FetchError};
 /// A page of rows.
 #[derive(Debug)]
 pub(super) struct Page {
-    pub(super) rows: Vec<Value>,
+    /// Each as it came: its record is made at once, without a tree of values.
+    pub(super) rows: Vec<Box<RawValue>>,
     pub(super) count: u64,
     pub(super) total: u64,
     pub(super) truncated: bool,
@@ -31,7 +32,7 @@ struct Body {
     result_truncated: Value,
     #[serde(rename = "$skipToken", default)]
     skip_token: Option<String>,
-    data: Vec<Value>,
+    data: Vec<Box<RawValue>>,
 }
 
 impl Page {
