@@ -7,3 +7,4 @@
 pub mod coverage;
 pub mod hashes;
 pub mod report;
+pub mod vdi;
