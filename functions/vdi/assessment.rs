@@ -153,7 +153,10 @@ pub struct Expectation {
 
 /// Holds a machine against every item of the checklist that is about its role.
 pub fn assess(evidence: &Evidence, expected: &Expectation) -> Assessment {
-    let role = expected.role.or_else(|| evidence.role()).unwrap_or(Role::Golden);
+    let role = expected
+        .role
+        .or_else(|| evidence.role())
+        .unwrap_or(Role::Golden);
     let image = Image { evidence, expected };
     let about = CHECKLIST.iter().filter(|item| item.roles.contains(&role));
     let mut items: Vec<ItemResult> = about.map(|item| answer(item, &image)).collect();
@@ -163,7 +166,11 @@ pub fn assess(evidence: &Evidence, expected: &Expectation) -> Assessment {
         as_of: evidence.collected_at(),
         host: evidence.host(),
         role,
-        safe_to_seal: if role == Role::Golden { holds(&items) } else { None },
+        safe_to_seal: if role == Role::Golden {
+            holds(&items)
+        } else {
+            None
+        },
         score: share(&items, |item| match item.state {
             State::Pass => Some(1.0),
             State::Warn => Some(0.5),
@@ -188,7 +195,9 @@ fn answer(item: &Item, image: &Image<'_>) -> ItemResult {
         State::NotAssessable => String::from(
             "Run the collector as administrator or SYSTEM on the machine, and assess again.",
         ),
-        _ if mends => item.remediation.replace("{tag}", &image.expected.tag.to_string()),
+        _ if mends => item
+            .remediation
+            .replace("{tag}", &image.expected.tag.to_string()),
         _ => String::new(),
     };
     ItemResult {
@@ -207,7 +216,10 @@ fn answer(item: &Item, image: &Image<'_>) -> ItemResult {
 fn holds(items: &[ItemResult]) -> Option<bool> {
     let grave = |state| {
         let of_state = items.iter().filter(move |item| item.state == state);
-        of_state.filter(|item| item.severity <= Severity::High).count() > 0
+        of_state
+            .filter(|item| item.severity <= Severity::High)
+            .count()
+            > 0
     };
     if grave(State::Fail) {
         return Some(false);
@@ -223,7 +235,11 @@ fn share(items: &[ItemResult], worth: impl Fn(&ItemResult) -> Option<f64>) -> f6
             all += item.severity.weight();
         }
     }
-    if all == 0.0 { 0.0 } else { (got / all * 1_000.0).round() / 10.0 }
+    if all == 0.0 {
+        0.0
+    } else {
+        (got / all * 1_000.0).round() / 10.0
+    }
 }
 
 fn sums(items: &[ItemResult]) -> Sums {
@@ -319,7 +335,14 @@ impl Assessment {
             "<p><strong>{}</strong> {}</p>\n<p>{}</p>\n{}",
             self.verdict(),
             self.figures(),
-            markup::html(&format!("Evidence of {}", if self.as_of.is_empty() { "an unknown time" } else { &self.as_of })),
+            markup::html(&format!(
+                "Evidence of {}",
+                if self.as_of.is_empty() {
+                    "an unknown time"
+                } else {
+                    &self.as_of
+                }
+            )),
             page::table("Checklist", &head, &rows)
         );
         page::page(&self.title(), &body)
@@ -330,6 +353,8 @@ impl Assessment {
             Role::Golden => "Golden image",
             Role::Pooled => "Pooled machine",
         };
-        format!("{what} {}", visible(&self.host)).trim_end().to_owned()
+        format!("{what} {}", visible(&self.host))
+            .trim_end()
+            .to_owned()
     }
 }

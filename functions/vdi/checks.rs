@@ -15,7 +15,8 @@ const SENSOR: &str = r"HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protectio
 const STATUS: &str = r"HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection\Status";
 const SUBKEY: &str = r"HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection\48A68F11-7A16-4180-B32C-7F974C7BD783";
 const POLICY: &str = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection";
-const TAGGING: &str = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection\DeviceTagging";
+const TAGGING: &str =
+    r"HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection\DeviceTagging";
 const PROFILES: &str = r"HKLM\SOFTWARE\FSLogix\Profiles";
 const UPDATES: &str = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Defender\Signature Updates";
 const IDENTITIES: [&str; 3] = [
@@ -98,7 +99,10 @@ fn lists(file: &str, script: &str) -> bool {
     let mut starts = true;
     let script = script.to_ascii_lowercase();
     file.lines().any(|line| {
-        let line = line.trim().trim_start_matches('\u{feff}').to_ascii_lowercase();
+        let line = line
+            .trim()
+            .trim_start_matches('\u{feff}')
+            .to_ascii_lowercase();
         if line.starts_with('[') {
             starts = line == "[startup]";
         }
@@ -120,7 +124,11 @@ pub(super) fn registered(image: &Image<'_>) -> Checked {
     let says = |listed| if listed { "lists" } else { "does not list" };
     hold(
         right,
-        format!("psscripts.ini {} the .ps1, scripts.ini {} the .cmd", says(ps1), says(cmd)),
+        format!(
+            "psscripts.ini {} the .ps1, scripts.ini {} the .cmd",
+            says(ps1),
+            says(cmd)
+        ),
     )
 }
 
@@ -169,13 +177,20 @@ fn service(image: &Image<'_>, name: &str) -> Read<Option<String>> {
             Some(4) => Ok(Some("Running".into())),
             _ => Err(not_assessable(&format!("state of {name} is {value}"))),
         },
-        None => Err(not_assessable(&format!("state of {name} was not collected"))),
+        None => Err(not_assessable(&format!(
+            "state of {name} was not collected"
+        ))),
     }
 }
 
 pub(super) fn sensor_stopped(image: &Image<'_>) -> Checked {
     const MOVING: [&str; 6] = [
-        "running", "start pending", "stop pending", "continue pending", "pause pending", "paused",
+        "running",
+        "start pending",
+        "stop pending",
+        "continue pending",
+        "pause pending",
+        "paused",
     ];
     match service(image, "Sense")? {
         None => pass("there is no service Sense"),
@@ -205,7 +220,10 @@ pub(super) fn not_onboarded(image: &Image<'_>) -> Checked {
 
 fn absent(image: &Image<'_>, key: &str, name: &str) -> Checked {
     let found = image.evidence.registry(key, name)?.is_some();
-    hold(!found, format!("{name} is {}", if found { "there" } else { "absent" }))
+    hold(
+        !found,
+        format!("{name} is {}", if found { "there" } else { "absent" }),
+    )
 }
 
 pub(super) fn no_guid(image: &Image<'_>) -> Checked {
@@ -228,7 +246,14 @@ pub(super) fn no_identities(image: &Image<'_>) -> Checked {
 
 pub(super) fn no_subkey(image: &Image<'_>) -> Checked {
     let found = image.evidence.key(SUBKEY)?.is_some();
-    hold(!found, if found { "the subkey is there" } else { "the subkey is absent" })
+    hold(
+        !found,
+        if found {
+            "the subkey is there"
+        } else {
+            "the subkey is absent"
+        },
+    )
 }
 
 pub(super) fn cache_empty(image: &Image<'_>) -> Checked {
@@ -245,9 +270,10 @@ pub(super) fn tagged(image: &Image<'_>) -> Checked {
     match image.evidence.registry(TAGGING, "Group")? {
         None => fail("no tag"),
         Some(Value::String(found)) if found.is_empty() => fail("no tag"),
-        Some(Value::String(found)) if found.chars().count() > 200 => {
-            fail(format!("a tag of {} characters, 200 are allowed", found.chars().count()))
-        }
+        Some(Value::String(found)) if found.chars().count() > 200 => fail(format!(
+            "a tag of {} characters, 200 are allowed",
+            found.chars().count()
+        )),
         Some(Value::String(found)) if found.contains(['(', ')', ',']) => fail(format!(
             "tag {found} has a character that breaks the portal's filter"
         )),
@@ -261,13 +287,23 @@ pub(super) fn no_legacy_tag(image: &Image<'_>) -> Checked {
     if found && needs_unified(image)? {
         return warn("DeviceTagging\\VDI is there; right only with the legacy agent");
     }
-    hold(!found, if found { "DeviceTagging\\VDI is there" } else { "absent" })
+    hold(
+        !found,
+        if found {
+            "DeviceTagging\\VDI is there"
+        } else {
+            "absent"
+        },
+    )
 }
 
 /// Major version, build and whether it is a server.
 fn windows(image: &Image<'_>) -> Read<(i64, i64, i64, bool)> {
     let version = image.evidence.text("os", "Version")?;
-    let parts: Vec<i64> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+    let parts: Vec<i64> = version
+        .split('.')
+        .filter_map(|part| part.parse().ok())
+        .collect();
     let [major, minor, build, ..] = parts.as_slice() else {
         return Err(not_assessable(&format!("os.Version is {version}")));
     };
@@ -282,15 +318,22 @@ fn needs_unified(image: &Image<'_>) -> Read<bool> {
 
 pub(super) fn windows_supported(image: &Image<'_>) -> Checked {
     let (major, minor, build, server) = windows(image)?;
-    let seen = format!("Windows {major}.{minor}.{build}{}", if server { " (server)" } else { "" });
+    let seen = format!(
+        "Windows {major}.{minor}.{build}{}",
+        if server { " (server)" } else { "" }
+    );
     if needs_unified(image)? {
-        return warn(format!("{seen}: install the unified solution before onboarding"));
+        return warn(format!(
+            "{seen}: install the unified solution before onboarding"
+        ));
     }
     if major < 10 || build < 14_393 {
         return fail(seen);
     }
     if build < 15_063 {
-        return warn(format!("{seen}: shared security intelligence needs 1703 or newer"));
+        return warn(format!(
+            "{seen}: shared security intelligence needs 1703 or newer"
+        ));
     }
     pass(seen)
 }
@@ -336,10 +379,12 @@ pub(super) fn active_mode(image: &Image<'_>) -> Checked {
     match small.as_str() {
         "normal" => pass(mode),
         "not running" => fail(mode),
-        _ if small.contains("passive") || small.contains("edr") => warn(format!(
-            "{mode}: file indicators are not enforced"
-        )),
-        _ => Err(not_assessable(&format!("AMRunningMode is `{mode}`, which is not understood"))),
+        _ if small.contains("passive") || small.contains("edr") => {
+            warn(format!("{mode}: file indicators are not enforced"))
+        }
+        _ => Err(not_assessable(&format!(
+            "AMRunningMode is `{mode}`, which is not understood"
+        ))),
     }
 }
 
@@ -353,7 +398,10 @@ pub(super) fn signatures_fresh(image: &Image<'_>) -> Checked {
 }
 
 pub(super) fn tamper_protection(image: &Image<'_>) -> Checked {
-    match (image.evidence.bool("mpStatus", "IsTamperProtected")?, image.is_golden()) {
+    match (
+        image.evidence.bool("mpStatus", "IsTamperProtected")?,
+        image.is_golden(),
+    ) {
         (true, _) => pass("on"),
         (false, true) => warn("off; the tenant turns it on once the machine is managed"),
         (false, false) => fail("off"),
@@ -421,7 +469,9 @@ pub(super) fn default_actions(image: &Image<'_>) -> Checked {
     let mut seen = Vec::new();
     let mut good = true;
     for threat in ["Low", "Moderate", "High", "Severe"] {
-        let action = image.evidence.number("mpPref", &format!("{threat}ThreatDefaultAction"))?;
+        let action = image
+            .evidence
+            .number("mpPref", &format!("{threat}ThreatDefaultAction"))?;
         good &= [0, 2].contains(&action);
         seen.push(format!("{threat} {action}"));
     }
@@ -465,7 +515,11 @@ fn packages(image: &Image<'_>) -> Read<Vec<OffsetDateTime>> {
     let dirs = match field(share, "dirs") {
         Some(Value::String(text)) => return Err(not_assessable(text)),
         Some(dirs) => items(dirs),
-        None => return Err(not_assessable("the folders of the share were not collected")),
+        None => {
+            return Err(not_assessable(
+                "the folders of the share were not collected",
+            ));
+        }
     };
     Ok(dirs
         .iter()
@@ -476,7 +530,9 @@ fn packages(image: &Image<'_>) -> Read<Vec<OffsetDateTime>> {
 }
 
 fn is_package(name: &str) -> bool {
-    let inner = name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let inner = name
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
     inner.is_some_and(|id| id.len() == 36 && id.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()))
 }
 
@@ -485,7 +541,10 @@ pub(super) fn share_filled(image: &Image<'_>) -> Checked {
         return skip("no shared path is set");
     }
     let found = packages(image)?.len();
-    hold(found > 0, format!("{found} folders with unpacked intelligence"))
+    hold(
+        found > 0,
+        format!("{found} folders with unpacked intelligence"),
+    )
 }
 
 pub(super) fn package_fresh(image: &Image<'_>) -> Checked {
@@ -500,7 +559,9 @@ pub(super) fn package_fresh(image: &Image<'_>) -> Checked {
         &time::format_description::well_known::Rfc3339,
     );
     let Ok(now) = now else {
-        return Err(not_assessable("the evidence does not say when it was collected"));
+        return Err(not_assessable(
+            "the evidence does not say when it was collected",
+        ));
     };
     let hours = (now - newest).whole_hours();
     let seen = format!("newest folder {hours} h old");
@@ -518,7 +579,8 @@ pub(super) fn fallback_order(image: &Image<'_>) -> Checked {
     let order = image.evidence.text("mpPref", "SignatureFallbackOrder")?;
     let plain: String = order.chars().filter(|c| !"{} ".contains(*c)).collect();
     let plain = plain.to_ascii_lowercase();
-    let fits = plain.is_empty() || plain == "microsoftupdateserver|mmpc" || plain.contains("fileshares");
+    let fits =
+        plain.is_empty() || plain == "microsoftupdateserver|mmpc" || plain.contains("fileshares");
     if fits {
         return pass(if order.is_empty() { "default" } else { &order });
     }
@@ -530,7 +592,11 @@ pub(super) fn fallback_order(image: &Image<'_>) -> Checked {
 pub(super) fn update_interval(image: &Image<'_>) -> Checked {
     let hours = image.evidence.number("mpPref", "SignatureUpdateInterval")?;
     let seen = format!("every {hours} h");
-    if (1..=8).contains(&hours) { pass(seen) } else { warn(seen) }
+    if (1..=8).contains(&hours) {
+        pass(seen)
+    } else {
+        warn(seen)
+    }
 }
 
 pub(super) fn maintenance_run(image: &Image<'_>) -> Checked {
@@ -541,7 +607,9 @@ pub(super) fn maintenance_run(image: &Image<'_>) -> Checked {
         return fail("never ran");
     }
     let result = image.evidence.number("task", "LastTaskResult")?;
-    let updated = image.evidence.instant("mpStatus", "AntivirusSignatureLastUpdated")?;
+    let updated = image
+        .evidence
+        .instant("mpStatus", "AntivirusSignatureLastUpdated")?;
     let seen = format!("last run {run}, result {result}");
     match updated {
         Some(updated) if run + Duration::SECOND < updated => {
@@ -585,10 +653,17 @@ fn exclusions(image: &Image<'_>, kind: &str) -> Read<Vec<String>> {
     let Err(hidden) = shown else {
         return shown;
     };
-    let name = if kind == "Process" { "Processes".to_owned() } else { format!("{kind}s") };
+    let name = if kind == "Process" {
+        "Processes".to_owned()
+    } else {
+        format!("{kind}s")
+    };
     let mut entries = Vec::new();
     let mut looked = false;
-    for root in [r"HKLM\SOFTWARE\Policies\Microsoft\Windows Defender", r"HKLM\SOFTWARE\Microsoft\Windows Defender"] {
+    for root in [
+        r"HKLM\SOFTWARE\Policies\Microsoft\Windows Defender",
+        r"HKLM\SOFTWARE\Microsoft\Windows Defender",
+    ] {
         if let Ok(key) = image.evidence.key(&format!(r"{root}\Exclusions\{name}")) {
             looked = true;
             entries.extend(key.into_iter().flat_map(Map::keys).cloned());
@@ -602,14 +677,22 @@ fn spelt(image: &Image<'_>, entry: &str) -> String {
     let folder = |name: &str, usual: &str| {
         let told = image.evidence.text("host", name).unwrap_or_default();
         let told = told.trim_end_matches('\\').to_lowercase();
-        if told.is_empty() { usual.to_owned() } else { told }
+        if told.is_empty() {
+            usual.to_owned()
+        } else {
+            told
+        }
     };
     let windows = folder("windir", r"c:\windows");
     let temp = folder("temp", &format!(r"{windows}\temp"));
     let data = folder("programData", r"c:\programdata");
     let entry = entry.trim().to_lowercase();
-    let entry = entry.replace("%windir%", &windows).replace("%systemroot%", &windows);
-    let entry = entry.replace("%programdata%", &data).replace("%allusersprofile%", &data);
+    let entry = entry
+        .replace("%windir%", &windows)
+        .replace("%systemroot%", &windows);
+    let entry = entry
+        .replace("%programdata%", &data)
+        .replace("%allusersprofile%", &data);
     entry.replace("%temp%", &temp).replace("%tmp%", &temp)
 }
 
@@ -640,7 +723,7 @@ fn covered(image: &Image<'_>, wanted: &[String]) -> Checked {
     fail(format!("not excluded: {}", list(&missing)))
 }
 
-/// Leaves an item of FSLogix out where it is not in use.
+/// Leaves an item of `FSLogix` out where it is not in use.
 macro_rules! with_fslogix {
     ($image:ident) => {
         if !in_use($image)? {
@@ -651,7 +734,12 @@ macro_rules! with_fslogix {
 
 pub(super) fn temp_patterns(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
-    let wanted = [r"%TEMP%\*\*.VHD", r"%TEMP%\*\*.VHDX", r"%Windir%\TEMP\*\*.VHD", r"%Windir%\TEMP\*\*.VHDX"];
+    let wanted = [
+        r"%TEMP%\*\*.VHD",
+        r"%TEMP%\*\*.VHDX",
+        r"%Windir%\TEMP\*\*.VHD",
+        r"%Windir%\TEMP\*\*.VHDX",
+    ];
     covered(image, &wanted.map(str::to_owned))
 }
 
@@ -664,7 +752,9 @@ fn locations(image: &Image<'_>) -> Read<Vec<String>> {
         };
         for text in items(value).iter().filter_map(Value::as_str) {
             for part in text.split(';') {
-                let path = part.rsplit_once("connectionString=").map_or(part, |(_, path)| path);
+                let path = part
+                    .rsplit_once("connectionString=")
+                    .map_or(part, |(_, path)| path);
                 let path = path.trim().trim_matches('"').trim_end_matches('\\');
                 if path.starts_with(r"\\") || path.get(1..2) == Some(":") {
                     found.push(path.to_owned());
@@ -673,7 +763,9 @@ fn locations(image: &Image<'_>) -> Read<Vec<String>> {
         }
     }
     if found.is_empty() {
-        return Err(not_assessable("VHDLocations and CCDLocations name no share"));
+        return Err(not_assessable(
+            "VHDLocations and CCDLocations name no share",
+        ));
     }
     Ok(found)
 }
@@ -681,7 +773,9 @@ fn locations(image: &Image<'_>) -> Read<Vec<String>> {
 fn on_each(image: &Image<'_>, endings: &[&str]) -> Read<Vec<String>> {
     let places = locations(image)?;
     let patterns = places.iter().flat_map(|place| {
-        endings.iter().map(move |ending| format!(r"{place}\*\*.{ending}"))
+        endings
+            .iter()
+            .map(move |ending| format!(r"{place}\*\*.{ending}"))
     });
     Ok(patterns.collect())
 }
@@ -695,7 +789,9 @@ pub(super) fn share_patterns(image: &Image<'_>) -> Checked {
     let entries = exclusions(image, "Path")?;
     let shallow = locations(image)?.iter().any(|place| {
         let start = format!(r"{}\*.vhd", place.to_lowercase());
-        entries.iter().any(|entry| entry.to_lowercase().starts_with(&start))
+        entries
+            .iter()
+            .any(|entry| entry.to_lowercase().starts_with(&start))
     });
     let why = if shallow {
         "; a pattern such as \\\\server\\share\\*.VHDX matches only files in the last folder, and containers lie one folder down"
@@ -707,7 +803,14 @@ pub(super) fn share_patterns(image: &Image<'_>) -> Checked {
 
 pub(super) fn lock_patterns(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
-    let endings = ["VHD.lock", "VHD.meta", "VHD.metadata", "VHDX.lock", "VHDX.meta", "VHDX.metadata"];
+    let endings = [
+        "VHD.lock",
+        "VHD.meta",
+        "VHD.metadata",
+        "VHDX.lock",
+        "VHDX.meta",
+        "VHDX.metadata",
+    ];
     covered(image, &on_each(image, &endings)?)
 }
 
@@ -716,7 +819,10 @@ pub(super) fn cloud_cache(image: &Image<'_>) -> Checked {
     if image.evidence.registry(PROFILES, "CCDLocations")?.is_none() {
         return skip("no Cloud Cache");
     }
-    let wanted = [r"%ProgramData%\FSLogix\Cache\*", r"%ProgramData%\FSLogix\Proxy\*"];
+    let wanted = [
+        r"%ProgramData%\FSLogix\Cache\*",
+        r"%ProgramData%\FSLogix\Proxy\*",
+    ];
     covered(image, &wanted.map(str::to_owned))
 }
 
@@ -724,7 +830,14 @@ pub(super) fn cloud_cache(image: &Image<'_>) -> Checked {
 fn too_broad(image: &Image<'_>, entry: &str) -> Option<(bool, &'static str)> {
     let path = spelt(image, entry);
     let path = path.trim_end_matches(['*', '\\']);
-    let whole = ["c:\\users", "c:\\windows", "c:\\windows\\temp", "c:\\programdata", "c:\\program files", "c:\\program files (x86)"];
+    let whole = [
+        "c:\\users",
+        "c:\\windows",
+        "c:\\windows\\temp",
+        "c:\\programdata",
+        "c:\\program files",
+        "c:\\program files (x86)",
+    ];
     if path.is_empty() || (path.len() == 2 && path.ends_with(':')) {
         return Some((true, "a whole drive"));
     }
@@ -739,8 +852,13 @@ fn too_broad(image: &Image<'_>, entry: &str) -> Option<(bool, &'static str)> {
     }
     let drives = image.evidence.texts("fs", "localDrives").ok()?;
     let (letter, _) = path.split_once(':')?;
-    let is_local = drives.iter().any(|drive| drive.trim_end_matches([':', '\\']).eq_ignore_ascii_case(letter));
-    (letter.len() == 1 && !drives.is_empty() && !is_local).then_some((false, "a mapped drive; use the UNC path"))
+    let is_local = drives.iter().any(|drive| {
+        drive
+            .trim_end_matches([':', '\\'])
+            .eq_ignore_ascii_case(letter)
+    });
+    (letter.len() == 1 && !drives.is_empty() && !is_local)
+        .then_some((false, "a mapped drive; use the UNC path"))
 }
 
 pub(super) fn nothing_broad(image: &Image<'_>) -> Checked {
@@ -791,20 +909,29 @@ pub(super) fn cpu_factor(image: &Image<'_>) -> Checked {
 
 pub(super) fn throttle_effective(image: &Image<'_>) -> Checked {
     let idle_only = image.evidence.bool("mpPref", "ScanOnlyIfIdleEnabled")?;
-    let unthrottled = image.evidence.bool("mpPref", "DisableCpuThrottleOnIdleScans")?;
-    let seen = format!("ScanOnlyIfIdleEnabled {idle_only}, DisableCpuThrottleOnIdleScans {unthrottled}");
+    let unthrottled = image
+        .evidence
+        .bool("mpPref", "DisableCpuThrottleOnIdleScans")?;
+    let seen =
+        format!("ScanOnlyIfIdleEnabled {idle_only}, DisableCpuThrottleOnIdleScans {unthrottled}");
     if idle_only && unthrottled {
-        return warn(format!("{seen}: ScanAvgCPULoadFactor is ignored; both are Windows' defaults"));
+        return warn(format!(
+            "{seen}: ScanAvgCPULoadFactor is ignored; both are Windows' defaults"
+        ));
     }
     pass(seen)
 }
 
 pub(super) fn quick_scan(image: &Image<'_>) -> Checked {
-    let seconds = image.evidence.time_of_day("mpPref", "ScanScheduleQuickScanTime")?;
+    let seconds = image
+        .evidence
+        .time_of_day("mpPref", "ScanScheduleQuickScanTime")?;
     let seen = format!("{:02}:{:02}", seconds / 3_600, seconds / 60 % 60);
     match seconds {
         0 => fail("00:00: off"),
-        1..=21_599 | 72_000.. => pass(format!("{seen}; pools are often off at this time, 12:00 is advised")),
+        1..=21_599 | 72_000.. => pass(format!(
+            "{seen}; pools are often off at this time, 12:00 is advised"
+        )),
         _ => pass(seen),
     }
 }
@@ -813,7 +940,11 @@ pub(super) fn no_full_scan(image: &Image<'_>) -> Checked {
     let kind = image.evidence.number("mpPref", "ScanParameters")?;
     let day = image.evidence.number("mpPref", "ScanScheduleDay")?;
     let seen = format!("ScanParameters {kind}, ScanScheduleDay {day}");
-    if kind == 2 && day != 8 { warn(seen) } else { pass(seen) }
+    if kind == 2 && day != 8 {
+        warn(seen)
+    } else {
+        pass(seen)
+    }
 }
 
 pub(super) fn signatures_first(image: &Image<'_>) -> Checked {
@@ -822,8 +953,12 @@ pub(super) fn signatures_first(image: &Image<'_>) -> Checked {
 
 pub(super) fn priority(image: &Image<'_>) -> Checked {
     let low = image.evidence.bool("mpPref", "EnableLowCpuPriority")?;
-    let scheduled = image.evidence.bool("mpPref", "ThrottleForScheduledScanOnly")?;
-    pass(format!("EnableLowCpuPriority {low}, ThrottleForScheduledScanOnly {scheduled}"))
+    let scheduled = image
+        .evidence
+        .bool("mpPref", "ThrottleForScheduledScanOnly")?;
+    pass(format!(
+        "EnableLowCpuPriority {low}, ThrottleForScheduledScanOnly {scheduled}"
+    ))
 }
 
 // Pooled machine.
@@ -843,10 +978,14 @@ pub(super) fn onboarded_last(image: &Image<'_>) -> Checked {
         return fail("no WDATPOnboarding event");
     };
     let boot = image.evidence.instant("events", "boot")?;
-    let boot = boot.ok_or_else(|| not_assessable("the time of the last start was not collected"))?;
+    let boot =
+        boot.ok_or_else(|| not_assessable("the time of the last start was not collected"))?;
     let rename = image.evidence.instant("events", "rename")?;
     let last = rename.map_or(boot, |rename| rename.max(boot));
-    hold(onboarding > last, format!("onboarded {onboarding}, last rename or start {last}"))
+    hold(
+        onboarding > last,
+        format!("onboarded {onboarding}, last rename or start {last}"),
+    )
 }
 
 /// A list for a person, cut where it gets long.

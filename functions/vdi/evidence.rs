@@ -20,13 +20,17 @@ const PARTS: [&str; 10] = [
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
     /// Longer than [`MAX_BYTES`].
-    #[error("the evidence is larger than 4 MiB; the collector writes some kB, so this is another file")]
+    #[error(
+        "the evidence is larger than 4 MiB; the collector writes some kB, so this is another file"
+    )]
     TooLarge,
     /// No text.
     #[error("the evidence is neither UTF-8 nor UTF-16 with a byte order mark")]
     NoText,
     /// No JSON, or only the start of one.
-    #[error("the evidence is not whole JSON (line {line}, column {column}); run the collector again and copy the file whole")]
+    #[error(
+        "the evidence is not whole JSON (line {line}, column {column}); run the collector again and copy the file whole"
+    )]
     NoJson {
         /// Line of the mistake, from 1.
         line: usize,
@@ -34,10 +38,14 @@ pub enum EvidenceError {
         column: usize,
     },
     /// JSON of something else.
-    #[error("this JSON is no evidence: it has none of the parts that the collector writes, such as `mpStatus`")]
+    #[error(
+        "this JSON is no evidence: it has none of the parts that the collector writes, such as `mpStatus`"
+    )]
     NoEvidence,
     /// A version that is not understood.
-    #[error("the evidence has schemaVersion {0}, this program reads 1; use the collector of the same version: `golden-image script collect-evidence`")]
+    #[error(
+        "the evidence has schemaVersion {0}, this program reads 1; use the collector of the same version: `golden-image script collect-evidence`"
+    )]
     Version(String),
 }
 
@@ -61,11 +69,10 @@ impl Evidence {
             return Err(EvidenceError::TooLarge);
         }
         let text = text(bytes).ok_or(EvidenceError::NoText)?;
-        let value: Value =
-            serde_json::from_str(&text).map_err(|error| EvidenceError::NoJson {
-                line: error.line(),
-                column: error.column(),
-            })?;
+        let value: Value = serde_json::from_str(&text).map_err(|error| EvidenceError::NoJson {
+            line: error.line(),
+            column: error.column(),
+        })?;
         let root = match value {
             Value::Object(root) => root,
             Value::Array(mut list) if list.len() == 1 => match list.pop() {
@@ -81,7 +88,9 @@ impl Evidence {
             None => {}
             Some(version) if number(version) == Some(SCHEMA_VERSION) => {}
             Some(version) => {
-                return Err(EvidenceError::Version(version.to_string().chars().take(40).collect()));
+                return Err(EvidenceError::Version(
+                    version.to_string().chars().take(40).collect(),
+                ));
             }
         }
         Ok(Self { root })
@@ -90,7 +99,8 @@ impl Evidence {
     /// When it was collected, RFC 3339; empty when the document does not say.
     pub fn collected_at(&self) -> String {
         let at = field(&self.root, "collectedAt").and_then(instant);
-        at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+        at.and_then(|at| at.format(&Rfc3339).ok())
+            .unwrap_or_default()
     }
 
     /// Name of the machine; empty when the document does not say.
@@ -147,7 +157,9 @@ impl Evidence {
     pub(super) fn instant(&self, part: &str, name: &str) -> Read<Option<OffsetDateTime>> {
         match self.value(part, name)? {
             None => Ok(None),
-            Some(value) => instant(value).map(Some).ok_or_else(|| odd(part, name, value)),
+            Some(value) => instant(value)
+                .map(Some)
+                .ok_or_else(|| odd(part, name, value)),
         }
     }
 
@@ -217,18 +229,23 @@ fn known(value: &Value) -> Read<Option<&Value>> {
 
 /// Windows writes `N/A: Must be an administrator...` where it does not tell.
 fn hidden(text: &str) -> bool {
-    text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("N/A:"))
+    text.get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("N/A:"))
 }
 
 fn odd(part: &str, name: &str, value: &Value) -> Outcome {
     let shown: String = value.to_string().chars().take(120).collect();
-    not_assessable(&format!("{part}.{name} is {shown}, which is not understood"))
+    not_assessable(&format!(
+        "{part}.{name} is {shown}, which is not understood"
+    ))
 }
 
 /// A field, whatever the case of its name.
 pub(super) fn field<'a>(holder: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     holder.get(name).or_else(|| {
-        let found = holder.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = holder
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value)
     })
 }
@@ -299,7 +316,11 @@ fn time_of_day(value: &Value) -> Option<i64> {
             let clock = text.rsplit(['T', ' ']).next()?;
             let mut parts = clock.split(':');
             let mut part = |most: i64| {
-                let digits: String = parts.next()?.chars().take_while(char::is_ascii_digit).collect();
+                let digits: String = parts
+                    .next()?
+                    .chars()
+                    .take_while(char::is_ascii_digit)
+                    .collect();
                 digits.parse().ok().filter(|part| (0..most).contains(part))
             };
             part(24)? * 3_600 + part(60)? * 60 + part(60).unwrap_or(0)
@@ -311,7 +332,10 @@ fn time_of_day(value: &Value) -> Option<i64> {
 
 fn text(bytes: &[u8]) -> Option<String> {
     let units = |bytes: &[u8], of: fn([u8; 2]) -> u16| -> Vec<u16> {
-        bytes.chunks_exact(2).map(|pair| of([pair[0], pair[1]])).collect()
+        bytes
+            .chunks_exact(2)
+            .map(|pair| of([pair[0], pair[1]]))
+            .collect()
     };
     match bytes {
         [0xFF, 0xFE, rest @ ..] => String::from_utf16(&units(rest, u16::from_le_bytes)).ok(),

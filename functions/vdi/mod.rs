@@ -5,7 +5,7 @@ mod checklist;
 mod checks;
 mod evidence;
 
-pub use assessment::{Assessment, ItemResult, Severity, State, Sums, assess};
+pub use assessment::{Assessment, Expectation, ItemResult, Severity, State, Sums, assess};
 pub use checklist::{CHECKLIST, Item};
 pub use evidence::{Evidence, EvidenceError, MAX_BYTES};
 
@@ -76,7 +76,9 @@ words!(Role, Golden "golden", Pooled "pooled");
 words!(EntryModel, Single "single", Multiple "multiple");
 words!(Startup, Local "local", Domain "domain");
 
-/// A device tag: 1 to 200 characters, without what breaks the portal's filter
+/// A device tag.
+///
+/// 1 to 200 characters, without what breaks the portal's filter
 /// (`(`, `)`, `,`), quotes or characters that cannot be seen.
 /// Source: <https://learn.microsoft.com/en-us/defender-endpoint/machine-tags>
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,15 +86,22 @@ pub struct DeviceTag(String);
 
 /// A text that cannot be a device tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a device tag has 1 to 200 characters, none of them `(`, `)`, `,`, a quote or a control character")]
+#[error(
+    "a device tag has 1 to 200 characters, none of them `(`, `)`, `,`, a quote or a control character"
+)]
 pub struct NoDeviceTag;
 
 impl FromStr for DeviceTag {
     type Err = NoDeviceTag;
 
     fn from_str(text: &str) -> Result<Self, NoDeviceTag> {
-        let fits = |c: char| !"(),\"'`\u{2018}\u{2019}\u{201c}\u{201d}".contains(c) && !crate::report::text::hides(c);
-        if text.trim() == text && (1..=200).contains(&text.chars().count()) && text.chars().all(fits) {
+        let fits = |c: char| {
+            !"(),\"'`\u{2018}\u{2019}\u{201c}\u{201d}".contains(c) && !crate::report::text::hides(c)
+        };
+        if text.trim() == text
+            && (1..=200).contains(&text.chars().count())
+            && text.chars().all(fits)
+        {
             Ok(Self(text.to_owned()))
         } else {
             Err(NoDeviceTag)

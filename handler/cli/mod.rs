@@ -1,6 +1,7 @@
 //! The command line, and the start under the Functions host.
 
 mod coverage;
+mod golden_image;
 mod lookup;
 mod run;
 mod serve;
@@ -62,6 +63,9 @@ enum Command {
     Lookup(lookup::LookupArgs),
     /// Report which subscriptions have the Defender plans, the one for AI first
     Coverage(coverage::CoverageArgs),
+    /// Assess a golden image, or a pooled desktop, for Defender
+    #[command(subcommand)]
+    GoldenImage(golden_image::GoldenImageCommand),
     /// Run a timer function once
     Run(run::RunArgs),
     /// Serve the HTTP API on loopback, without the Functions host
@@ -76,6 +80,7 @@ pub fn main(arguments: Vec<OsString>, variables: BTreeMap<String, String>) -> Ex
     };
     let exit = match cli.command {
         Some(Command::Coverage(args)) => coverage::run(&args, &variables),
+        Some(Command::GoldenImage(command)) => golden_image::run(&command),
         Some(Command::Lookup(args)) => lookup::run(&args, &variables),
         Some(Command::Run(args)) => run::run(&args, &variables),
         Some(Command::Serve(args)) if args.names_a_port() => serve::alone(&args, &variables),

@@ -7,6 +7,7 @@
     clippy::unwrap_used,
     reason = "a test ends where it fails"
 )]
+#![recursion_limit = "256"]
 
 mod support;
 
@@ -17,6 +18,7 @@ mod coverage;
 mod defender_faults;
 mod evidence;
 mod explorer;
+mod golden_image;
 mod hash_lookup;
 mod host_conformance;
 mod host_envelope;

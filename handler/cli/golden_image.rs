@@ -1,0 +1,146 @@
+//! `golden-image`: whether an image may be sealed. It asks nobody, so it needs no
+//! identity and no settings.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+use comfy_table::{Table, presets};
+use functions::{
+    report::text::visible,
+    vdi::{
+        Assessment, DeviceTag, EntryModel, Evidence, Expectation, MAX_BYTES, Role, Startup, State,
+        assess,
+    },
+};
+
+use super::{Exit, say};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum GoldenImageCommand {
+    /// Hold the evidence of a machine against the checklist
+    ///
+    /// Exit codes: 0 safe to seal (a pooled machine: no critical or high item fails), 1 not, 2 the
+    /// evidence cannot be read, 3 the evidence does not tell everything that matters.
+    Assess(AssessArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AssessArgs {
+    /// The collector's file, or - for standard input
+    file: PathBuf,
+    /// What the machine is, golden or pooled; the evidence says by default
+    #[arg(long)]
+    role: Option<Role>,
+    /// How pooled machines are onboarded: single or multiple entries a device
+    #[arg(long, env = "VDI_ENTRY_MODEL", default_value_t = EntryModel::Single)]
+    entry: EntryModel,
+    /// What starts the onboarding: local policy or a task of the domain
+    #[arg(long, default_value_t = Startup::Local)]
+    startup: Startup,
+    /// Tag that the machine must carry
+    #[arg(long, env = "VDI_DEVICE_TAG", default_value = "VDI-NonPersistent")]
+    tag: DeviceTag,
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Markdown,
+    Html,
+}
+
+pub(super) fn run(command: &GoldenImageCommand) -> Exit {
+    let GoldenImageCommand::Assess(args) = command;
+    let bytes = match read(&args.file) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            say(&format!(
+                "error: {} cannot be read: {error}",
+                args.file.display()
+            ));
+            return Exit::Unusable;
+        }
+    };
+    let evidence = match Evidence::parse(&bytes) {
+        Ok(evidence) => evidence,
+        Err(error) => {
+            say(&format!("error: {}: {error}", args.file.display()));
+            return Exit::Unusable;
+        }
+    };
+    let expected = Expectation {
+        role: args.role,
+        entry: args.entry,
+        startup: args.startup,
+        tag: args.tag.clone(),
+    };
+    let assessment = assess(&evidence, &expected);
+    // A closed pipe is no mistake of ours.
+    let _ = print(args.format, &assessment);
+    match assessment.holds() {
+        Some(true) => Exit::Whole,
+        Some(false) => Exit::Found,
+        None => Exit::Incomplete,
+    }
+}
+
+/// One byte more than allowed shows that there is more.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let most = MAX_BYTES as u64 + 1;
+    if path == Path::new("-") {
+        std::io::stdin().take(most).read_to_end(&mut bytes)?;
+    } else {
+        File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+fn print(format: Format, assessment: &Assessment) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut stdout, assessment)?;
+            writeln!(stdout)
+        }
+        Format::Markdown => stdout.write_all(assessment.markdown().as_bytes()),
+        Format::Html => stdout.write_all(assessment.html().as_bytes()),
+        Format::Table => writeln!(
+            stdout,
+            "{}\n\n{}\n{}",
+            table(assessment),
+            assessment.verdict(),
+            assessment.figures()
+        ),
+    }
+}
+
+/// What fails first; what holds is in the figures below.
+fn table(assessment: &Assessment) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["STATE", "SEVERITY", "ITEM", "WHAT", "SEEN", "WHAT TO DO"]);
+    table.force_no_tty();
+    for item in &assessment.items {
+        if item.state == State::NotApplicable {
+            continue;
+        }
+        table.add_row([
+            item.state.as_str(),
+            item.severity.as_str(),
+            item.id,
+            item.title,
+            &visible(&item.seen),
+            &item.remediation,
+        ]);
+    }
+    table.trim_fmt()
+}

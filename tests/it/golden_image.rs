@@ -1,0 +1,381 @@
+//! `golden-image assess`: evidence of a machine against the checklist.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::support::app::run;
+
+const SENSOR: &str = r"HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection";
+const POLICY: &str = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection";
+const SHARE: &str = r"\\files\profiles";
+
+/// An image that is as Microsoft asks.
+fn clean() -> Value {
+    let mut excluded: Vec<String> = Vec::new();
+    for folder in ["%TEMP%", r"%Windir%\TEMP"] {
+        excluded.extend(["VHD", "VHDX"].map(|end| format!(r"{folder}\*\*.{end}")));
+    }
+    for end in ["VHD", "VHDX"] {
+        let files = ["", ".lock", ".meta", ".metadata"];
+        excluded.extend(files.map(|more| format!(r"{SHARE}\*\*.{end}{more}")));
+    }
+    let mut registry = json!({ POLICY: {}, SENSOR: {} });
+    registry[format!(r"{SENSOR}\Status")] = Value::Null;
+    registry[format!(r"{SENSOR}\48A68F11-7A16-4180-B32C-7F974C7BD783")] = Value::Null;
+    registry[format!(r"{POLICY}\DeviceTagging")] = json!({ "Group": "VDI-NonPersistent" });
+    registry[r"HKLM\SOFTWARE\FSLogix\Profiles"] = json!({ "Enabled": 1, "VHDLocations": [SHARE] });
+    json!({
+        "schemaVersion": 1, "role": "golden", "collectedAt": "2026-11-23T06:00:00.0000000Z", "elevated": true,
+        "host": { "name": "IMG-01", "isGoldenImage": true },
+        "os": { "Version": "10.0.22631", "ProductType": 1 },
+        "svc": [{ "Name": "Sense", "State": "Stopped" }, { "Name": "frxsvc", "State": "Running" }],
+        "reg": registry,
+        "fs": {
+            "startup": ["Onboard-NonPersistentMachine.ps1", "WindowsDefenderATPOnboardingScript.cmd"],
+            "cyberFileCount": 0,
+            "share": { "dirs": [{ "name": "{00000000-0000-0000-0000-261123050000}", "lastWriteTime": "2026-11-23T05:00:00Z" }] },
+        },
+        "gp": { "psscripts": "[Startup]\r\n0CmdLine=Onboard-NonPersistentMachine.ps1\r\n0Parameters=\r\n", "scripts": null },
+        "task": { "LastRunTime": "2026-11-23T05:30:00Z", "LastTaskResult": 0 },
+        "policy": [{ "Scope": "MachinePolicy", "ExecutionPolicy": "Undefined" }],
+        "events": { "onboarding": null, "rename": null, "boot": "2026-11-23T04:00:00Z" },
+        "mpStatus": {
+            "AMServiceEnabled": true, "AntivirusEnabled": true, "AMRunningMode": "Normal",
+            "RealTimeProtectionEnabled": true, "OnAccessProtectionEnabled": true,
+            "IoavProtectionEnabled": true, "BehaviorMonitorEnabled": true,
+            "AntivirusSignatureAge": 0, "AntivirusSignatureLastUpdated": "2026-11-23T05:00:00Z", "IsTamperProtected": true,
+        },
+        "mpPref": {
+            "MAPSReporting": 2, "SubmitSamplesConsent": 3, "DisableBlockAtFirstSeen": false, "CloudBlockLevel": 2,
+            "CloudExtendedTimeout": 20, "PUAProtection": 1, "EnableNetworkProtection": 2, "EnableFileHashComputation": true,
+            "LowThreatDefaultAction": 2, "ModerateThreatDefaultAction": 2, "HighThreatDefaultAction": 2, "SevereThreatDefaultAction": 2,
+            "SharedSignaturesPath": r"\\files\wdav-update", "SignatureFallbackOrder": "MicrosoftUpdateServer|MMPC",
+            "SignatureUpdateInterval": 8, "DisableCacheMaintenance": 0, "ExclusionPath": excluded, "ExclusionExtension": null,
+            "ExclusionProcess": null, "RandomizeScheduleTaskTimes": true, "ScanAvgCPULoadFactor": 50,
+            "ScanOnlyIfIdleEnabled": true, "DisableCpuThrottleOnIdleScans": false, "ScanScheduleQuickScanTime": "12:00:00",
+            "ScanParameters": 1, "ScanScheduleDay": 8, "CheckForSignaturesBeforeRunningScan": true,
+            "EnableLowCpuPriority": true, "ThrottleForScheduledScanOnly": true,
+        },
+    })
+}
+
+fn assess_with(evidence: &str, more: &[&str]) -> Output {
+    let mut arguments = vec!["golden-image", "assess", "-"];
+    arguments.extend(more);
+    run(&arguments, &[], evidence)
+}
+
+/// The exit code and the assessment as JSON.
+fn assess(evidence: &Value, more: &[&str]) -> (Option<i32>, Value) {
+    let more: Vec<&str> = more.iter().copied().chain(["--format", "json"]).collect();
+    let output = assess_with(&evidence.to_string(), &more);
+    assert!(output.stderr.is_empty());
+    (
+        output.status.code(),
+        serde_json::from_slice(&output.stdout).unwrap(),
+    )
+}
+
+fn item<'a>(assessment: &'a Value, id: &str) -> &'a Value {
+    let items = assessment["items"].as_array().unwrap();
+    items.iter().find(|item| item["id"] == id).unwrap()
+}
+
+fn state(evidence: &Value, id: &str) -> String {
+    let (_, assessment) = assess(evidence, &[]);
+    item(&assessment, id)["state"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn v1_the_settings_of_the_article_are_found() {
+    let mut evidence = clean();
+    let settings = &mut evidence["mpPref"];
+    settings["SharedSignaturesPath"] = Value::Null;
+    settings["SignatureUpdateInterval"] = json!(4);
+    settings["SignatureFallbackOrder"] =
+        json!("InternalDefinitionUpdateServer|MicrosoftUpdateServer");
+    settings["ExclusionExtension"] = json!(["VHD", "VHDX"]);
+    settings["ExclusionPath"] = json!([
+        r"%TEMP%\*.VHD",
+        r"C:\ProgramData\FSLogix",
+        r"\\files\profiles\*.VHD*"
+    ]);
+    settings["ScanParameters"] = json!(2);
+    settings["ScanScheduleDay"] = json!(1);
+    settings["ScanAvgCPULoadFactor"] = json!(30);
+    settings["DisableCpuThrottleOnIdleScans"] = json!(true);
+    evidence["reg"][r"HKLM\SOFTWARE\Policies\Microsoft\Windows Defender\Signature Updates"] =
+        json!({ "SharedSignatureRoot": r"\\srvshare\WDAV-Update" });
+    let (code, assessment) = assess(&evidence, &[]);
+    let expected = [
+        ("SI-01", "Pass"),
+        ("SI-04", "Warn"),
+        ("SI-05", "Pass"),
+        ("FX-01", "Fail"),
+        ("FX-02", "Fail"),
+        ("FX-05", "Warn"),
+        ("SC-02", "Pass"),
+        ("SC-03", "Warn"),
+        ("SC-05", "Warn"),
+    ];
+    for (id, state) in expected {
+        assert_eq!(
+            item(&assessment, id)["state"],
+            state,
+            "{}",
+            item(&assessment, id)
+        );
+    }
+    assert!(
+        item(&assessment, "SC-02")["seen"]
+            .as_str()
+            .unwrap()
+            .contains("longer")
+    );
+    assert_eq!(code, Some(1));
+    assert_eq!(assessment["safeToSeal"], false);
+}
+
+#[test]
+fn v2_a_clean_image_is_safe_to_seal() {
+    let (code, assessment) = assess(&clean(), &[]);
+    for item in assessment["items"].as_array().unwrap() {
+        assert!(
+            ["Pass", "NotApplicable"].contains(&item["state"].as_str().unwrap()),
+            "{item}"
+        );
+    }
+    assert_eq!((code, &assessment["safeToSeal"]), (Some(0), &json!(true)));
+    assert_eq!(
+        (&assessment["score"], &assessment["confidence"]),
+        (&json!(100.0), &json!(100.0))
+    );
+    assert_eq!(
+        (&assessment["host"], &assessment["role"]),
+        (&json!("IMG-01"), &json!("golden"))
+    );
+}
+
+#[test]
+fn v3_hidden_exclusions_cannot_be_assessed_unless_the_registry_shows_them() {
+    let hidden = json!(["N/A: Must be an administrator to view exclusions"]);
+    let mut evidence = clean();
+    let shown = evidence["mpPref"]["ExclusionPath"].clone();
+    for list in ["ExclusionPath", "ExclusionExtension", "ExclusionProcess"] {
+        evidence["mpPref"][list] = hidden.clone();
+    }
+    let (code, assessment) = assess(&evidence, &[]);
+    for id in ["FX-01", "FX-02", "FX-03", "FX-05"] {
+        assert_eq!(item(&assessment, id)["state"], "NotAssessable", "{id}");
+    }
+    assert_eq!((code, &assessment["safeToSeal"]), (Some(3), &Value::Null));
+    let root = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Defender\Exclusions";
+    for key in ["Extensions", "Processes"] {
+        evidence["reg"][format!(r"{root}\{key}")] = Value::Null;
+    }
+    let names = shown.as_array().unwrap().iter();
+    evidence["reg"][format!(r"{root}\Paths")] = names
+        .map(|name| (name.as_str().unwrap().to_owned(), json!("0")))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let (code, assessment) = assess(&evidence, &[]);
+    assert_eq!((code, &assessment["safeToSeal"]), (Some(0), &json!(true)));
+}
+
+#[test]
+fn v4_without_fslogix_its_items_do_not_apply() {
+    let mut evidence = clean();
+    evidence["svc"] = json!({ "Name": "Sense", "State": "Stopped" });
+    evidence["reg"][r"HKLM\SOFTWARE\FSLogix\Profiles"] = Value::Null;
+    let (_, assessment) = assess(&evidence, &[]);
+    for id in [
+        "FX-00", "FX-01", "FX-02", "FX-03", "FX-04", "FX-05", "FX-06",
+    ] {
+        assert_eq!(item(&assessment, id)["state"], "NotApplicable", "{id}");
+    }
+}
+
+#[test]
+fn v5_a_pattern_of_one_level_fails_with_the_reason() {
+    let mut evidence = clean();
+    evidence["mpPref"]["ExclusionPath"] = json!(r"\\FILES\profiles\*.VHDX");
+    let (_, assessment) = assess(&evidence, &[]);
+    let found = item(&assessment, "FX-02");
+    assert_eq!(found["state"], "Fail");
+    assert!(
+        found["seen"].as_str().unwrap().contains("last folder"),
+        "{found}"
+    );
+}
+
+#[test]
+fn v6_the_share_that_is_not_covered_is_named() {
+    let mut evidence = clean();
+    evidence["reg"][r"HKLM\SOFTWARE\FSLogix\Profiles"]["VHDLocations"] =
+        json!([SHARE, r"\\other\vhd"]);
+    let (_, assessment) = assess(&evidence, &[]);
+    let found = item(&assessment, "FX-02");
+    assert_eq!(found["state"], "Fail");
+    let seen = found["seen"].as_str().unwrap();
+    assert!(
+        seen.contains(r"\\other\vhd") && !seen.contains(SHARE),
+        "{seen}"
+    );
+}
+
+#[test]
+fn v7_the_forms_of_windows_powershell_are_read_as_the_clean_form() {
+    let (_, plain) = assess(&clean(), &[]);
+    let mut evidence = clean();
+    evidence["collectedAt"] = json!("/Date(1795413600000)/");
+    evidence["task"]["LastRunTime"] = json!({ "value": "/Date(1795411800000)/", "DateTime": "Montag, 23. November 2026 06:30:00" });
+    evidence["mpPref"]["ScanScheduleQuickScanTime"] =
+        json!({ "Ticks": 432_000_000_000_u64, "Hours": 12 });
+    evidence["policy"] = json!({ "Scope": 4, "ExecutionPolicy": 5 });
+    evidence["reg"][r"HKLM\SOFTWARE\FSLogix\Profiles"]["VHDLocations"] = json!(SHARE);
+    let text = serde_json::to_string(&evidence)
+        .unwrap()
+        .replace("/Date(", "\\/Date(");
+    let bytes: Vec<u8> = [0xFF, 0xFE]
+        .into_iter()
+        .chain(text.encode_utf16().flat_map(u16::to_le_bytes))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("evidence.json");
+    std::fs::write(&file, bytes).unwrap();
+    let output = run(
+        &[
+            "golden-image",
+            "assess",
+            file.to_str().unwrap(),
+            "--format",
+            "json",
+        ],
+        &[],
+        "",
+    );
+    let read: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&read["summary"], &read["score"]),
+        (&plain["summary"], &plain["score"])
+    );
+    assert_eq!(read["asOf"], "2026-11-23T06:00:00Z");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn v8_the_age_of_security_intelligence_has_three_steps() {
+    for (age, expected) in [
+        (4_294_967_295_u32, "Fail"),
+        (65_535, "Fail"),
+        (4, "Fail"),
+        (2, "Warn"),
+        (1, "Pass"),
+    ] {
+        let mut evidence = clean();
+        evidence["mpStatus"]["AntivirusSignatureAge"] = json!(age);
+        assert_eq!(state(&evidence, "AV-04"), expected, "{age}");
+    }
+}
+
+#[test]
+fn v9_the_defaults_of_windows_cancel_the_processor_limit() {
+    let mut evidence = clean();
+    evidence["mpPref"]["DisableCpuThrottleOnIdleScans"] = json!(true);
+    assert_eq!(state(&evidence, "SC-03"), "Warn");
+}
+
+#[test]
+fn v10_an_onboarded_image_is_not_safe_and_an_onboarded_desktop_is_right() {
+    let mut evidence = clean();
+    evidence["reg"][format!(r"{SENSOR}\Status")] = json!({ "OnboardingState": 1 });
+    let (code, assessment) = assess(&evidence, &[]);
+    assert_eq!(
+        (code, &item(&assessment, "GI-06")["state"]),
+        (Some(1), &json!("Fail"))
+    );
+    assert_eq!(item(&assessment, "GI-06")["severity"], "Critical");
+    evidence["role"] = json!("pooled");
+    evidence["svc"][0]["State"] = json!("Running");
+    evidence["events"]["onboarding"] = json!("2026-11-23T04:10:00Z");
+    let (code, assessment) = assess(&evidence, &[]);
+    assert_eq!(
+        (code, &item(&assessment, "VM-01")["state"]),
+        (Some(0), &json!("Pass"))
+    );
+    assert_eq!(item(&assessment, "VM-02")["state"], "Pass");
+    assert_eq!(assessment["safeToSeal"], Value::Null);
+}
+
+#[test]
+fn v15_a_tag_that_breaks_the_portal_fails() {
+    for tag in ["x".repeat(201), "VDI,NonPersistent".into(), "Other".into()] {
+        let mut evidence = clean();
+        evidence["reg"][format!(r"{POLICY}\DeviceTagging")]["Group"] = json!(tag);
+        assert_eq!(state(&evidence, "GI-13"), "Fail", "{tag}");
+    }
+}
+
+#[test]
+fn every_part_that_is_missing_is_not_assessable_and_never_safe() {
+    for part in ["svc", "reg", "fs", "gp", "mpStatus", "mpPref"] {
+        let mut evidence = clean();
+        evidence.as_object_mut().unwrap().remove(part);
+        let (code, assessment) = assess(&evidence, &[]);
+        assert_eq!(
+            (code, &assessment["safeToSeal"]),
+            (Some(3), &Value::Null),
+            "{part}"
+        );
+        assert!(assessment["confidence"].as_f64().unwrap() < 100.0, "{part}");
+    }
+}
+
+#[test]
+fn evidence_that_is_truncated_or_of_another_version_is_refused() {
+    let whole = clean().to_string();
+    let mut other = clean();
+    other["schemaVersion"] = json!(2);
+    let cases = [
+        (whole[..whole.len() / 2].to_owned(), "not whole JSON"),
+        (other.to_string(), "schemaVersion 2"),
+        ("{\"a\":1}".into(), "no evidence"),
+        ("[]".into(), "no evidence"),
+        (String::new(), "not whole JSON"),
+    ];
+    for (evidence, told) in cases {
+        let output = assess_with(&evidence, &[]);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr.contains(told), "{stderr}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn d03_d08_hostile_names_stay_text_in_every_output() {
+    let mut evidence = clean();
+    evidence["host"]["name"] = json!("<img src=x onerror=alert(1)>\u{202e}");
+    evidence["fs"]["startup"] = json!(["\"><script>x</script>\n|`a`"]);
+    let html = assess_with(&evidence.to_string(), &["--format", "html"]).stdout;
+    let html = String::from_utf8(html).unwrap();
+    assert!(html.contains("&lt;script&gt;") && !html.contains("<script") && !html.contains("<img"));
+    let markdown = assess_with(&evidence.to_string(), &["--format", "markdown"]).stdout;
+    let markdown = String::from_utf8(markdown).unwrap();
+    assert!(!markdown.contains("<script") && !markdown.contains('\u{202e}'));
+    let table = assess_with(&evidence.to_string(), &[]).stdout;
+    let table = String::from_utf8(table).unwrap();
+    assert!(!table.contains('\u{202e}') && table.contains("NOT safe to seal."));
+}
+
+#[test]
+fn another_model_and_another_start_change_what_is_staged() {
+    let (_, single) = assess(&clean(), &["--startup", "domain"]);
+    assert_eq!(item(&single, "GI-03")["state"], "NotApplicable");
+    let (_, multiple) = assess(&clean(), &["--entry", "multiple"]);
+    assert_eq!(item(&multiple, "GI-01")["state"], "NotApplicable");
+    assert_eq!(item(&multiple, "GI-03")["state"], "Fail");
+    let bad = assess_with(&clean().to_string(), &["--tag", "a'; Remove-Item"]);
+    assert_eq!(bad.status.code(), Some(2));
+}
