@@ -4,10 +4,12 @@ mod assessment;
 mod checklist;
 mod checks;
 mod evidence;
+mod scripts;
 
 pub use assessment::{Assessment, Expectation, ItemResult, Severity, State, Sums, assess};
 pub use checklist::{CHECKLIST, Item};
 pub use evidence::{Evidence, EvidenceError, MAX_BYTES};
+pub use scripts::{ClockTime, Folder, Script, ScriptError, UncPath};
 
 use std::{fmt, str::FromStr};
 

@@ -12,8 +12,8 @@ use comfy_table::{Table, presets};
 use functions::{
     report::text::visible,
     vdi::{
-        Assessment, DeviceTag, EntryModel, Evidence, Expectation, MAX_BYTES, Role, Startup, State,
-        assess,
+        Assessment, ClockTime, DeviceTag, EntryModel, Evidence, Expectation, Folder, MAX_BYTES,
+        Role, Script, Startup, State, UncPath, assess,
     },
 };
 
@@ -26,6 +26,81 @@ pub(super) enum GoldenImageCommand {
     /// Exit codes: 0 safe to seal (a pooled machine: no critical or high item fails), 1 not, 2 the
     /// evidence cannot be read, 3 the evidence does not tell everything that matters.
     Assess(AssessArgs),
+    /// Print a PowerShell script for one step, with your own values in it
+    #[command(subcommand)]
+    Script(ScriptCommand),
+}
+
+/// Every script runs in Windows PowerShell 5.1; those that change something know `-WhatIf`.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum ScriptCommand {
+    /// Collect the evidence of a machine; changes nothing
+    CollectEvidence,
+    /// Put the onboarding scripts into an image and register them for start-up
+    StageOnboarding {
+        /// Folder of the unpacked onboarding package
+        #[arg(long, value_name = "DIR")]
+        package: Option<Folder>,
+        /// How pooled machines are onboarded: single or multiple entries a device
+        #[arg(long, env = "VDI_ENTRY_MODEL", default_value_t = EntryModel::Single)]
+        entry: EntryModel,
+    },
+    /// Remove what the sensor left in an image that was onboarded
+    CleanImage,
+    /// Write the device tag into an image
+    DeviceTag {
+        /// The tag
+        #[arg(long, env = "VDI_DEVICE_TAG", default_value = "VDI-NonPersistent")]
+        tag: DeviceTag,
+    },
+    /// Point Defender at a share with unpacked security intelligence, or fill that share
+    SecurityIntelligence {
+        /// The share, such as \\server\share\wdav-update
+        #[arg(long, value_name = "UNC")]
+        share: Option<UncPath>,
+    },
+    /// Add the exclusions for profile containers of `FSLogix`
+    FslogixExclusions {
+        /// A share with profile containers; repeat it for several
+        #[arg(long, value_name = "UNC")]
+        profiles: Vec<UncPath>,
+        /// Cloud Cache is in use
+        #[arg(long)]
+        cloud_cache: bool,
+    },
+    /// Set protection, scan times and throttling
+    ScanSettings {
+        /// Time of the daily quick scan, when the desktops run
+        #[arg(long, value_name = "HH:MM", default_value_t)]
+        quick_scan_time: ClockTime,
+    },
+    /// Show whether a pooled desktop is onboarded and protected; changes nothing
+    Validate,
+}
+
+impl From<&ScriptCommand> for Script {
+    fn from(command: &ScriptCommand) -> Self {
+        match command.clone() {
+            ScriptCommand::CollectEvidence => Self::CollectEvidence,
+            ScriptCommand::StageOnboarding { package, entry } => {
+                Self::StageOnboarding { package, entry }
+            }
+            ScriptCommand::CleanImage => Self::CleanImage,
+            ScriptCommand::DeviceTag { tag } => Self::DeviceTag { tag },
+            ScriptCommand::SecurityIntelligence { share } => Self::SecurityIntelligence { share },
+            ScriptCommand::FslogixExclusions {
+                profiles,
+                cloud_cache,
+            } => Self::FslogixExclusions {
+                profiles,
+                cloud_cache,
+            },
+            ScriptCommand::ScanSettings { quick_scan_time } => {
+                Self::ScanSettings { quick_scan_time }
+            }
+            ScriptCommand::Validate => Self::Validate,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -58,7 +133,18 @@ enum Format {
 }
 
 pub(super) fn run(command: &GoldenImageCommand) -> Exit {
-    let GoldenImageCommand::Assess(args) = command;
+    match command {
+        GoldenImageCommand::Assess(args) => assess_file(args),
+        GoldenImageCommand::Script(command) => {
+            let script = Script::from(command).render();
+            // A closed pipe is no mistake of ours.
+            let _ = std::io::stdout().lock().write_all(script.as_bytes());
+            Exit::Whole
+        }
+    }
+}
+
+fn assess_file(args: &AssessArgs) -> Exit {
     let bytes = match read(&args.file) {
         Ok(bytes) => bytes,
         Err(error) => {

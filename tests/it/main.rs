@@ -29,5 +29,6 @@ mod layout;
 mod package;
 mod payloads;
 mod reports;
+mod scripts;
 mod storage;
 mod workbook;

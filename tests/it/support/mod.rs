@@ -3,6 +3,7 @@
 pub mod app;
 pub mod azurite;
 pub mod host;
+pub mod machine;
 pub mod package;
 pub mod stage;
 pub mod tls;

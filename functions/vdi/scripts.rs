@@ -1,0 +1,342 @@
+//! The scripts for each step, as they are printed: with the caller's own values.
+//!
+//! A script is plain ASCII, because Windows PowerShell reads a file without a
+//! byte order mark in the code page of the machine.
+
+use std::{fmt, fmt::Write as _, str::FromStr};
+
+use super::{DeviceTag, EntryModel};
+use crate::report::text::hides;
+
+/// A script, and the values that it is printed with.
+///
+/// What is `None` or empty has to be given when the script is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// Collects the evidence of a machine; changes nothing.
+    CollectEvidence,
+    /// Puts the onboarding scripts into an image.
+    StageOnboarding {
+        /// Folder of the unpacked onboarding package.
+        package: Option<Folder>,
+        /// Which of the scripts are staged.
+        entry: EntryModel,
+    },
+    /// Removes what the sensor left in an image that was onboarded.
+    CleanImage,
+    /// Writes the device tag.
+    DeviceTag {
+        /// The tag.
+        tag: DeviceTag,
+    },
+    /// Points Defender at a share with unpacked intelligence, or fills it.
+    SecurityIntelligence {
+        /// The share.
+        share: Option<UncPath>,
+    },
+    /// Adds the exclusions of `FSLogix`.
+    FslogixExclusions {
+        /// Shares with profile containers.
+        profiles: Vec<UncPath>,
+        /// Whether Cloud Cache is in use.
+        cloud_cache: bool,
+    },
+    /// Sets protection, scan times and throttling.
+    ScanSettings {
+        /// Time of the daily quick scan.
+        quick_scan_time: ClockTime,
+    },
+    /// Shows whether a pooled desktop is onboarded and protected.
+    Validate,
+}
+
+/// Why a value cannot be taken; a retry does not help.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScriptError {
+    /// The script has no such option.
+    #[error("{0} takes {1}")]
+    NoSuchOption(&'static str, String),
+    /// The value is not allowed.
+    #[error("{0}: {1}")]
+    NotAllowed(String, String),
+}
+
+impl Script {
+    /// Names of the scripts, as in commands and paths.
+    pub const NAMES: [&'static str; 8] = [
+        "collect-evidence",
+        "stage-onboarding",
+        "clean-image",
+        "device-tag",
+        "security-intelligence",
+        "fslogix-exclusions",
+        "scan-settings",
+        "validate",
+    ];
+
+    /// The script of a name with these values of the settings; `None` for an
+    /// unknown one.
+    pub fn named(name: &str, entry: EntryModel, tag: &DeviceTag) -> Option<Self> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "collect-evidence" => Self::CollectEvidence,
+            "stage-onboarding" => Self::StageOnboarding {
+                package: None,
+                entry,
+            },
+            "clean-image" => Self::CleanImage,
+            "device-tag" => Self::DeviceTag { tag: tag.clone() },
+            "security-intelligence" => Self::SecurityIntelligence { share: None },
+            "fslogix-exclusions" => Self::FslogixExclusions {
+                profiles: Vec::new(),
+                cloud_cache: false,
+            },
+            "scan-settings" => Self::ScanSettings {
+                quick_scan_time: ClockTime::default(),
+            },
+            "validate" => Self::Validate,
+            _ => return None,
+        })
+    }
+
+    /// Its name, one of [`Script::NAMES`].
+    pub fn name(&self) -> &'static str {
+        Self::NAMES[match self {
+            Self::CollectEvidence => 0,
+            Self::StageOnboarding { .. } => 1,
+            Self::CleanImage => 2,
+            Self::DeviceTag { .. } => 3,
+            Self::SecurityIntelligence { .. } => 4,
+            Self::FslogixExclusions { .. } => 5,
+            Self::ScanSettings { .. } => 6,
+            Self::Validate => 7,
+        }]
+    }
+
+    /// Names of the values that it takes.
+    pub fn options(&self) -> &'static [&'static str] {
+        match self {
+            Self::CollectEvidence | Self::CleanImage | Self::Validate => &[],
+            Self::StageOnboarding { .. } => &["package", "entry"],
+            Self::DeviceTag { .. } => &["tag"],
+            Self::SecurityIntelligence { .. } => &["share"],
+            Self::FslogixExclusions { .. } => &["profiles", "cloud-cache"],
+            Self::ScanSettings { .. } => &["quick-scan-time"],
+        }
+    }
+
+    /// Sets a value from its text; `profiles` is added to.
+    ///
+    /// # Errors
+    /// [`ScriptError`].
+    pub fn set(&mut self, option: &str, text: &str) -> Result<(), ScriptError> {
+        fn read<T: FromStr<Err: fmt::Display>>(option: &str, text: &str) -> Result<T, ScriptError> {
+            text.parse()
+                .map_err(|error: T::Err| ScriptError::NotAllowed(option.into(), error.to_string()))
+        }
+        let name = self.name();
+        let options = self.options();
+        match (option, self) {
+            ("package", Self::StageOnboarding { package, .. }) => {
+                *package = Some(read(option, text)?);
+            }
+            ("entry", Self::StageOnboarding { entry, .. }) => *entry = read(option, text)?,
+            ("tag", Self::DeviceTag { tag }) => *tag = read(option, text)?,
+            ("share", Self::SecurityIntelligence { share }) => *share = Some(read(option, text)?),
+            ("profiles", Self::FslogixExclusions { profiles, .. }) => {
+                profiles.push(read(option, text)?);
+            }
+            ("cloud-cache", Self::FslogixExclusions { cloud_cache, .. }) => {
+                *cloud_cache = read(option, text)?;
+            }
+            ("quick-scan-time", Self::ScanSettings { quick_scan_time }) => {
+                *quick_scan_time = read(option, text)?;
+            }
+            _ => {
+                let known = match options {
+                    [] => "no values".to_owned(),
+                    options => options.join(", "),
+                };
+                return Err(ScriptError::NoSuchOption(name, known));
+            }
+        }
+        Ok(())
+    }
+
+    /// The script's text.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        let mut rest = self.template();
+        // One pass: a value that looks like a place stays a value.
+        while let Some((before, after)) = rest.split_once("{{") {
+            let (place, tail) = after.split_once("}}").unwrap_or((after, ""));
+            text.push_str(before);
+            text.push_str(&self.value(place));
+            rest = tail;
+        }
+        text.push_str(rest);
+        text
+    }
+
+    fn template(&self) -> &'static str {
+        match self {
+            Self::CollectEvidence => include_str!("scripts/collect-evidence.ps1"),
+            Self::StageOnboarding { .. } => include_str!("scripts/stage-onboarding.ps1"),
+            Self::CleanImage => include_str!("scripts/clean-image.ps1"),
+            Self::DeviceTag { .. } => include_str!("scripts/device-tag.ps1"),
+            Self::SecurityIntelligence { .. } => include_str!("scripts/security-intelligence.ps1"),
+            Self::FslogixExclusions { .. } => include_str!("scripts/fslogix-exclusions.ps1"),
+            Self::ScanSettings { .. } => include_str!("scripts/scan-settings.ps1"),
+            Self::Validate => include_str!("scripts/validate.ps1"),
+        }
+    }
+
+    fn value(&self, place: &str) -> String {
+        match (place, self) {
+            ("package", Self::StageOnboarding { package, .. }) => {
+                quoted(package.as_ref().map_or("", |folder| &folder.0))
+            }
+            ("entry", Self::StageOnboarding { entry, .. }) => quoted(match entry {
+                EntryModel::Single => "Single",
+                EntryModel::Multiple => "Multiple",
+            }),
+            ("tag", Self::DeviceTag { tag }) => quoted(&tag.0),
+            ("share", Self::SecurityIntelligence { share }) => {
+                quoted(share.as_ref().map_or("", |share| &share.0))
+            }
+            ("profiles", Self::FslogixExclusions { profiles, .. }) => {
+                let shares: Vec<String> = profiles.iter().map(|share| quoted(&share.0)).collect();
+                shares.join(", ")
+            }
+            ("cloud-cache", Self::FslogixExclusions { cloud_cache, .. }) => {
+                format!("${cloud_cache}")
+            }
+            ("quick-scan-time", Self::ScanSettings { quick_scan_time }) => {
+                quoted(&quick_scan_time.0)
+            }
+            _ => quoted(""),
+        }
+    }
+}
+
+/// An expression of `PowerShell` that is this text and nothing else.
+///
+/// What is not ASCII is spelt as a number: curly quotes end a string in
+/// `PowerShell` too, and no code page changes the rest.
+/// Source: <https://learn.microsoft.com/en-us/powershell/module/microsoft.powershell.core/about/about_quoting_rules>
+fn quoted(text: &str) -> String {
+    let mut expression = String::from("'");
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(b'\'') => expression.push_str("''"),
+            Ok(byte @ b' '..=b'~') => expression.push(char::from(byte)),
+            _ => {
+                let _ = write!(expression, "' + [char]0x{unit:04X} + '");
+            }
+        }
+    }
+    expression.push('\'');
+    if text.is_ascii() {
+        expression
+    } else {
+        format!("({expression})")
+    }
+}
+
+/// A share, `\\server\share`, or a folder on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UncPath(String);
+
+/// A text that is no such path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    r"a share looks like \\server\share or \\server\share\folder, without wildcards and quotes"
+)]
+pub struct NoUncPath;
+
+/// Characters that no Windows path has, or that are not seen.
+fn fits_a_path(text: &str) -> bool {
+    let fits = |c: char| !"<>|?*\"".contains(c) && !hides(c);
+    text.trim() == text && text.len() <= 1024 && text.chars().all(fits)
+}
+
+impl FromStr for UncPath {
+    type Err = NoUncPath;
+
+    fn from_str(text: &str) -> Result<Self, NoUncPath> {
+        let path = text.trim_end_matches('\\');
+        let mut parts = path.strip_prefix(r"\\").ok_or(NoUncPath)?.split('\\');
+        let server = parts.next().unwrap_or_default();
+        let share = parts.next().unwrap_or_default();
+        let plain = !server.is_empty() && !share.is_empty() && !text.contains([':', '/']);
+        let plain = plain && parts.all(|part| !part.is_empty());
+        if plain && fits_a_path(text) {
+            Ok(Self(path.to_owned()))
+        } else {
+            Err(NoUncPath)
+        }
+    }
+}
+
+/// A folder on the machine where the script is run, or on a share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder(String);
+
+/// A text that is no folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(r"a folder looks like C:\Temp\package, without wildcards and quotes")]
+pub struct NoFolder;
+
+impl FromStr for Folder {
+    type Err = NoFolder;
+
+    fn from_str(text: &str) -> Result<Self, NoFolder> {
+        if text.is_empty() || !fits_a_path(text) {
+            return Err(NoFolder);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A time of the day, `HH:MM`; noon by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClockTime(String);
+
+impl Default for ClockTime {
+    fn default() -> Self {
+        Self("12:00".to_owned())
+    }
+}
+
+/// A text that is no time of the day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a time is HH:MM from 00:01 to 23:59; at 00:00 Defender makes no quick scan")]
+pub struct NoClockTime;
+
+impl FromStr for ClockTime {
+    type Err = NoClockTime;
+
+    fn from_str(text: &str) -> Result<Self, NoClockTime> {
+        let two = |digits: &str, most: u8| {
+            let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
+            plain && digits.parse::<u8>().is_ok_and(|number| number <= most)
+        };
+        match text.split_once(':') {
+            Some((hours, minutes)) if text != "00:00" && two(hours, 23) && two(minutes, 59) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(NoClockTime),
+        }
+    }
+}
+
+macro_rules! shown {
+    ($($type:ident)*) => {$(
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+shown!(UncPath Folder ClockTime);

@@ -1,0 +1,84 @@
+#Requires -Version 5.1
+#Requires -RunAsAdministrator
+<#
+.SYNOPSIS
+Sets protection, scan times and throttling of Defender for virtual desktops.
+.DESCRIPTION
+No weekly full scan, a daily quick scan when the pool is on, randomised, within half of the
+processor. Windows' own defaults cancel that limit: with ScanOnlyIfIdleEnabled and
+DisableCpuThrottleOnIdleScans both true, ScanAvgCPULoadFactor is ignored. So the second is set to
+false. A policy of the tenant or the domain wins over what is set here.
+Source: https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus
+.PARAMETER QuickScanTime
+Time of the daily quick scan, HH:MM, when the desktops run; not 00:00, which turns it off.
+.PARAMETER FileHashComputation
+Also compute file hashes, which indicators on hashes need; costs processor time.
+.EXAMPLE
+.\scan-settings.ps1 -WhatIf
+#>
+[CmdletBinding(SupportsShouldProcess)]
+param(
+    [ValidatePattern('^([01]\d|2[0-3]):[0-5]\d$')]
+    [string] $QuickScanTime = {{quick-scan-time}},
+    [switch] $FileHashComputation
+)
+
+$ErrorActionPreference = 'Stop'
+if ([Environment]::Is64BitOperatingSystem -and -not [Environment]::Is64BitProcess) {
+    throw 'Run this in the 64-bit Windows PowerShell: a 32-bit one sees another registry and other folders.'
+}
+if ($QuickScanTime -eq '00:00') { throw 'At 00:00 there is no quick scan: 0 minutes after midnight means off. Take 00:01.' }
+
+function Get-Clock {
+    param($Value)
+    if ($Value -is [timespan]) { return $Value.ToString('hh\:mm') }
+    if ($Value -is [datetime]) { return $Value.ToString('HH:mm') }
+    return ([string] $Value) -replace '^(\d\d:\d\d):\d\d$', '$1'
+}
+
+# A setting, what it becomes, and what is good as it is.
+$settings = @(
+    @{ Name = 'DisableRealtimeMonitoring'; To = $false; Good = { $_ -eq $false } }
+    @{ Name = 'DisableBehaviorMonitoring'; To = $false; Good = { $_ -eq $false } }
+    @{ Name = 'DisableIOAVProtection'; To = $false; Good = { $_ -eq $false } }
+    @{ Name = 'DisableScriptScanning'; To = $false; Good = { $_ -eq $false } }
+    @{ Name = 'MAPSReporting'; To = 2; Good = { $_ -eq 2 } }
+    @{ Name = 'SubmitSamplesConsent'; To = 1; Good = { 1, 3 -contains $_ } }
+    @{ Name = 'DisableBlockAtFirstSeen'; To = $false; Good = { $_ -eq $false } }
+    @{ Name = 'CloudBlockLevel'; To = 2; Good = { $_ -ge 2 } }
+    @{ Name = 'CloudExtendedTimeout'; To = 20; Good = { $_ -ge 20 } }
+    @{ Name = 'PUAProtection'; To = 1; Good = { $_ -eq 1 } }
+    @{ Name = 'EnableNetworkProtection'; To = 2; Good = { 1, 2 -contains $_ } }
+    @{ Name = 'LowThreatDefaultAction'; To = 2; Good = { 0, 2 -contains $_ } }
+    @{ Name = 'ModerateThreatDefaultAction'; To = 2; Good = { 0, 2 -contains $_ } }
+    @{ Name = 'HighThreatDefaultAction'; To = 2; Good = { 0, 2 -contains $_ } }
+    @{ Name = 'SevereThreatDefaultAction'; To = 2; Good = { 0, 2 -contains $_ } }
+    @{ Name = 'SignatureUpdateInterval'; To = 8; Good = { $_ -ge 1 -and $_ -le 8 } }
+    @{ Name = 'DisableCacheMaintenance'; To = $false; Good = { -not $_ } }
+    @{ Name = 'RandomizeScheduleTaskTimes'; To = $true; Good = { $_ -eq $true } }
+    @{ Name = 'ScanAvgCPULoadFactor'; To = 50; Good = { $_ -ge 5 -and $_ -le 50 } }
+    @{ Name = 'DisableCpuThrottleOnIdleScans'; To = $false; Good = { $_ -eq $false } }
+    @{ Name = 'ThrottleForScheduledScanOnly'; To = $true; Good = { $_ -eq $true } }
+    @{ Name = 'EnableLowCpuPriority'; To = $true; Good = { $_ -eq $true } }
+    @{ Name = 'ScanScheduleQuickScanTime'; To = "${QuickScanTime}:00"; Good = { (Get-Clock $_) -eq $QuickScanTime } }
+    @{ Name = 'ScanScheduleDay'; To = 8; Good = { $_ -eq 8 } }
+    @{ Name = 'CheckForSignaturesBeforeRunningScan'; To = $true; Good = { $_ -eq $true } }
+)
+if ($FileHashComputation) {
+    $settings += @{ Name = 'EnableFileHashComputation'; To = $true; Good = { $_ -eq $true } }
+}
+
+$present = Get-MpPreference
+$failed = 0
+foreach ($setting in $settings) {
+    $name = $setting.Name
+    $value = $present.$name
+    # Settings that this version of Defender does not have are left alone.
+    if ($null -eq $present.PSObject.Properties[$name]) { Write-Warning "This version of Defender has no $name."; continue }
+    if ($null -ne $value -and ($value | ForEach-Object $setting.Good)) { continue }
+    if (-not $PSCmdlet.ShouldProcess('Microsoft Defender Antivirus', "Set $name to $($setting.To)")) { continue }
+    $change = @{ $name = $setting.To }
+    try { Set-MpPreference @change; Write-Output "$name is $($setting.To) now." }
+    catch { $failed++; Write-Warning "$name cannot be set: $($_.Exception.Message)" }
+}
+if ($failed -gt 0) { exit 1 }

@@ -1,0 +1,41 @@
+#Requires -Version 5.1
+<#
+.SYNOPSIS
+Shows whether a pooled desktop is onboarded and protected. It changes nothing.
+.DESCRIPTION
+Ends with exit code 1 when something is not as it should be. The first report of a machine can
+take three to four hours, so look in the portal after that. For the whole checklist run
+collect-evidence.ps1 and "golden-image assess".
+.EXAMPLE
+.\validate.ps1
+#>
+[CmdletBinding()]
+param()
+
+$ErrorActionPreference = 'Stop'
+if ([Environment]::Is64BitOperatingSystem -and -not [Environment]::Is64BitProcess) {
+    throw 'Run this in the 64-bit Windows PowerShell: a 32-bit one sees another registry.'
+}
+$bad = 0
+function Show-Check {
+    param([string] $What, [scriptblock] $Read, [scriptblock] $Good)
+    try { $seen = & $Read; $holds = [bool] ($seen | ForEach-Object $Good) }
+    catch { $seen = "cannot be read: $($_.Exception.Message)"; $holds = $false }
+    if (-not $holds) { $script:bad++ }
+    [pscustomobject] @{ Check = $What; Seen = [string] $seen; Good = $holds }
+}
+
+$sensor = 'HKLM:\SOFTWARE\Microsoft\Windows Advanced Threat Protection'
+$tagging = 'HKLM:\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection\DeviceTagging'
+Show-Check 'Sensor runs' { [string] (Get-Service -Name Sense).Status } { $_ -eq 'Running' }
+Show-Check 'Onboarded' { (Get-Item -LiteralPath "$sensor\Status").GetValue('OnboardingState') } { $_ -eq 1 }
+Show-Check 'Device tag' { [string] (Get-Item -LiteralPath $tagging).GetValue('Group') } { $_ -ne '' }
+Show-Check 'Antivirus mode' { (Get-MpComputerStatus).AMRunningMode } { $_ -eq 'Normal' }
+Show-Check 'Real-time protection' { (Get-MpComputerStatus).RealTimeProtectionEnabled } { $_ -eq $true }
+Show-Check 'Tamper protection' { (Get-MpComputerStatus).IsTamperProtected } { $_ -eq $true }
+Show-Check 'Age of security intelligence, days' { (Get-MpComputerStatus).AntivirusSignatureAge } { $_ -le 1 }
+Show-Check 'Shared security intelligence' { [string] (Get-MpPreference).SharedSignaturesPath } { $_ -like '\\*' }
+Show-Check 'Processor limit of scans' { (Get-MpPreference).ScanAvgCPULoadFactor } { $_ -ge 5 -and $_ -le 50 }
+Show-Check 'Quick scan at' { [string] (Get-MpPreference).ScanScheduleQuickScanTime } { $_ -ne '' -and $_ -notmatch '^00:00' }
+Show-Check 'Interval of updates, hours' { (Get-MpPreference).SignatureUpdateInterval } { $_ -ge 1 -and $_ -le 8 }
+if ($bad -gt 0) { exit 1 }

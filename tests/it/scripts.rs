@@ -1,0 +1,405 @@
+//! The scripts of `golden-image script`, run by Microsoft's `PowerShell` engine on
+//! simulated machines, then looked at by our own collector and checklist.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    app::run,
+    machine::{Machine, POLICY, SENSOR, engine},
+};
+
+/// What is run on a golden image, with its values.
+const STEPS: [&[&str]; 5] = [
+    &["stage-onboarding", "--package", r"C:\package"],
+    &["device-tag"],
+    &["security-intelligence", "--share", r"\\files\wdav-update"],
+    &[
+        "fslogix-exclusions",
+        "--profiles",
+        r"\\files\profiles",
+        "--cloud-cache",
+    ],
+    &["scan-settings", "--quick-scan-time", "12:30"],
+];
+
+fn script(arguments: &[&str]) -> String {
+    let arguments = [&["golden-image", "script"], arguments].concat();
+    let output = run(&arguments, &[], "");
+    assert!(output.status.success(), "{arguments:?} {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn said(output: &Output) -> String {
+    let text = [&output.stdout[..], &output.stderr].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The machine as our own collector and checklist see it.
+fn assess(machine: &Machine, more: &[&str]) -> Value {
+    let out = [r"-OutFile", r"C:\evidence.json"];
+    let output = machine.run(
+        &script(&["collect-evidence"]),
+        &[],
+        &[&out[..], more].concat(),
+    );
+    assert!(output.status.success(), "{}", said(&output));
+    let evidence = std::fs::read_to_string(machine.path("c/evidence.json")).unwrap();
+    std::fs::remove_file(machine.path("c/evidence.json")).unwrap();
+    assert!(!evidence.contains("topsecret"), "{evidence}");
+    let assessed = run(
+        &["golden-image", "assess", "-", "--format", "json"],
+        &[],
+        &evidence,
+    );
+    serde_json::from_slice(&assessed.stdout).unwrap_or_else(|_| panic!("{assessed:?}\n{evidence}"))
+}
+
+fn failing(assessment: &Value) -> Vec<&str> {
+    let items = assessment["items"].as_array().unwrap();
+    let bad = items
+        .iter()
+        .filter(|item| !["Pass", "NotApplicable"].contains(&item["state"].as_str().unwrap()));
+    bad.map(|item| item["id"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn every_script_parses_for_windows_powershell_and_is_plain_ascii() {
+    let mut grammar = tree_sitter::Parser::new();
+    grammar
+        .set_language(&tree_sitter_powershell::LANGUAGE.into())
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let hostile = r"\\files\o'brien$(calc)`;x";
+    let all: [&[&str]; 8] = [
+        &["collect-evidence"],
+        &[
+            "stage-onboarding",
+            "--package",
+            r"C:\it's\{{tag}}",
+            "--entry",
+            "multiple",
+        ],
+        &["clean-image"],
+        &["device-tag", "--tag", "Büro $calc; {{share}}"],
+        &["security-intelligence", "--share", hostile],
+        &[
+            "fslogix-exclusions",
+            "--profiles",
+            hostile,
+            "--profiles",
+            "\\\\srv\\\u{2019}; calc #",
+            "--cloud-cache",
+        ],
+        &["scan-settings"],
+        &["validate"],
+    ];
+    for arguments in all {
+        let text = script(arguments);
+        assert!(
+            text.is_ascii() && !text.contains("{{package") && !text.contains('\r'),
+            "{arguments:?}"
+        );
+        let tree = grammar.parse(&text, None).unwrap();
+        assert!(
+            !tree.root_node().has_error(),
+            "{arguments:?} {}",
+            tree.root_node()
+        );
+        std::fs::write(folder.path().join(format!("{}.ps1", arguments[0])), text).unwrap();
+    }
+    let Some(engine) = engine() else { return };
+    let files = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let parsed = Command::new(engine)
+        .arg("--parse")
+        .args(files)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&parsed.stdout).trim(), "[]");
+}
+
+#[test]
+fn a_neglected_image_is_mended_by_the_scripts_and_they_do_nothing_twice() {
+    let Some(machine) = Machine::neglected() else {
+        return;
+    };
+    let before = assess(&machine, &[]);
+    assert_eq!(before["safeToSeal"], json!(false));
+    for id in [
+        "GI-01", "GI-03", "GI-07", "GI-10", "GI-11", "GI-13", "SI-01", "FX-02", "FX-04", "SC-01",
+        "AV-06", "SC-03",
+    ] {
+        assert!(
+            failing(&before).contains(&id),
+            "{id} {:?}",
+            failing(&before)
+        );
+    }
+    let clean: &[&str] = &["clean-image"];
+    for arguments in [clean].into_iter().chain(STEPS) {
+        let text = script(arguments);
+        let untouched = machine.state();
+        let tried = machine.run(&text, &[], &["-WhatIf"]);
+        assert!(
+            tried.status.success() && said(&tried).contains("What if"),
+            "{arguments:?} {}",
+            said(&tried)
+        );
+        assert_eq!(machine.state(), untouched, "{arguments:?} -WhatIf");
+        let done = machine.run(&text, &[], &[]);
+        assert!(done.status.success(), "{arguments:?} {}", said(&done));
+        let changed = machine.state();
+        assert_ne!(changed, untouched, "{arguments:?}");
+        let again = machine.run(
+            &text,
+            &[
+                "--deny",
+                "Set-*",
+                "--deny",
+                "Add-Mp*",
+                "--deny",
+                "New-Item*",
+                "--deny",
+                "Remove-*",
+                "--deny",
+                "Copy-Item",
+            ],
+            &[],
+        );
+        assert!(again.status.success(), "{arguments:?} {}", said(&again));
+        assert_eq!(machine.state(), changed, "{arguments:?} twice");
+    }
+    let after = assess(&machine, &[]);
+    assert_eq!(failing(&after), ["AV-12"], "{after:#}");
+    assert_eq!(
+        (&after["safeToSeal"], &after["confidence"]),
+        (&json!(true), &json!(100.0))
+    );
+    assert_eq!(machine.read("registry.json")[SENSOR]["Keep"], 1);
+}
+
+#[test]
+fn the_collector_changes_nothing_and_tells_what_it_may_not_see() {
+    let Some(mut machine) = Machine::neglected() else {
+        return;
+    };
+    machine.elevated = false;
+    machine.change("c/state/preferences.json", |preferences| {
+        preferences["ExclusionPath"] = json!(["N/A: Must be an administrator to view exclusions"]);
+    });
+    let before = machine.state();
+    let text = script(&["collect-evidence"]);
+    let denied = [
+        "Set-*",
+        "New-Item*",
+        "Remove-*",
+        "Add-Mp*",
+        "Copy-*",
+        "Move-*",
+        "Start-*",
+        "Stop-*",
+        "Register-*",
+        "Invoke-*",
+    ];
+    let denied: Vec<&str> = denied.iter().flat_map(|name| ["--deny", *name]).collect();
+    let output = machine.run(
+        &text,
+        &denied,
+        &["-OutFile", r"C:\evidence.json", "-Role", "Pooled"],
+    );
+    assert!(output.status.success(), "{}", said(&output));
+    let evidence = machine.read("c/evidence.json");
+    std::fs::remove_file(machine.path("c/evidence.json")).unwrap();
+    assert_eq!(machine.state(), before);
+    assert_eq!(
+        (
+            &evidence["role"],
+            &evidence["elevated"],
+            &evidence["schemaVersion"]
+        ),
+        (&json!("pooled"), &json!(false), &json!(1))
+    );
+    assert!(
+        evidence["fs"]["cyberFileCount"]
+            .as_str()
+            .unwrap()
+            .starts_with("N/A:"),
+        "{evidence:#}"
+    );
+    let assessment = assess(&machine, &[]);
+    for id in ["GI-11", "FX-05"] {
+        let items = assessment["items"].as_array().unwrap();
+        let item = items.iter().find(|item| item["id"] == id).unwrap();
+        assert!(
+            item["state"] == "NotAssessable" || id == "FX-05",
+            "{item:#}"
+        );
+    }
+}
+
+#[test]
+fn an_image_whose_sensor_runs_or_is_onboarded_is_not_cleaned() {
+    let Some(machine) = Machine::neglected() else {
+        return;
+    };
+    let text = script(&["clean-image"]);
+    machine.change("registry.json", |registry| {
+        registry[format!(r"{SENSOR}\Status")] = json!({ "OnboardingState": 1 });
+    });
+    let before = machine.state();
+    let output = machine.run(&text, &[], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("OnboardingState 1"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(machine.state(), before);
+    machine.change("registry.json", |registry| {
+        registry[format!(r"{SENSOR}\Status")] = json!({ "OnboardingState": 0 });
+    });
+    machine.change("c/state/system.json", |system| {
+        system["services"][0]["State"] = json!("Running")
+    });
+    let before = machine.state();
+    let output = machine.run(&text, &[], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("Sense is Running"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(machine.state(), before);
+}
+
+#[test]
+fn hostile_values_reach_the_machine_as_text() {
+    let Some(machine) = Machine::neglected() else {
+        return;
+    };
+    let tag = "Büro $env:windir; {{share}} #";
+    let output = machine.run(&script(&["device-tag", "--tag", tag]), &[], &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(
+        machine.read("registry.json")[format!(r"{POLICY}\DeviceTagging")]["Group"],
+        tag
+    );
+    let share = "\\\\srv\\o'brien\u{2019}$(throw 1)";
+    let output = machine.run(
+        &script(&["security-intelligence", "--share", share]),
+        &[],
+        &[],
+    );
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(
+        machine.read("c/state/preferences.json")["SharedSignaturesPath"],
+        share
+    );
+    for (name, option, bad) in [
+        ("device-tag", "--tag", "a,b"),
+        ("security-intelligence", "--share", r"C:\x"),
+        ("security-intelligence", "--share", "\\\\a\\b\n"),
+        ("fslogix-exclusions", "--profiles", r"\\a\*"),
+        ("stage-onboarding", "--package", "\"x"),
+        ("scan-settings", "--quick-scan-time", "00:00"),
+        ("scan-settings", "--quick-scan-time", "12:3a"),
+    ] {
+        let output = run(&["golden-image", "script", name, option, bad], &[], "");
+        assert_eq!(output.status.code(), Some(2), "{name} {bad}");
+    }
+}
+
+#[test]
+fn the_share_is_filled_by_a_task_that_is_installed_once() {
+    let Some(machine) = Machine::neglected() else {
+        return;
+    };
+    let text = script(&["security-intelligence", "--share", r"\\files\wdav-update"]);
+    let first = machine.run(&text, &[], &["-InstallUnpackTask"]);
+    assert!(first.status.success(), "{}", said(&first));
+    let task = machine.read("c/state/tasks.json");
+    assert_eq!(task["TaskName"], "Security intelligence unpacker");
+    assert_eq!(task["Triggers"].as_array().unwrap().len(), 3);
+    let before = machine.state();
+    let again = machine.run(
+        &text,
+        &["--deny", "Register-*", "--deny", "New-Item*"],
+        &["-InstallUnpackTask"],
+    );
+    assert!(
+        again.status.success() && said(&again).contains("already"),
+        "{}",
+        said(&again)
+    );
+    assert_eq!(machine.state(), before);
+    let unpack = machine.path("c/Program Files/Defender Functions/vdmdlunpack.ps1");
+    let parsed = Command::new(engine().unwrap())
+        .arg("--parse")
+        .arg(unpack)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&parsed.stdout).trim(), "[]");
+}
+
+#[test]
+fn multiple_entries_stage_and_register_the_command_file_alone() {
+    let Some(machine) = Machine::neglected() else {
+        return;
+    };
+    let text = script(&[
+        "stage-onboarding",
+        "--package",
+        r"C:\package",
+        "--entry",
+        "multiple",
+    ]);
+    let done = machine.run(&text, &[], &[]);
+    assert!(done.status.success(), "{}", said(&done));
+    let scripts = machine.path("c/Windows/System32/GroupPolicy/Machine/Scripts");
+    assert!(!scripts.join("psscripts.ini").exists());
+    assert!(
+        !scripts
+            .join("Startup/Onboard-NonPersistentMachine.ps1")
+            .exists()
+    );
+    let bytes = std::fs::read(scripts.join("scripts.ini")).unwrap();
+    assert_eq!(bytes[..2], [0xff, 0xfe]);
+    let words: Vec<u16> = bytes[2..]
+        .chunks(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        .collect();
+    let lines = String::from_utf16(&words).unwrap();
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "[Startup]",
+            "0CmdLine=WindowsDefenderATPOnboardingScript.cmd",
+            "0Parameters="
+        ]
+    );
+}
+
+#[test]
+fn validate_tells_a_sound_desktop_from_another() {
+    let Some(machine) = Machine::neglected() else {
+        return;
+    };
+    let text = script(&["validate"]);
+    let output = machine.run(&text, &["--deny", "Set-*", "--deny", "New-Item*"], &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    for arguments in STEPS {
+        machine.run(&script(arguments), &[], &[]);
+    }
+    machine.change("registry.json", |registry| {
+        registry[format!(r"{SENSOR}\Status")] = json!({ "OnboardingState": 1 });
+    });
+    machine.change("c/state/system.json", |system| {
+        system["services"][0]["State"] = json!("Running")
+    });
+    let output = machine.run(&text, &[], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+}
