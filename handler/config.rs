@@ -9,7 +9,10 @@ mod scope;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use functions::coverage::Cloud;
+use functions::{
+    coverage::Cloud,
+    vdi::{DeviceTag, EntryModel},
+};
 use url::Url;
 
 pub use place::Place;
@@ -94,6 +97,12 @@ pub struct Config {
     /// Whether CSV files start with a byte order mark, which Excel needs.
     /// Setting `CSV_BOM`, `true` (default) or `false`.
     pub csv_bom: bool,
+    /// The tag that virtual desktops must carry. Setting `VDI_DEVICE_TAG`,
+    /// default `VDI-NonPersistent`.
+    pub vdi_device_tag: DeviceTag,
+    /// How virtual desktops are onboarded. Setting `VDI_ENTRY_MODEL`, `single`
+    /// (default) or `multiple`.
+    pub vdi_entry_model: EntryModel,
     /// Calls to each Defender endpoint in any 60 seconds.
     /// Setting `DEFENDER_CALLS_PER_MINUTE`, 1 to 10,000, default 100.
     pub defender_calls_per_minute: usize,
@@ -132,7 +141,7 @@ impl fmt::Display for ConfigProblems {
 
 /// Settings of the product; a name with one of [`PREFIXES`] that is not among
 /// them is a misspelt one.
-pub const SETTINGS: [&str; 20] = [
+pub const SETTINGS: [&str; 22] = [
     "DEFENDER_API_URL",
     "DEFENDER_API_AUDIENCE",
     "ARM_URL",
@@ -145,6 +154,8 @@ pub const SETTINGS: [&str; 20] = [
     "NOTIFY_WEBHOOK",
     "WORKBOOK_REPAIR",
     "CSV_BOM",
+    "VDI_DEVICE_TAG",
+    "VDI_ENTRY_MODEL",
     "DEFENDER_CALLS_PER_MINUTE",
     "DEFENDER_CALLS_PER_HOUR",
     "LOOKUP_DEADLINE_SECONDS",
@@ -175,7 +186,7 @@ pub const SCHEDULES: [&str; 2] = ["COVERAGE_SCHEDULE", "WORKBOOK_SCHEDULE"];
 /// Settings of the command line that later versions read.
 const RESERVED: [&str; 1] = ["DEFENDER_FUNCTIONS_URL"];
 
-const PREFIXES: [&str; 8] = [
+const PREFIXES: [&str; 9] = [
     "ARM_",
     "COVERAGE_",
     "DEFENDER_",
@@ -183,6 +194,7 @@ const PREFIXES: [&str; 8] = [
     "LOOKUP_",
     "NOTIFY_",
     "REPORTS_",
+    "VDI_",
     "WORKBOOK_",
 ];
 
@@ -275,6 +287,8 @@ impl Config {
             notify_webhook: reader.notify_webhook(),
             workbook_repair: reader.flag("WORKBOOK_REPAIR", false),
             csv_bom: reader.flag("CSV_BOM", true),
+            vdi_device_tag: reader.parsed("VDI_DEVICE_TAG"),
+            vdi_entry_model: reader.parsed("VDI_ENTRY_MODEL"),
             defender_calls_per_minute: reader.number("DEFENDER_CALLS_PER_MINUTE", 100, 10_000),
             defender_calls_per_hour: reader.number("DEFENDER_CALLS_PER_HOUR", 1_500, 100_000),
             lookup_deadline: Duration::from_secs(

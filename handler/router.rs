@@ -71,6 +71,7 @@ pub fn app(
     };
     let coverage = Arc::clone(&services.coverage);
     let by_timer = Arc::clone(&services.coverage);
+    let image = Arc::clone(&services.image);
     let workbooks = Arc::clone(&services.workbooks);
     let services = Arc::new(services);
     Functions::new()
@@ -85,6 +86,12 @@ pub fn app(
             routes::coverage::PATH,
             Some(needs(routes::coverage::role)),
             move |request| routes::coverage::coverage(Arc::clone(&coverage), request),
+        )
+        .http(
+            "golden_image",
+            routes::golden_image::PATH,
+            Some(needs(routes::golden_image::role)),
+            move |request| routes::golden_image::golden_image(Arc::clone(&image), request),
         )
         .envelope("coverage_report", move |invocation| {
             routes::coverage::coverage_report(Arc::clone(&by_timer), invocation)

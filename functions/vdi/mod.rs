@@ -27,9 +27,10 @@ pub enum Role {
 
 /// How pooled machines are onboarded.
 /// Source: <https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi>
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EntryModel {
     /// One device record a host name: both scripts are staged.
+    #[default]
     Single,
     /// One device record a machine: only the `.cmd` is staged.
     Multiple,
@@ -92,6 +93,12 @@ pub struct DeviceTag(String);
     "a device tag has 1 to 200 characters, none of them `(`, `)`, `,`, a quote or a control character"
 )]
 pub struct NoDeviceTag;
+
+impl Default for DeviceTag {
+    fn default() -> Self {
+        Self("VDI-NonPersistent".to_owned())
+    }
+}
 
 impl FromStr for DeviceTag {
     type Err = NoDeviceTag;

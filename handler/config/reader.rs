@@ -1,6 +1,6 @@
 //! Reads single settings and collects what is wrong with them.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 
 use url::{Host, Url};
 
@@ -48,6 +48,18 @@ impl<'a> Reader<'a> {
                 ));
                 default
             })
+    }
+
+    /// A value that knows itself what it may be.
+    pub(super) fn parsed<T: FromStr<Err: fmt::Display> + Default>(&mut self, name: &str) -> T {
+        let Some(text) = self.text(name) else {
+            return T::default();
+        };
+        text.parse().unwrap_or_else(|error| {
+            self.problems
+                .push(format!("`{name}` is `{}`: {error}", printable(text)));
+            T::default()
+        })
     }
 
     pub(super) fn flag(&mut self, name: &str, default: bool) -> bool {

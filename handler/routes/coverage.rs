@@ -15,7 +15,7 @@ use functions::{
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
-use super::{json_bytes, parameters};
+use super::{PAGE_POLICY, json_bytes, parameters};
 use crate::{
     auth::Role,
     clients::storage::StorageError,
@@ -49,10 +49,6 @@ pub const TIMER: RunTime = RunTime {
     reading: Duration::from_secs(420),
     patience: Duration::from_secs(60),
 };
-
-/// No script, no frame, nothing from elsewhere: names in a report are anybody's
-/// choice.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The role that a method needs.
 pub fn role(method: &Method) -> Role {
@@ -155,7 +151,7 @@ fn answer(content_type: &str, tag: &str, bytes: Bytes) -> Response<Body> {
         headers.insert(header::ETAG, tag);
     }
     for (name, value) in [
-        ("content-security-policy", POLICY),
+        ("content-security-policy", PAGE_POLICY),
         ("x-content-type-options", "nosniff"),
         ("cache-control", "no-cache"),
     ] {

@@ -2,6 +2,7 @@
 
 pub mod coverage;
 pub mod explorer;
+pub mod golden_image;
 pub mod hashes;
 
 use std::{
@@ -27,6 +28,10 @@ pub const MAX_BODY_BYTES: usize = 4 << 20;
 
 /// Bytes of bodies in memory at a time; more are answered 503.
 const MOST_BODY_BYTES: usize = 64 << 20;
+
+/// No script, no frame, nothing from elsewhere: names in a page are anybody's
+/// choice.
+pub const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Longest time in which a body arrives.
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -130,8 +135,20 @@ pub fn parameters(
     request: &Request<Body>,
     known: &[&str],
 ) -> Result<BTreeMap<String, String>, ApiError> {
+    pairs(request, known, &[]).map(|pairs| pairs.into_iter().collect())
+}
+
+/// As [`parameters`], in the order given; those of `repeatable` more than once.
+///
+/// # Errors
+/// As [`parameters`].
+pub fn pairs(
+    request: &Request<Body>,
+    known: &[&str],
+    repeatable: &[&str],
+) -> Result<Vec<(String, String)>, ApiError> {
     let bad = |code: &str, detail: String| ApiError::new(StatusCode::BAD_REQUEST, code, detail);
-    let mut found = BTreeMap::new();
+    let mut found: Vec<(String, String)> = Vec::new();
     for (name, value) in
         url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
     {
@@ -139,21 +156,23 @@ pub fn parameters(
             continue;
         }
         if !known.contains(&name.as_ref()) {
-            let detail = format!(
-                "this path takes the query parameters {}; docs/api.md says what they mean",
-                known.join(", ")
-            );
+            let detail = match known {
+                [] => "this path takes no query parameters".to_owned(),
+                known => format!(
+                    "this path takes the query parameters {}; docs/api.md says what they mean",
+                    known.join(", ")
+                ),
+            };
             return Err(bad("unknown_parameter", detail));
         }
-        if found
-            .insert(name.clone().into_owned(), value.into_owned())
-            .is_some()
-        {
+        let again = found.iter().any(|(known, _)| *known == name);
+        if again && !repeatable.contains(&name.as_ref()) {
             return Err(bad(
                 "repeated_parameter",
                 format!("the query parameter {name} is there twice"),
             ));
         }
+        found.push((name.into_owned(), value.into_owned()));
     }
     Ok(found)
 }

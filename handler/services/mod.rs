@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     http::HttpClient,
     identity::Identity,
+    routes::golden_image::Defaults,
 };
 
 use notifier::Notifier;
@@ -34,6 +35,8 @@ pub struct Services {
     pub hashes: Arc<hashes::HashLookup>,
     /// Coverage of Defender plans.
     pub coverage: Arc<coverage::Coverage>,
+    /// What golden images are expected to be like.
+    pub image: Arc<Defaults>,
     /// The AI column of saved Coverage workbooks.
     pub workbooks: Arc<workbook::Workbooks>,
 }
@@ -66,6 +69,10 @@ impl Services {
         Self {
             hashes: hashes::HashLookup::new(files, indicators, config),
             coverage: coverage::Coverage::new(graph, manager, reports, config),
+            image: Arc::new(Defaults {
+                entry: config.vdi_entry_model,
+                tag: config.vdi_device_tag.clone(),
+            }),
             workbooks,
         }
     }

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::app::run;
+use crate::support::{App, app::run, host::ClientRequest};
 
 const SENSOR: &str = r"HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection";
 const POLICY: &str = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection";
@@ -378,4 +378,143 @@ fn another_model_and_another_start_change_what_is_staged() {
     assert_eq!(item(&multiple, "GI-03")["state"], "Fail");
     let bad = assess_with(&clean().to_string(), &["--tag", "a'; Remove-Item"]);
     assert_eq!(bad.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn the_http_api_answers_the_same_assessment() {
+    let app = App::start().await;
+    let evidence = clean().to_string();
+    let answer = app
+        .send(ClientRequest::post("/api/golden-image", &evidence))
+        .await;
+    assert_eq!(answer.json(), assess(&clean(), &[]).1);
+    let other = ClientRequest::post(
+        "/api/golden-image?entry=multiple&startup=domain&role=golden&tag=Other",
+        &evidence,
+    );
+    let (_, same) = assess(
+        &clean(),
+        &[
+            "--entry",
+            "multiple",
+            "--startup",
+            "domain",
+            "--role",
+            "golden",
+            "--tag",
+            "Other",
+        ],
+    );
+    assert_eq!(app.send(other).await.json(), same);
+    for (format, start) in [("markdown", "#"), ("html", "<!doctype html>")] {
+        let path = format!("/api/golden-image?format={format}");
+        let answer = app.send(ClientRequest::post(&path, &evidence)).await;
+        assert!(
+            answer.text.to_ascii_lowercase().starts_with(start),
+            "{answer:?}"
+        );
+    }
+    for (path, body, code) in [
+        ("/api/golden-image", "", "empty_body"),
+        ("/api/golden-image", "{\"mpPref\":", "no_evidence"),
+        (
+            "/api/golden-image",
+            "{\"mpPref\":{},\"schemaVersion\":2}",
+            "no_evidence",
+        ),
+        ("/api/golden-image?role=parent", "{}", "invalid_parameter"),
+        ("/api/golden-image?tag=a,b", "{}", "invalid_parameter"),
+        ("/api/golden-image?format=table", "{}", "invalid_parameter"),
+        ("/api/golden-image?rolle=golden", "{}", "unknown_parameter"),
+    ] {
+        let answer = app.send(ClientRequest::post(path, body)).await;
+        assert_eq!(answer.problem(400), code, "{path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn the_http_api_answers_the_same_scripts() {
+    let app = App::start().await;
+    let printed = |arguments: &[&str]| {
+        let output = run(&[&["golden-image", "script"], arguments].concat(), &[], "");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (path, arguments) in [
+        ("collect-evidence", &["collect-evidence"][..]),
+        (
+            "stage-onboarding?package=C%3A%5Cit%27s&entry=multiple",
+            &[
+                "stage-onboarding",
+                "--package",
+                r"C:\it's",
+                "--entry",
+                "multiple",
+            ],
+        ),
+        (
+            "fslogix-exclusions?profiles=%5C%5Ca%5Cb&profiles=%5C%5Cc%5Cd&cloud-cache=true",
+            &[
+                "fslogix-exclusions",
+                "--profiles",
+                r"\\a\b",
+                "--profiles",
+                r"\\c\d",
+                "--cloud-cache",
+            ],
+        ),
+        (
+            "Scan-Settings?quick-scan-time=13:15",
+            &["scan-settings", "--quick-scan-time", "13:15"],
+        ),
+    ] {
+        let answer = app
+            .send(ClientRequest::get(&format!("/api/golden-image/{path}")))
+            .await;
+        assert_eq!(answer.text, printed(arguments), "{path}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("text/plain; charset=utf-8")
+        );
+    }
+    for (path, status, code) in [
+        ("nothing", 404, "no_such_script"),
+        ("device-tag?tag=a%0Ab", 400, "invalid_parameter"),
+        ("device-tag?share=x", 400, "unknown_parameter"),
+        ("validate?tag=x", 400, "unknown_parameter"),
+    ] {
+        let answer = app
+            .send(ClientRequest::get(&format!("/api/golden-image/{path}")))
+            .await;
+        assert_eq!(answer.problem(status), code, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn settings_say_what_an_image_is_expected_to_be_like() {
+    let app = App::start_guarded(&[
+        ("VDI_DEVICE_TAG", "Pool-7"),
+        ("VDI_ENTRY_MODEL", "Multiple"),
+    ])
+    .await;
+    let token =
+        |roles: &[&str]| format!("Bearer {}", app.cloud.sign(&app.cloud.caller_claims(roles)));
+    let (reader, other) = (token(&["Reports.Read"]), token(&["Hashes.Read"]));
+    let headers = [("Authorization", reader.as_str())];
+    let evidence = clean().to_string();
+    let answer = app
+        .send(ClientRequest::post("/api/golden-image", &evidence).with(&headers))
+        .await
+        .json();
+    assert!(
+        item(&answer, "GI-13")["seen"]
+            .as_str()
+            .unwrap()
+            .contains("expected Pool-7")
+    );
+    assert_eq!(item(&answer, "GI-01")["state"], "NotApplicable");
+    let headers = [("Authorization", other.as_str())];
+    let answer = app
+        .send(ClientRequest::get("/api/golden-image/validate").with(&headers))
+        .await;
+    assert_eq!(answer.status, 403);
 }

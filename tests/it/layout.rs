@@ -115,6 +115,7 @@ fn the_routes_of_the_bindings_are_those_of_the_router() {
     let paths = [
         ("hash_lookup", handler::routes::hashes::PATH),
         ("coverage", handler::routes::coverage::PATH),
+        ("golden_image", handler::routes::golden_image::PATH),
         ("explorer", handler::routes::explorer::PATH),
     ];
     for (_, name, binding) in functions() {

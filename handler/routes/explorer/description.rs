@@ -9,22 +9,23 @@ use utoipa::OpenApi;
 
 use crate::{
     config::ApiAuth,
-    routes::{coverage, hashes},
+    routes::{coverage, golden_image, hashes},
 };
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Defender Functions",
-        description = "File-hash verdicts from Microsoft Defender for Endpoint, with evidence and next actions, and the coverage of Defender plans.",
+        description = "File-hash verdicts from Microsoft Defender for Endpoint, with evidence and next actions, the coverage of Defender plans, and the care of virtual desktops.",
         license(name = "MIT", identifier = "MIT")
     ),
     servers((url = "/", description = "where this description comes from")),
     tags(
         (name = "Hashes", description = "Verdicts on file hashes"),
-        (name = "Coverage", description = "Coverage of Defender plans")
+        (name = "Coverage", description = "Coverage of Defender plans"),
+        (name = "VDI", description = "Defender on virtual desktops")
     ),
-    paths(hashes::one, hashes::list, coverage::newest, coverage::file, coverage::run_now),
+    paths(hashes::one, hashes::list, coverage::newest, coverage::file, coverage::run_now, golden_image::assessed, golden_image::script),
 )]
 struct Api;
 
