@@ -7,11 +7,11 @@ mod place;
 mod reader;
 mod scope;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use functions::{
     coverage::Cloud,
-    vdi::{DeviceTag, EntryModel},
+    vdi::{DeviceTag, EntryModel, hygiene::HostPattern},
 };
 use url::Url;
 
@@ -44,6 +44,33 @@ pub enum ApiAuth {
     Off,
 }
 
+/// By which API hunting queries are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HuntingRoute {
+    /// Microsoft Graph.
+    #[default]
+    Graph,
+    /// The Defender for Endpoint API, whose route is being retired.
+    Defender,
+}
+
+/// A word that is no route.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("`graph` and `defender` are allowed")]
+pub struct NoRoute;
+
+impl FromStr for HuntingRoute {
+    type Err = NoRoute;
+
+    fn from_str(text: &str) -> Result<Self, NoRoute> {
+        match text.to_ascii_lowercase().as_str() {
+            "graph" => Ok(Self::Graph),
+            "defender" => Ok(Self::Defender),
+            _ => Err(NoRoute),
+        }
+    }
+}
+
 /// Where tokens come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentitySource {
@@ -59,6 +86,25 @@ pub enum IdentitySource {
     Missing,
 }
 
+/// What the settings say of virtual desktops.
+#[derive(Clone, Debug)]
+pub struct VdiSettings {
+    /// Where the history of the VDI report lies. Setting `VDI_REPORTS_URL`,
+    /// default as `REPORTS_URL`; device names are personal data, so in Azure a
+    /// container of its own whose files expire.
+    pub reports: Place,
+    /// Their short names. Setting `VDI_HOST_PATTERN`; `None` makes no VDI report.
+    pub hosts: Option<HostPattern>,
+    /// Short names of golden images. Setting `GOLDEN_IMAGE_PATTERN`.
+    pub golden: Option<HostPattern>,
+    /// The tag that they must carry. Setting `VDI_DEVICE_TAG`, default
+    /// `VDI-NonPersistent`.
+    pub tag: DeviceTag,
+    /// How they are onboarded. Setting `VDI_ENTRY_MODEL`, `single` (default) or
+    /// `multiple`.
+    pub entry: EntryModel,
+}
+
 /// All settings of the process.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -68,6 +114,15 @@ pub struct Config {
     /// Audience of its tokens, which is not the host. Setting
     /// `DEFENDER_API_AUDIENCE`, default `https://api.securitycenter.microsoft.com`.
     pub defender_api_audience: String,
+    /// Base URL of Microsoft Graph, without a path. Setting `GRAPH_URL`, default
+    /// `https://graph.microsoft.com`.
+    pub graph_url: Url,
+    /// Audience of its tokens. Setting `GRAPH_AUDIENCE`, default
+    /// `https://graph.microsoft.com`.
+    pub graph_audience: String,
+    /// By which API queries are asked. Setting `HUNTING_ROUTE`, `graph` (default)
+    /// or `defender`.
+    pub hunting_route: HuntingRoute,
     /// Base URL of Azure Resource Manager, without a path.
     /// Setting `ARM_URL`, default `https://management.azure.com`.
     pub arm_url: Url,
@@ -97,12 +152,8 @@ pub struct Config {
     /// Whether CSV files start with a byte order mark, which Excel needs.
     /// Setting `CSV_BOM`, `true` (default) or `false`.
     pub csv_bom: bool,
-    /// The tag that virtual desktops must carry. Setting `VDI_DEVICE_TAG`,
-    /// default `VDI-NonPersistent`.
-    pub vdi_device_tag: DeviceTag,
-    /// How virtual desktops are onboarded. Setting `VDI_ENTRY_MODEL`, `single`
-    /// (default) or `multiple`.
-    pub vdi_entry_model: EntryModel,
+    /// Virtual desktops.
+    pub vdi: VdiSettings,
     /// Calls to each Defender endpoint in any 60 seconds.
     /// Setting `DEFENDER_CALLS_PER_MINUTE`, 1 to 10,000, default 100.
     pub defender_calls_per_minute: usize,
@@ -141,9 +192,12 @@ impl fmt::Display for ConfigProblems {
 
 /// Settings of the product; a name with one of [`PREFIXES`] that is not among
 /// them is a misspelt one.
-pub const SETTINGS: [&str; 22] = [
+pub const SETTINGS: [&str; 28] = [
     "DEFENDER_API_URL",
     "DEFENDER_API_AUDIENCE",
+    "GRAPH_URL",
+    "GRAPH_AUDIENCE",
+    "HUNTING_ROUTE",
     "ARM_URL",
     "ARM_AUDIENCE",
     "COVERAGE_SCOPE",
@@ -154,6 +208,9 @@ pub const SETTINGS: [&str; 22] = [
     "NOTIFY_WEBHOOK",
     "WORKBOOK_REPAIR",
     "CSV_BOM",
+    "VDI_REPORTS_URL",
+    "VDI_HOST_PATTERN",
+    "GOLDEN_IMAGE_PATTERN",
     "VDI_DEVICE_TAG",
     "VDI_ENTRY_MODEL",
     "DEFENDER_CALLS_PER_MINUTE",
@@ -181,15 +238,18 @@ pub const PLATFORM_SETTINGS: [&str; 9] = [
 
 /// Settings that the Functions host reads: six-field cron in UTC, one for each
 /// timer function.
-pub const SCHEDULES: [&str; 2] = ["COVERAGE_SCHEDULE", "WORKBOOK_SCHEDULE"];
+pub const SCHEDULES: [&str; 3] = ["COVERAGE_SCHEDULE", "WORKBOOK_SCHEDULE", "VDI_SCHEDULE"];
 
 /// Settings of the command line that later versions read.
 const RESERVED: [&str; 1] = ["DEFENDER_FUNCTIONS_URL"];
 
-const PREFIXES: [&str; 9] = [
+const PREFIXES: [&str; 12] = [
     "ARM_",
     "COVERAGE_",
     "DEFENDER_",
+    "GOLDEN_",
+    "GRAPH_",
+    "HUNTING_",
     "KEY_VAULT_",
     "LOOKUP_",
     "NOTIFY_",
@@ -275,6 +335,9 @@ impl Config {
                 "DEFENDER_API_AUDIENCE",
                 "https://api.securitycenter.microsoft.com",
             ),
+            graph_url: reader.base_url("GRAPH_URL", "https://graph.microsoft.com"),
+            graph_audience: reader.audience("GRAPH_AUDIENCE", "https://graph.microsoft.com"),
+            hunting_route: reader.parsed("HUNTING_ROUTE"),
             arm_url: reader.base_url("ARM_URL", "https://management.azure.com"),
             arm_audience: reader.audience("ARM_AUDIENCE", "https://management.azure.com"),
             coverage_scope: reader.scope("COVERAGE_SCOPE"),
@@ -282,13 +345,12 @@ impl Config {
             reports_latest: reader
                 .place("REPORTS_LATEST_URL")
                 .unwrap_or_else(|| reports.clone()),
+            vdi: reader.vdi(&reports),
             reports,
             key_vault: reader.key_vault(),
             notify_webhook: reader.notify_webhook(),
             workbook_repair: reader.flag("WORKBOOK_REPAIR", false),
             csv_bom: reader.flag("CSV_BOM", true),
-            vdi_device_tag: reader.parsed("VDI_DEVICE_TAG"),
-            vdi_entry_model: reader.parsed("VDI_ENTRY_MODEL"),
             defender_calls_per_minute: reader.number("DEFENDER_CALLS_PER_MINUTE", 100, 10_000),
             defender_calls_per_hour: reader.number("DEFENDER_CALLS_PER_HOUR", 1_500, 100_000),
             lookup_deadline: Duration::from_secs(

@@ -33,6 +33,19 @@ impl Default for TimeLimits {
     }
 }
 
+impl TimeLimits {
+    /// For answers that take minutes: large pages, and queries.
+    pub fn patient() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            first_byte: seconds(200),
+            idle: seconds(30),
+            total: seconds(240),
+            ..Self::default()
+        }
+    }
+}
+
 /// A whole answer.
 #[derive(Clone, Debug)]
 pub struct Answer {

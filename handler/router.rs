@@ -71,6 +71,7 @@ pub fn app(
     };
     let coverage = Arc::clone(&services.coverage);
     let by_timer = Arc::clone(&services.coverage);
+    let (vdi, vdi_by_timer) = (Arc::clone(&services.vdi), Arc::clone(&services.vdi));
     let image = Arc::clone(&services.image);
     let workbooks = Arc::clone(&services.workbooks);
     let services = Arc::new(services);
@@ -84,7 +85,7 @@ pub fn app(
         .http(
             "coverage",
             routes::coverage::PATH,
-            Some(needs(routes::coverage::role)),
+            Some(needs(routes::report::role)),
             move |request| routes::coverage::coverage(Arc::clone(&coverage), request),
         )
         .http(
@@ -95,6 +96,15 @@ pub fn app(
         )
         .envelope("coverage_report", move |invocation| {
             routes::coverage::coverage_report(Arc::clone(&by_timer), invocation)
+        })
+        .http(
+            "vdi",
+            routes::vdi::PATH,
+            Some(needs(routes::report::role)),
+            move |request| routes::vdi::vdi(Arc::clone(&vdi), request),
+        )
+        .envelope("vdi_report", move |invocation| {
+            routes::vdi::vdi_report(Arc::clone(&vdi_by_timer), invocation)
         })
         .envelope("coverage_workbook", move |invocation| {
             routes::coverage::coverage_workbook(Arc::clone(&workbooks), invocation)

@@ -4,6 +4,7 @@ mod assessment;
 mod checklist;
 mod checks;
 mod evidence;
+pub mod hygiene;
 mod scripts;
 
 pub use assessment::{Assessment, Expectation, ItemResult, Severity, State, Sums, assess};

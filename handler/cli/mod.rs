@@ -6,6 +6,7 @@ mod lookup;
 mod run;
 mod serve;
 mod table;
+mod vdi;
 mod workbook;
 
 use std::{
@@ -66,6 +67,8 @@ enum Command {
     /// Assess a golden image, or a pooled desktop, for Defender
     #[command(subcommand)]
     GoldenImage(golden_image::GoldenImageCommand),
+    /// Report what is wrong with the device records of virtual desktops
+    Vdi(vdi::VdiArgs),
     /// Run a timer function once
     Run(run::RunArgs),
     /// Serve the HTTP API on loopback, without the Functions host
@@ -82,6 +85,7 @@ pub fn main(arguments: Vec<OsString>, variables: BTreeMap<String, String>) -> Ex
         Some(Command::Coverage(args)) => coverage::run(&args, &variables),
         Some(Command::GoldenImage(command)) => golden_image::run(&command),
         Some(Command::Lookup(args)) => lookup::run(&args, &variables),
+        Some(Command::Vdi(args)) => vdi::run(&args, &variables),
         Some(Command::Run(args)) => run::run(&args, &variables),
         Some(Command::Serve(args)) if args.names_a_port() => serve::alone(&args, &variables),
         Some(Command::Serve(args)) => match config::host_port(&variables) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use clap::{Args, ValueEnum};
-use functions::report::text::visible;
+use functions::report::{run::Slot, text::visible};
 use time::OffsetDateTime;
 use tracing::level_filters::LevelFilter;
 
@@ -11,11 +11,10 @@ use super::{Exit, block_on, refuse, say, workbook::Format};
 use crate::{
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
-    routes::coverage::TIMER,
+    routes::report::TIMER,
     services::{
         Services,
-        coverage::{Coverage, RunError},
-        reports::{self, Published},
+        reports::{self, Published, Report, Reports, RunError},
     },
     telemetry::{self, Reader},
 };
@@ -35,6 +34,8 @@ pub(super) struct RunArgs {
 enum Function {
     /// Writes the coverage report into `REPORTS_URL`
     CoverageReport,
+    /// Writes the report on virtual desktops into `VDI_REPORTS_URL`
+    VdiReport,
     /// Looks at the saved Coverage workbooks; writes them with `WORKBOOK_REPAIR`
     CoverageWorkbook,
 }
@@ -55,7 +56,8 @@ pub(super) fn run(args: &RunArgs, variables: &BTreeMap<String, String>) -> Exit 
         tokio::select! {
             exit = async {
                 match args.function {
-                    Function::CoverageReport => coverage_report(&services.coverage).await,
+                    Function::CoverageReport => report(&*services.coverage).await,
+                    Function::VdiReport => report(&*services.vdi).await,
                     Function::CoverageWorkbook => super::workbook::inspect(&services.workbooks, Format::Table).await,
                 }
             } => exit,
@@ -67,32 +69,44 @@ pub(super) fn run(args: &RunArgs, variables: &BTreeMap<String, String>) -> Exit 
     })
 }
 
-async fn coverage_report(coverage: &Coverage) -> Exit {
+async fn report<R: Report>(service: &R) -> Exit {
     let slot = reports::slot(None, OffsetDateTime::now_utc());
-    match coverage.run(&slot, TIMER).await {
-        Ok(published) => {
-            let manifest = published.manifest();
-            let done = match published {
-                Published::Written(_) => "wrote",
-                Published::Before(_) => "was already done:",
-            };
-            let place = coverage.reports.place();
-            say(&format!("run {slot} {done} {place}/{}", manifest.folder));
-            for reason in &manifest.reasons {
-                say(&format!("NOT complete: {}", visible(reason)));
-            }
-            if manifest.complete {
-                Exit::Whole
-            } else {
-                Exit::Incomplete
-            }
-        }
-        Err(error) => {
-            if let RunError::Storage(error) = &error {
-                tracing::debug!(code = error.code, cause = error.cause, "storage failed");
-            }
-            say(&format!("error: {}", visible(&error.to_string())));
-            Exit::Incomplete
-        }
+    match service.run(&slot, TIMER).await {
+        Ok(published) => written(&slot, &published, service.reports()),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Tells where a run lies, and what it could not read.
+pub(super) fn written(slot: &Slot, published: &Published, reports: &Reports) -> Exit {
+    let manifest = published.manifest();
+    let done = match published {
+        Published::Written(_) => "wrote",
+        Published::Before(_) => "was already done:",
+    };
+    say(&format!(
+        "run {slot} {done} {}/{}",
+        reports.place(),
+        manifest.folder
+    ));
+    for reason in &manifest.reasons {
+        say(&format!("NOT complete: {}", visible(reason)));
+    }
+    if manifest.complete {
+        Exit::Whole
+    } else {
+        Exit::Incomplete
+    }
+}
+
+/// Tells why there is no run.
+pub(super) fn failed(error: &RunError) -> Exit {
+    if let RunError::Storage(error) = error {
+        tracing::debug!(code = error.code, cause = error.cause, "storage failed");
+    }
+    say(&format!("error: {}", visible(&error.to_string())));
+    match error {
+        RunError::Off(_) => Exit::Unusable,
+        _ => Exit::Incomplete,
     }
 }

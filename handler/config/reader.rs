@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 
+use functions::vdi::hygiene::HostPattern;
 use url::{Host, Url};
 
-use super::{ApiAuth, IdentitySource, PREFIXES, Place, RESERVED, SCHEDULES, SETTINGS, Scope};
+use super::{
+    ApiAuth, IdentitySource, PREFIXES, Place, RESERVED, SCHEDULES, SETTINGS, Scope, VdiSettings,
+};
 
 /// Every method reads one setting, and on a mistake notes it and goes on.
 pub(super) struct Reader<'a> {
@@ -60,6 +63,33 @@ impl<'a> Reader<'a> {
                 .push(format!("`{name}` is `{}`: {error}", printable(text)));
             T::default()
         })
+    }
+
+    /// What is set for virtual desktops; their reports lie with the others where
+    /// nothing is said.
+    pub(super) fn vdi(&mut self, reports: &Place) -> VdiSettings {
+        VdiSettings {
+            reports: self
+                .place("VDI_REPORTS_URL")
+                .unwrap_or_else(|| reports.clone()),
+            hosts: self.pattern("VDI_HOST_PATTERN"),
+            golden: self.pattern("GOLDEN_IMAGE_PATTERN"),
+            tag: self.parsed("VDI_DEVICE_TAG"),
+            entry: self.parsed("VDI_ENTRY_MODEL"),
+        }
+    }
+
+    /// A regular expression over host names; `None` when it is not set.
+    fn pattern(&mut self, name: &str) -> Option<HostPattern> {
+        let text = self.text(name)?;
+        match text.parse() {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                self.problems
+                    .push(format!("`{name}` is `{}`: {error}", printable(text)));
+                None
+            }
+        }
     }
 
     pub(super) fn flag(&mut self, name: &str, default: bool) -> bool {

@@ -4,6 +4,8 @@ pub mod coverage;
 pub mod explorer;
 pub mod golden_image;
 pub mod hashes;
+pub mod report;
+pub mod vdi;
 
 use std::{
     collections::BTreeMap,

@@ -17,7 +17,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     now,
-    reports::{Draft, NOTICE, Published, Reports},
+    reports::{Draft, NOTICE, Published, Report, Reports, RunError, RunTime},
 };
 use crate::{
     clients::{
@@ -51,30 +51,6 @@ pub struct Coverage {
     running: Mutex<()>,
 }
 
-/// How much time a run has.
-#[derive(Clone, Copy, Debug)]
-pub struct RunTime {
-    /// For reading the facts; what is not read by then is told as missing.
-    pub reading: Duration,
-    /// For a storage that refuses, because a new role takes its time.
-    pub patience: Duration,
-}
-
-/// A run that left no report.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RunError {
-    /// Another run is going on in this process; ask again when it has ended.
-    #[error("a run of the coverage report is going on; ask again when it has ended")]
-    Running,
-    /// Not one subscription could be read, so the report before stays the
-    /// newest.
-    #[error("no subscription could be read, so no report was written: {0}")]
-    Nothing(String),
-    /// Storage failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
 /// A report with what belongs to its run.
 #[derive(Debug)]
 pub struct Compared {
@@ -82,6 +58,43 @@ pub struct Compared {
     pub report: CoverageReport,
     /// Subscriptions that vanished without being told as gone.
     kept: BTreeSet<String>,
+}
+
+impl Report for Coverage {
+    fn reports(&self) -> &Reports {
+        &self.reports
+    }
+
+    async fn run(&self, slot: &Slot, time: RunTime) -> Result<Published, RunError> {
+        let Ok(_running) = self.running.try_lock() else {
+            return Err(RunError::Running);
+        };
+        let newest = self.reports.begin(time.patience).await?;
+        if let Some(before) = self.reports.run_of(slot).await? {
+            return Ok(Published::Before(before));
+        }
+        let before = match &newest {
+            Some(newest) => self.baseline(newest).await?,
+            None => None,
+        };
+        let compared = self.report(time.reading, before.as_ref()).await;
+        let summary = &compared.report.summary;
+        if summary.subscriptions == 0 && !summary.complete {
+            let mut reasons = summary.reasons.clone();
+            reasons.dedup();
+            return Err(RunError::Nothing("no subscription", reasons.join("; ")));
+        }
+        let draft = self.draft(&compared, before.as_ref());
+        let published = self.reports.publish(slot, draft).await?;
+        tracing::info!(
+            code = "report_written",
+            slot = %slot,
+            folder = published.manifest().folder,
+            complete = published.manifest().complete,
+            "the coverage report is written"
+        );
+        Ok(published)
+    }
 }
 
 impl Coverage {
@@ -173,39 +186,6 @@ impl Coverage {
     /// [`StorageError`].
     pub async fn baseline(&self, run: &Manifest) -> Result<Option<Baseline>, StorageError> {
         self.reports.json(run, BASELINE).await
-    }
-
-    /// Writes the run of a slot, unless it has one.
-    ///
-    /// # Errors
-    /// [`RunError`]; a retry helps when storage or Azure answer again.
-    pub async fn run(&self, slot: &Slot, time: RunTime) -> Result<Published, RunError> {
-        let Ok(_running) = self.running.try_lock() else {
-            return Err(RunError::Running);
-        };
-        let newest = self.reports.begin(time.patience).await?;
-        if let Some(before) = self.reports.run_of(slot).await? {
-            return Ok(Published::Before(before));
-        }
-        let before = match &newest {
-            Some(newest) => self.baseline(newest).await?,
-            None => None,
-        };
-        let compared = self.report(time.reading, before.as_ref()).await;
-        let summary = &compared.report.summary;
-        if summary.subscriptions == 0 && !summary.complete {
-            return Err(RunError::Nothing(summary.reasons.join("; ")));
-        }
-        let draft = self.draft(&compared, before.as_ref());
-        let published = self.reports.publish(slot, draft).await?;
-        tracing::info!(
-            code = "report_written",
-            slot = %slot,
-            folder = published.manifest().folder,
-            complete = published.manifest().complete,
-            "the coverage report is written"
-        );
-        Ok(published)
     }
 
     fn draft(&self, compared: &Compared, before: Option<&Baseline>) -> Draft {

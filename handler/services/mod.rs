@@ -5,6 +5,7 @@ pub mod hashes;
 pub mod notifier;
 mod ready_answers;
 pub mod reports;
+pub mod vdi;
 mod verdict_cache;
 pub mod workbook;
 
@@ -14,12 +15,15 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     clients::{
-        defender::{DefenderClient, files::FilesClient, indicators::IndicatorsClient},
+        defender::{
+            DefenderClient, files::FilesClient, hunting::HuntingClient,
+            indicators::IndicatorsClient, machines::MachinesClient,
+        },
         resource_graph::ResourceGraphClient,
         resource_manager::ResourceManagerClient,
     },
     config::Config,
-    http::HttpClient,
+    http::{HttpClient, TimeLimits},
     identity::Identity,
     routes::golden_image::Defaults,
 };
@@ -35,6 +39,8 @@ pub struct Services {
     pub hashes: Arc<hashes::HashLookup>,
     /// Coverage of Defender plans.
     pub coverage: Arc<coverage::Coverage>,
+    /// The hygiene report of virtual desktops.
+    pub vdi: Arc<vdi::Vdi>,
     /// What golden images are expected to be like.
     pub image: Arc<Defaults>,
     /// The AI column of saved Coverage workbooks.
@@ -55,7 +61,11 @@ impl Services {
         let graph = Arc::new(ResourceGraphClient::new(config, both().0, both().1));
         let manager = Arc::new(ResourceManagerClient::new(config, both().0, both().1));
         let notifier = Arc::new(Notifier::new(config, both().0, both().1));
-        let reports = Reports::coverage(config, &http, &identity, notifier);
+        let history = |name, place| {
+            Reports::new(name, place, config, &http, &identity, Arc::clone(&notifier))
+        };
+        let reports = history("coverage", config.reports.clone());
+        let vdi_reports = history("vdi", config.vdi.reports.clone());
         let workbooks = workbook::Workbooks::new(
             config,
             Arc::clone(&graph),
@@ -63,15 +73,25 @@ impl Services {
             both().0,
             both().1,
         );
+        // Hunting takes up to three minutes, and a page of 10,000 machines its time.
+        let patient = Arc::new(HttpClient::new(TimeLimits::patient()));
+        let slow = DefenderClient::new(config, Arc::clone(&patient), Arc::clone(&identity));
+        let vdi = vdi::Vdi::new(
+            HuntingClient::new(config, patient, Arc::clone(&identity)),
+            MachinesClient::new(config, slow),
+            vdi_reports,
+            config,
+        );
         let defender = DefenderClient::new(config, http, identity);
         let files = FilesClient::new(config, Arc::clone(&defender));
         let indicators = IndicatorsClient::new(config, defender);
         Self {
             hashes: hashes::HashLookup::new(files, indicators, config),
             coverage: coverage::Coverage::new(graph, manager, reports, config),
+            vdi,
             image: Arc::new(Defaults {
-                entry: config.vdi_entry_model,
-                tag: config.vdi_device_tag.clone(),
+                entry: config.vdi.entry,
+                tag: config.vdi.tag.clone(),
             }),
             workbooks,
         }

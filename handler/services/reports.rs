@@ -6,7 +6,7 @@
 //! run first finishes what a crash between two of them left behind. Nothing in
 //! the history is overwritten or deleted.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use super::notifier::Notifier;
 use crate::{
     clients::storage::{Created, Storage, StorageError},
-    config::Config,
+    config::{Config, Place},
     host::envelope::TimerInfo,
     http::HttpClient,
     identity::Identity,
@@ -66,6 +66,51 @@ impl Published {
     }
 }
 
+/// How much time a run has.
+#[derive(Clone, Copy, Debug)]
+pub struct RunTime {
+    /// For reading the facts; what is not read by then is told as missing.
+    pub reading: Duration,
+    /// For a storage that refuses, because a new role takes its time.
+    pub patience: Duration,
+}
+
+/// A run that left no report.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// Another run is going on in this process; ask again when it has ended.
+    #[error("a run of this report is going on; ask again when it has ended")]
+    Running,
+    /// A setting is missing, so there is nothing to report on.
+    #[error(
+        "`{0}` is not set, so there is no such report; docs/configuration.md says what it holds"
+    )]
+    Off(&'static str),
+    /// Nothing could be read, so the report before stays the newest: what was
+    /// looked for, and why it was not found.
+    #[error("{0} could be read, so no report was written: {1}")]
+    Nothing(&'static str, String),
+    /// Storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// A report that is run into a history.
+pub trait Report: Send + Sync + 'static {
+    /// Its history.
+    fn reports(&self) -> &Reports;
+
+    /// Writes the run of a slot, unless it has one.
+    ///
+    /// # Errors
+    /// [`RunError`]; a retry helps when storage or Azure answer again.
+    fn run(
+        &self,
+        slot: &Slot,
+        time: RunTime,
+    ) -> impl Future<Output = Result<Published, RunError>> + Send;
+}
+
 /// The history of one report, and the pointer to its newest run.
 #[derive(Debug)]
 pub struct Reports {
@@ -76,8 +121,10 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// The coverage report's history; touches nothing yet.
-    pub fn coverage(
+    /// The history of the report of this name; touches nothing yet.
+    pub fn new(
+        report: &'static str,
+        history: Place,
         config: &Config,
         http: &Arc<HttpClient>,
         identity: &Arc<Identity>,
@@ -85,11 +132,16 @@ impl Reports {
     ) -> Self {
         let storage = |place| Storage::new(place, Arc::clone(http), Arc::clone(identity));
         Self {
-            report: "coverage",
-            history: storage(config.reports.clone()),
+            report,
+            history: storage(history),
             latest: storage(config.reports_latest.clone()),
             notifier,
         }
+    }
+
+    /// Its name, as in paths.
+    pub fn name(&self) -> &'static str {
+        self.report
     }
 
     /// Where the history lies, for messages.

@@ -49,6 +49,16 @@ fn the_queries_of_resource_graph_bind() {
 }
 
 #[test]
+fn the_queries_of_the_vdi_report_bind_whole_and_in_parts() {
+    use functions::vdi::hygiene::{DEVICES, NAMES};
+    for query in [DEVICES, NAMES] {
+        assert_eq!(check(query.text), "", "{}", query.name);
+        let part = format!("{}| where hash(DeviceId, 4) == 3\n", query.text);
+        assert_eq!(check(&part), "", "{}", query.name);
+    }
+}
+
+#[test]
 fn the_query_for_people_binds() {
     assert_eq!(check(functions::coverage::EXPOSURE.text), "");
 }

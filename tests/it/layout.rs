@@ -116,6 +116,7 @@ fn the_routes_of_the_bindings_are_those_of_the_router() {
         ("hash_lookup", handler::routes::hashes::PATH),
         ("coverage", handler::routes::coverage::PATH),
         ("golden_image", handler::routes::golden_image::PATH),
+        ("vdi", handler::routes::vdi::PATH),
         ("explorer", handler::routes::explorer::PATH),
     ];
     for (_, name, binding) in functions() {

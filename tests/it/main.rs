@@ -31,4 +31,5 @@ mod payloads;
 mod reports;
 mod scripts;
 mod storage;
+mod vdi;
 mod workbook;

@@ -10,14 +10,14 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::{Request, State as Extract},
-    http::{Method, Response, StatusCode, header},
+    http::{Method, Response, StatusCode, header, request::Parts},
     response::IntoResponse,
 };
 use serde_json::{Value, json};
 
-use crate::{Call, DEFENDER_AUDIENCE, State, fault, identity, lock};
+use crate::{Call, DEFENDER_AUDIENCE, State, fault, identity, lock, vdi};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -29,6 +29,10 @@ pub(crate) fn router(state: Arc<Mutex<State>>) -> Router {
 async fn answer(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) -> Response<Body> {
     let arrived = Instant::now();
     let target = request.uri().to_string();
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, 1 << 20).await else {
+        return error(400, "BadRequest", "no body");
+    };
     let (latency, fault) = {
         let mut state = lock(&state);
         (state.latency, fault::take(&mut state.faults, &target))
@@ -39,7 +43,7 @@ async fn answer(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) ->
         let mut state = lock(&state);
         let response = match &fault {
             Some(fault) => Err(fault.status),
-            None => Ok(by_the_book(&state, &request, arrived)),
+            None => Ok(by_the_book(&mut state, &parts, &body, arrived)),
         };
         let status = response
             .as_ref()
@@ -58,24 +62,40 @@ async fn answer(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) ->
     }
 }
 
-fn by_the_book(state: &State, request: &Request, now: Instant) -> Response<Body> {
-    let Some(claims) = identity::claims(state, request.headers().get(header::AUTHORIZATION)) else {
+fn by_the_book(state: &mut State, request: &Parts, body: &Bytes, now: Instant) -> Response<Body> {
+    let Some(claims) = identity::claims(state, request.headers.get(header::AUTHORIZATION)) else {
         return error(401, "Unauthorized", "no bearer token");
     };
     if claims["aud"] != DEFENDER_AUDIENCE {
         return error(403, "Forbidden", "the token is for another audience");
     }
-    if let Some(wait) = over_limit(state, request.uri().path(), now) {
+    if let Some(wait) = over_limit(state, request.uri.path(), now) {
         let mut response = error(429, "TooManyRequests", "too many requests");
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, wait.as_secs().max(1).into());
         return response;
     }
-    if request.uri().path() == "/api/indicators" {
-        return indicators(state, request, &claims);
+    match request.uri.path() {
+        "/api/indicators" => return indicators(state, request, &claims),
+        "/api/machines" | "/api/deviceavinfo" => return vdi::list(state, request, &claims),
+        "/api/machines/AddOrRemoveTagForMultipleMachines" => {
+            return vdi::tag(state, request, body, &claims);
+        }
+        "/api/advancedqueries/run" if vdi::holds(&claims, "AdvancedQuery.Read.All") => {
+            return vdi::hunt(state, body, &["Query"], true);
+        }
+        "/api/advancedqueries/run" => {
+            return error(403, "Forbidden", "missing application roles");
+        }
+        path if path.starts_with("/api/files/") => {}
+        _ => return error(404, "NoSuchPath", "no such resource path"),
     }
-    let Some(rest) = request.uri().path().strip_prefix("/api/files/") else {
+    file(state, request, &claims)
+}
+
+fn file(state: &State, request: &Parts, claims: &Value) -> Response<Body> {
+    let Some(rest) = request.uri.path().strip_prefix("/api/files/") else {
         return error(404, "NoSuchPath", "no such resource path");
     };
     let (id, part) = rest.split_once('/').unwrap_or((rest, ""));
@@ -89,10 +109,10 @@ fn by_the_book(state: &State, request: &Request, now: Instant) -> Response<Body>
     if !held.is_some_and(|roles| roles.iter().any(|held| held == role)) {
         return error(403, "Forbidden", "missing application roles");
     }
-    if request.method() != Method::GET {
+    if request.method != Method::GET {
         return error(405, "BadRequest", "GET only");
     }
-    if request.uri().query().is_some() {
+    if request.uri.query().is_some() {
         return error(400, "BadRequest", "this endpoint takes no query");
     }
     if ![40, 64].contains(&id.len()) || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -120,7 +140,7 @@ fn by_the_book(state: &State, request: &Request, now: Instant) -> Response<Body>
 /// Roles of the Indicators API; the first one shows an application its own.
 const TI_ROLES: [&str; 3] = ["Ti.ReadWrite", "Ti.ReadWrite.All", "Ti.Read.All"];
 
-fn indicators(state: &State, request: &Request, claims: &Value) -> Response<Body> {
+fn indicators(state: &State, request: &Parts, claims: &Value) -> Response<Body> {
     let held: Vec<&str> = TI_ROLES
         .into_iter()
         .filter(|role| {
@@ -132,14 +152,10 @@ fn indicators(state: &State, request: &Request, claims: &Value) -> Response<Body
     if held.is_empty() {
         return error(403, "Forbidden", "missing application roles");
     }
-    if request.method() != Method::GET {
+    if request.method != Method::GET {
         return error(405, "BadRequest", "GET only here");
     }
-    let query = request
-        .uri()
-        .query()
-        .unwrap_or_default()
-        .replace("%27", "'");
+    let query = request.uri.query().unwrap_or_default().replace("%27", "'");
     let value = query
         .strip_prefix("$filter=indicatorValue+eq+'")
         .and_then(|rest| rest.strip_suffix('\''));
@@ -158,7 +174,7 @@ fn indicators(state: &State, request: &Request, claims: &Value) -> Response<Body
     )
 }
 
-fn found(body: &Value) -> Response<Body> {
+pub(crate) fn found(body: &Value) -> Response<Body> {
     (
         [(
             header::CONTENT_TYPE,
@@ -204,7 +220,7 @@ fn part_of(path: &str) -> &str {
         .map_or("", |(_, part)| part)
 }
 
-fn error(status: u16, code: &str, message: &str) -> Response<Body> {
+pub(crate) fn error(status: u16, code: &str, message: &str) -> Response<Body> {
     let body = json!({ "error": { "code": code, "message": message, "target": "43f4cb08-8fac-4b65-9db1-745c2ae65f3a" } });
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (

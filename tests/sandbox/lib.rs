@@ -13,6 +13,7 @@ mod key_vault;
 mod login;
 mod resource_manager;
 mod tenant;
+mod vdi;
 mod webhook;
 mod workbook;
 
@@ -30,6 +31,7 @@ pub use estate::{Estate, subscription_id};
 pub use fault::{Body, Fault};
 pub use identity::IdentityBehaviour;
 pub use tenant::{FileRecord, Tenant, indicator};
+pub use vdi::{VdiDevice, estate as vdi_estate};
 pub use workbook::Workbook;
 
 /// Secret that the identity endpoint wants in `X-IDENTITY-HEADER`.
@@ -40,6 +42,9 @@ pub const DEFENDER_AUDIENCE: &str = "https://api.securitycenter.microsoft.com";
 
 /// Audience of Azure Resource Manager.
 pub const ARM_AUDIENCE: &str = "https://management.azure.com";
+
+/// Audience of Microsoft Graph.
+pub const GRAPH_AUDIENCE: &str = "https://graph.microsoft.com";
 
 /// The tenant.
 pub const TENANT_ID: &str = "5d2a6d2b-0d5e-4a8c-9a5e-3f6c1c6a9f10";
@@ -78,6 +83,15 @@ pub(crate) struct State {
     pub(crate) webhook_status: u16,
     pub(crate) arm_page: usize,
     pub(crate) arm_quota: bool,
+    pub(crate) graph_calls: Vec<Call>,
+    pub(crate) vdi: Vec<VdiDevice>,
+    pub(crate) vdi_pages: HashMap<String, bytes::Bytes>,
+    pub(crate) vdi_page: usize,
+    pub(crate) vdi_links: bool,
+    pub(crate) hunting_capitals: bool,
+    pub(crate) hunting_rows: usize,
+    pub(crate) hunting_bytes: usize,
+    pub(crate) tag_batches: Vec<usize>,
     pub(crate) tokens_issued: u64,
     pub(crate) issued: HashSet<String>,
     pub(crate) latency: Duration,
@@ -99,6 +113,7 @@ pub struct Sandbox {
     resource_manager: SocketAddr,
     key_vault: SocketAddr,
     webhook: SocketAddr,
+    graph: SocketAddr,
     _running: watch::Sender<()>,
 }
 
@@ -125,6 +140,15 @@ impl Sandbox {
             webhook_status: 202,
             arm_page: 1_000,
             arm_quota: true,
+            graph_calls: Vec::new(),
+            vdi: vdi::estate(),
+            vdi_pages: HashMap::new(),
+            vdi_page: usize::MAX,
+            vdi_links: false,
+            hunting_capitals: false,
+            hunting_rows: 100_000,
+            hunting_bytes: 50 << 20,
+            tag_batches: Vec::new(),
             tokens_issued: 0,
             issued: HashSet::new(),
             latency: Duration::ZERO,
@@ -146,7 +170,8 @@ impl Sandbox {
             )
             .await?,
             key_vault: serve(key_vault::router(Arc::clone(&state)), stopped.clone()).await?,
-            webhook: serve(webhook::router(Arc::clone(&state)), stopped).await?,
+            webhook: serve(webhook::router(Arc::clone(&state)), stopped.clone()).await?,
+            graph: serve(vdi::router(Arc::clone(&state)), stopped).await?,
             state,
             _running: running,
         })
@@ -156,6 +181,7 @@ impl Sandbox {
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("DEFENDER_API_URL", self.defender_url()),
+            ("GRAPH_URL", format!("http://{}", self.graph)),
             ("ARM_URL", format!("http://{}", self.resource_manager)),
             (
                 "IDENTITY_ENDPOINT",
@@ -365,6 +391,47 @@ impl Sandbox {
     /// Whether Resource Graph keeps to 15 queries in 5 seconds.
     pub fn set_graph_quota(&self, kept: bool) {
         self.lock().arm_quota = kept;
+    }
+
+    /// Replaces the virtual desktops.
+    pub fn set_vdi(&self, devices: Vec<VdiDevice>) {
+        let mut state = self.lock();
+        state.vdi = devices;
+        state.vdi_pages.clear();
+    }
+
+    /// The virtual desktops.
+    pub fn vdi(&self) -> Vec<VdiDevice> {
+        self.lock().vdi.clone()
+    }
+
+    /// Lets lists of machines give fewer rows a page than asked for, with links to
+    /// the next one or without.
+    pub fn set_machine_page(&self, rows: usize, links: bool) {
+        let mut state = self.lock();
+        (state.vdi_page, state.vdi_links) = (rows, links);
+        state.vdi_pages.clear();
+    }
+
+    /// Whether hunting answers `Results` in place of `results`.
+    pub fn set_hunting_capitals(&self, capitals: bool) {
+        self.lock().hunting_capitals = capitals;
+    }
+
+    /// Most rows and bytes of an answer of hunting.
+    pub fn set_hunting_limits(&self, rows: usize, bytes: usize) {
+        let mut state = self.lock();
+        (state.hunting_rows, state.hunting_bytes) = (rows, bytes);
+    }
+
+    /// What Graph was asked so far.
+    pub fn graph_calls(&self) -> Vec<Call> {
+        self.lock().graph_calls.clone()
+    }
+
+    /// Sizes of the batches that a tag was added to.
+    pub fn tag_batches(&self) -> Vec<usize> {
+        self.lock().tag_batches.clone()
     }
 
     /// What Resource Manager was asked so far.

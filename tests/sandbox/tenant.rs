@@ -4,6 +4,14 @@ use serde_json::{Value, json};
 
 use crate::estate::Estate;
 
+/// What the identity may read unless a test says otherwise.
+const ROLES: [&str; 4] = [
+    "File.Read.All",
+    "Alert.Read.All",
+    "Machine.Read.All",
+    "ThreatHunting.Read.All",
+];
+
 /// What the servers know.
 #[derive(Clone, Debug)]
 pub struct Tenant {
@@ -201,9 +209,7 @@ impl Default for Tenant {
                 "Block",
             )],
             estate: Estate::contoso(),
-            roles: ["File.Read.All", "Alert.Read.All", "Machine.Read.All"]
-                .map(str::to_owned)
-                .to_vec(),
+            roles: ROLES.map(str::to_owned).to_vec(),
             client_id: None,
         }
     }

@@ -17,6 +17,9 @@ use crate::{
     retry,
 };
 
+/// Code of a query whose rows are more than one answer may hold.
+pub(super) const RESULT_TOO_LARGE: &str = "result_too_large";
+
 /// What to do after one try.
 pub(super) enum Outcome {
     Done(Found),
@@ -47,14 +50,19 @@ pub(super) fn failed_fetch(error: &FetchError) -> Outcome {
 }
 
 /// What an answer means: the table of the common errors page.
-pub(super) fn read(answer: Answer, endpoint: &Endpoint, token: &Token) -> Outcome {
+pub(super) fn read(
+    answer: Answer,
+    endpoint: &Endpoint,
+    audience_setting: &str,
+    token: &Token,
+) -> Outcome {
     let hint = retry::retry_after(&answer.headers, SystemTime::now());
     match answer.status {
         StatusCode::OK => read_json(&answer),
         StatusCode::NOT_FOUND if is_documented_404(&answer) => Outcome::Done(Found::No),
         StatusCode::UNAUTHORIZED => Outcome::Unauthorized(answer),
         StatusCode::FORBIDDEN => {
-            Outcome::Failed(forbidden(&answer, endpoint.name, endpoint.role, token))
+            Outcome::Failed(forbidden(&answer, endpoint, audience_setting, token))
         }
         StatusCode::TOO_MANY_REQUESTS => Outcome::Retry {
             error: throttled(&answer, hint),
@@ -110,6 +118,7 @@ struct ErrorBody {
 #[serde(default)]
 struct ErrorFields {
     code: String,
+    message: String,
     /// The correlation id that Microsoft support asks for.
     target: Option<String>,
 }
@@ -159,29 +168,39 @@ fn down(answer: &Answer, hint: Option<Duration>) -> DefenderError {
 }
 
 /// 401 again after the token was replaced.
-pub(super) fn unauthorized(answer: &Answer, token: &Token) -> DefenderError {
+pub(super) fn unauthorized(
+    answer: &Answer,
+    audience_setting: &str,
+    token: &Token,
+) -> DefenderError {
     let detail = format!(
-        "Microsoft Defender refused the token; check `DEFENDER_API_AUDIENCE` and the tenant of the identity. {}",
+        "Microsoft Defender refused the token; check `{audience_setting}` and the tenant of the identity. {}",
         in_use(token)
     );
     refusal(Kind::Unauthorized, "upstream_unauthorized", &detail, answer)
 }
 
 /// 403: a role is missing, or the audience, or the licence.
-fn forbidden(answer: &Answer, endpoint: &str, role: &str, token: &Token) -> DefenderError {
+fn forbidden(
+    answer: &Answer,
+    endpoint: &Endpoint,
+    audience_setting: &str,
+    token: &Token,
+) -> DefenderError {
+    let (name, role, application) = (endpoint.name, endpoint.role, endpoint.application);
     let detail = if token.claims.scp.is_some() {
         format!(
-            "Microsoft Defender refused this person's sign-in for {endpoint}: use an identity that holds the application role \
+            "Microsoft Defender refused this person's sign-in for {name}: use an identity that holds the application role \
              `{role}` (`az login --service-principal` or `--identity`), or ask the deployed service; docs/permissions.md"
         )
     } else if token.claims.roles.iter().any(|held| held == role) {
         format!(
-            "Microsoft Defender refused {endpoint} although the token holds `{role}`: check that `DEFENDER_API_AUDIENCE` is the \
+            "Microsoft Defender refused {name} although the token holds `{role}`: check that `{audience_setting}` is the \
              audience of this cloud and that the tenant has a Defender for Endpoint licence"
         )
     } else {
         format!(
-            "the identity lacks the application role `{role}` of WindowsDefenderATP; grant it as docs/permissions.md says. {}",
+            "the identity lacks the application role `{role}` of {application}; grant it as docs/permissions.md says. {}",
             in_use(token)
         )
     };
@@ -194,7 +213,14 @@ fn rejected(answer: &Answer) -> DefenderError {
         "Microsoft Defender rejected the request (status {})",
         answer.status.as_u16()
     );
-    refusal(Kind::Rejected, "upstream_rejected", &detail, answer)
+    let code = match fields(answer)
+        .message
+        .contains("exceeded the allowed result size")
+    {
+        true => RESULT_TOO_LARGE,
+        false => "upstream_rejected",
+    };
+    refusal(Kind::Rejected, code, &detail, answer)
 }
 
 /// When the token was issued, and when a grant made since then takes effect.

@@ -42,7 +42,11 @@ impl Call<'_> {
                 Ok(Outcome::Done(found)) => return Ok(found),
                 Ok(Outcome::Failed(error)) => return Err(error),
                 Ok(Outcome::Unauthorized(answer)) if replaced => {
-                    return Err(answers::unauthorized(&answer, &token));
+                    return Err(answers::unauthorized(
+                        &answer,
+                        self.client.audience_setting,
+                        &token,
+                    ));
                 }
                 Ok(Outcome::Unauthorized(_)) => {
                     replaced = true;
@@ -127,7 +131,12 @@ impl Call<'_> {
             _ => drop(permit),
         }
         match answer {
-            Ok(answer) => Ok(answers::read(answer, self.endpoint, token)),
+            Ok(answer) => Ok(answers::read(
+                answer,
+                self.endpoint,
+                self.client.audience_setting,
+                token,
+            )),
             Err(FetchError::Timeout(_)) if Instant::now() >= self.deadline => {
                 self.note_silence(sent);
                 Err(DefenderError::deadline())
@@ -148,16 +157,28 @@ impl Call<'_> {
     fn request(&self, token: &Token) -> Result<Request, DefenderError> {
         let mut url = self.client.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().push("api").extend(self.resource.path);
+            segments
+                .clear()
+                .push(self.client.root)
+                .extend(self.resource.path);
         }
         url.set_query(self.resource.query.as_deref());
-        let mut request = Request::new(Method::GET, url);
+        let method = match self.resource.body {
+            Some(_) => Method::POST,
+            None => Method::GET,
+        };
+        let mut request = Request::new(method, url);
         let authorization = token.authorization().ok_or_else(answers::unusable_token)?;
         let json = header::HeaderValue::from_static("application/json");
         request
             .headers_mut()
             .insert(header::AUTHORIZATION, authorization);
         request.headers_mut().insert(header::ACCEPT, json);
+        if let Some(body) = &self.resource.body {
+            let json = header::HeaderValue::from_static("application/json; charset=utf-8");
+            request.headers_mut().insert(header::CONTENT_TYPE, json);
+            *request.body_mut() = Some(body.clone().into());
+        }
         Ok(request)
     }
 }

@@ -55,7 +55,7 @@ impl FilesClient {
     ) -> Result<Option<FileProfile>, DefenderError> {
         match self
             .defender
-            .get(
+            .ask(
                 &self.file,
                 &file(&["files", &hash.to_string()], MAX_BYTES),
                 deadline,
@@ -139,7 +139,7 @@ impl FilesClient {
     ) -> Result<T, DefenderError> {
         match self
             .defender
-            .get(
+            .ask(
                 endpoint,
                 &file(&["files", &sha1.to_string(), what], MAX_LIST_BYTES),
                 deadline,
@@ -157,6 +157,7 @@ fn file<'a>(path: &'a [&'a str], max_bytes: usize) -> Resource<'a> {
     Resource {
         path,
         query: None,
+        body: None,
         max_bytes,
     }
 }

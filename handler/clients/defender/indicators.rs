@@ -52,9 +52,10 @@ impl IndicatorsClient {
                 path: &["indicators"],
                 // A hash is digits alone: nothing can break out of the literal.
                 query: Some(format!("$filter=indicatorValue+eq+'{hash}'")),
+                body: None,
                 max_bytes: MAX_BYTES,
             };
-            let answer = self.defender.get(&self.list, &resource, deadline).await?;
+            let answer = self.defender.ask(&self.list, &resource, deadline).await?;
             let Found::Yes(answer) = answer else {
                 continue;
             };

@@ -7,7 +7,9 @@ mod answers;
 mod call;
 pub mod error;
 pub mod files;
+pub mod hunting;
 pub mod indicators;
+pub mod machines;
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,6 +38,8 @@ pub struct Endpoint {
     name: &'static str,
     /// The application role that it needs.
     role: &'static str,
+    /// The application whose role that is.
+    application: &'static str,
     limiter: Arc<Limiter>,
     breaker: Breaker<DefenderError>,
 }
@@ -51,9 +55,20 @@ impl Endpoint {
         Self {
             name,
             role,
+            application: "WindowsDefenderATP",
             limiter,
             breaker: Breaker::new(),
         }
+    }
+
+    /// The same with at most so many calls a minute.
+    fn at_most(self, calls_per_minute: usize, config: &Config) -> Self {
+        let limiter = Limiter::new(
+            config.defender_calls_per_minute.min(calls_per_minute),
+            config.defender_calls_per_hour,
+            MOST_IN_FLIGHT,
+        );
+        Self { limiter, ..self }
     }
 }
 
@@ -72,10 +87,12 @@ impl Endpoint {
 /// What is asked for at an endpoint.
 #[derive(Clone, Debug)]
 pub struct Resource<'a> {
-    /// Segments of the path after `/api`.
+    /// Segments of the path after the API's root.
     pub path: &'a [&'a str],
     /// The query; `None` for none.
     pub query: Option<String>,
+    /// JSON that is posted; `None` for a GET. A retry may post it twice.
+    pub body: Option<String>,
     /// Longest answer that is read.
     pub max_bytes: usize,
 }
@@ -93,7 +110,11 @@ pub enum Found {
 #[derive(Debug)]
 pub struct DefenderClient {
     base: Url,
+    /// First segment of every path.
+    root: &'static str,
     audience: String,
+    /// The setting of that audience, for messages.
+    audience_setting: &'static str,
     http: Arc<HttpClient>,
     identity: Arc<Identity>,
 }
@@ -103,7 +124,21 @@ impl DefenderClient {
     pub fn new(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Arc<Self> {
         Arc::new(Self {
             base: config.defender_api_url.clone(),
+            root: "api",
             audience: config.defender_api_audience.clone(),
+            audience_setting: "DEFENDER_API_AUDIENCE",
+            http,
+            identity,
+        })
+    }
+
+    /// A client for the security part of Microsoft Graph.
+    pub fn graph(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Arc<Self> {
+        Arc::new(Self {
+            base: config.graph_url.clone(),
+            root: "v1.0",
+            audience: config.graph_audience.clone(),
+            audience_setting: "GRAPH_AUDIENCE",
             http,
             identity,
         })
@@ -118,12 +153,12 @@ impl DefenderClient {
         Ok(token.claims.roles.clone())
     }
 
-    /// `GET /api/...`.
+    /// Asks for a resource, with GET or, where it has a body, with POST.
     ///
     /// # Errors
     /// [`DefenderError`], after `deadline` at the latest. Never an answer made
     /// up from an error.
-    pub async fn get(
+    pub async fn ask(
         &self,
         endpoint: &Endpoint,
         resource: &Resource<'_>,

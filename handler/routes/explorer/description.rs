@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 
 use crate::{
     config::ApiAuth,
-    routes::{coverage, golden_image, hashes},
+    routes::{coverage, golden_image, hashes, vdi},
 };
 
 #[derive(OpenApi)]
@@ -25,7 +25,7 @@ use crate::{
         (name = "Coverage", description = "Coverage of Defender plans"),
         (name = "VDI", description = "Defender on virtual desktops")
     ),
-    paths(hashes::one, hashes::list, coverage::newest, coverage::file, coverage::run_now, golden_image::assessed, golden_image::script),
+    paths(hashes::one, hashes::list, coverage::newest, coverage::file, coverage::run_now, golden_image::assessed, golden_image::script, vdi::newest, vdi::file, vdi::run_now),
 )]
 struct Api;
 

@@ -1,0 +1,481 @@
+//! The tenant's items of the checklist, TN-01 and on: what is counted, and which
+//! devices it concerns.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    Counted, Counts, Pool, Source, Sources, host,
+    records::{SeenName, instant, split},
+};
+use crate::vdi::{EntryModel, Severity};
+
+/// Devices that a finding names in the summary; `findings.csv` has them all.
+const MOST_EXAMPLES: usize = 50;
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = VdiFinding)]
+pub struct Finding {
+    /// `TN-01` and on.
+    pub id: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub title: &'static str,
+    /// How many devices it concerns; of `TN-08`, hosts.
+    pub devices: usize,
+    /// The first of them.
+    pub examples: Vec<Example>,
+    /// What to do.
+    pub next_step: &'static str,
+}
+
+/// A device that a finding concerns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = VdiExample)]
+pub struct Example {
+    /// Its id; empty for a host without a device.
+    pub device_id: String,
+    /// Its name as reported.
+    pub host: String,
+}
+
+/// A device that a finding concerns, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Affected {
+    /// Its id; empty for a host without a device.
+    pub device_id: String,
+    /// Its name as reported.
+    pub host: String,
+    /// When it was last heard of, RFC 3339; empty when that is not known.
+    pub last_seen: String,
+    /// What was seen.
+    pub detail: String,
+}
+
+impl Affected {
+    fn of(record: &Counted, detail: impl Into<String>) -> Self {
+        Self {
+            device_id: record.device.id.clone(),
+            host: record.device.name.clone(),
+            last_seen: super::files::time(record.device.last_seen),
+            detail: detail.into(),
+        }
+    }
+}
+
+struct Kind {
+    id: &'static str,
+    severity: Severity,
+    title: &'static str,
+    next_step: &'static str,
+}
+
+/// In the order in which they are told.
+const KINDS: [Kind; 8] = [
+    Kind {
+        id: "TN-02",
+        severity: Severity::Critical,
+        title: "A golden image is onboarded",
+        next_step: "offboard the image, run `golden-image script clean-image` on it as SYSTEM, and reseal it; its record goes with the retention",
+    },
+    Kind {
+        id: "TN-03",
+        severity: Severity::Critical,
+        title: "Several machines report under one device id",
+        next_step: "the image was sealed while onboarded: offboard and clean it with `golden-image script clean-image`, reseal it, and recreate the desktops",
+    },
+    Kind {
+        id: "TN-01",
+        severity: Severity::High,
+        title: "A host has several live device records",
+        next_step: "let the onboarding script run only after the last rename and restart, with single entries; old records go with the retention",
+    },
+    Kind {
+        id: "TN-05",
+        severity: Severity::High,
+        title: "Antivirus is old, passive or disabled",
+        next_step: "check the share with security intelligence and its task (`golden-image script security-intelligence`); remove other antivirus products",
+    },
+    Kind {
+        id: "TN-08",
+        severity: Severity::High,
+        title: "An expected host has no live device record",
+        next_step: "look whether the host runs, and at its start-up script and the log WDATPOnboarding",
+    },
+    Kind {
+        id: "TN-04",
+        severity: Severity::Medium,
+        title: "The device tag is missing",
+        next_step: "write it into the image with `golden-image script device-tag`, and add it to these devices with `vdi tag --apply`",
+    },
+    Kind {
+        id: "TN-06",
+        severity: Severity::Medium,
+        title: "The sensor of a live device is impaired",
+        next_step: "check its way to the service (Microsoft Defender for Endpoint Client Analyzer) and restart the sensor",
+    },
+    Kind {
+        id: "TN-07",
+        severity: Severity::Low,
+        title: "The portal hides potential duplicate records",
+        next_step: "to see them in the portal turn the setting off: Settings > Endpoints > Advanced features; hiding removes nothing",
+    },
+];
+
+/// Which sources came whole: the numbers of the others are not known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whole {
+    devices: bool,
+    names: bool,
+    machines: bool,
+    antivirus: bool,
+}
+
+impl Whole {
+    pub(super) fn of(sources: &Sources) -> Self {
+        Self {
+            devices: sources.devices.is_whole(),
+            names: sources.names.is_whole(),
+            machines: sources.machines.is_whole(),
+            antivirus: sources.antivirus.is_whole(),
+        }
+    }
+}
+
+/// Why the report is not complete, each reason once.
+pub(super) fn reasons(sources: &Sources) -> Vec<String> {
+    fn gap<T>(source: &Source<T>, what: &str) -> Option<String> {
+        source.gap.as_ref().map(|gap| format!("{what}: {gap}"))
+    }
+    let gaps = [
+        gap(
+            &sources.devices,
+            "hunting over device records (several records of a host cannot be seen, nor tags by rule)",
+        ),
+        gap(
+            &sources.names,
+            "hunting over host names (cloned devices cannot be seen)",
+        ),
+        gap(
+            &sources.machines,
+            "the list of machines (tags, sensor health and old records may be missing)",
+        ),
+        gap(&sources.antivirus, "antivirus health"),
+    ];
+    gaps.into_iter().flatten().collect()
+}
+
+/// Ids whose names take turns, with the names. One name after another is a
+/// rename; short, full and differently cased names are one.
+pub(super) fn clones(rows: &[SeenName]) -> BTreeMap<String, Vec<String>> {
+    let mut seen: HashMap<String, BTreeMap<String, (i128, i128)>> = HashMap::new();
+    for row in rows {
+        let (Some(first), Some(last)) = (instant(&row.first_seen), instant(&row.last_seen)) else {
+            continue;
+        };
+        let (first, last) = (first.unix_timestamp_nanos(), last.unix_timestamp_nanos());
+        let names = seen.entry(row.device_id.trim().to_lowercase()).or_default();
+        let span = names.entry(split(&row.host).0).or_insert((first, last));
+        *span = (span.0.min(first), span.1.max(last));
+    }
+    let takes_turns = |names: &BTreeMap<String, (i128, i128)>| {
+        let mut spans: Vec<_> = names.values().collect();
+        spans.sort_unstable();
+        spans.windows(2).any(|pair| pair[1].0 < pair[0].1)
+    };
+    seen.into_iter()
+        .filter(|(_, names)| takes_turns(names))
+        .map(|(id, names)| (id, names.into_keys().collect()))
+        .collect()
+}
+
+/// What the findings are made of.
+pub(super) struct Estate<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) whole: Whole,
+    pub(super) golden: &'a [Counted],
+    pub(super) others: &'a [Counted],
+    pub(super) names: &'a BTreeMap<String, Vec<String>>,
+}
+
+impl Estate<'_> {
+    /// The numbers, and the findings; each record learns what it is among.
+    pub(super) fn findings(
+        &self,
+        counted: &mut [Counted],
+    ) -> (Counts, Vec<(Finding, Vec<Affected>)>) {
+        let (hosts, duplicate_hosts, duplicates) = self.duplicates(counted);
+        let found: BTreeMap<&str, Vec<Affected>> = BTreeMap::from([
+            ("TN-01", duplicates),
+            (
+                "TN-02",
+                self.golden
+                    .iter()
+                    .map(|record| Affected::of(record, "onboarded"))
+                    .collect(),
+            ),
+            ("TN-03", self.cloned(counted)),
+            (
+                "TN-04",
+                self.live(counted, |record| {
+                    (!record.device.has_tag(&self.pool.tag.to_string()))
+                        .then(|| format!("tags: {}", record.device.tags.join(", ")))
+                }),
+            ),
+            ("TN-05", self.live(counted, antivirus_problem)),
+            ("TN-06", self.live(counted, sensor_problem)),
+            ("TN-07", self.hidden(counted)),
+            ("TN-08", self.missing(counted)),
+        ]);
+        let counts = self.counts(counted, hosts, duplicate_hosts, &found);
+        let told = KINDS.iter().filter_map(|kind| {
+            let affected = found[kind.id].clone();
+            (!affected.is_empty()).then(|| (finding(kind, &affected), affected))
+        });
+        let told: Vec<_> = told.collect();
+        mark(counted, &told);
+        (counts, told)
+    }
+
+    fn counts(
+        &self,
+        counted: &[Counted],
+        hosts: usize,
+        duplicate_hosts: usize,
+        found: &BTreeMap<&str, Vec<Affected>>,
+    ) -> Counts {
+        let count = |id: &str| found[id].len();
+        let records = self.whole.devices || self.whole.machines;
+        let live = |problem: fn(&Counted) -> bool| {
+            counted
+                .iter()
+                .filter(|record| record.is_live && problem(record))
+                .count()
+        };
+        let (records_are, hunted) = (
+            |number| records.then_some(number),
+            |number| self.whole.devices.then_some(number),
+        );
+        let antivirus = |number| (self.whole.antivirus && records).then_some(number);
+        Counts {
+            hosts: records_are(hosts),
+            devices: records_are(counted.len()),
+            duplicate_hosts: hunted(duplicate_hosts),
+            cloned_devices: self.whole.names.then(|| count("TN-03")),
+            golden_onboarded: self
+                .pool
+                .golden
+                .as_ref()
+                .and(records_are(self.golden.len())),
+            untagged: records_are(count("TN-04")),
+            stale_antivirus: antivirus(live(|record| told(record, super::Antivirus::is_stale))),
+            passive_antivirus: antivirus(live(|record| told(record, super::Antivirus::is_passive))),
+            unknown_antivirus: antivirus(live(antivirus_is_unknown)),
+            inactive: records_are(counted.iter().filter(|record| !record.is_live).count()),
+            leftovers: records_are(counted.iter().filter(|record| record.is_leftover).count()),
+            missing_hosts: self.pool.expected.as_ref().and(records_are(count("TN-08"))),
+        }
+    }
+
+    /// Records that are active, with what is wrong with them.
+    fn live(
+        &self,
+        counted: &[Counted],
+        problem: impl Fn(&Counted) -> Option<String>,
+    ) -> Vec<Affected> {
+        let live = counted.iter().filter(|record| record.is_live);
+        live.filter_map(|record| problem(record).map(|detail| Affected::of(record, detail)))
+            .collect()
+    }
+
+    /// How many hosts there are, how many with several live records, and these.
+    fn duplicates(&self, counted: &[Counted]) -> (usize, usize, Vec<Affected>) {
+        let mut hosts: HashMap<(String, String), Vec<&Counted>> = HashMap::new();
+        for record in counted {
+            hosts.entry(host(record)).or_default().push(record);
+        }
+        let mut several: Vec<_> = hosts
+            .iter()
+            .filter(|_| self.pool.entry == EntryModel::Single)
+            .map(|(host, records)| {
+                (
+                    host,
+                    records
+                        .iter()
+                        .filter(|record| record.is_live)
+                        .collect::<Vec<_>>(),
+                )
+            })
+            .filter(|(_, live)| live.len() > 1)
+            .collect();
+        several.sort_by_key(|(host, _)| *host);
+        let affected = several.iter().flat_map(|(_, live)| {
+            live.iter()
+                .map(|record| Affected::of(record, format!("one of {} live records", live.len())))
+        });
+        (hosts.len(), several.len(), affected.collect())
+    }
+
+    fn cloned(&self, counted: &[Counted]) -> Vec<Affected> {
+        let records: HashMap<&str, &Counted> = counted
+            .iter()
+            .chain(self.golden)
+            .map(|record| (record.device.id.as_str(), record))
+            .collect();
+        let is_ours = |name: &String| {
+            let golden = self.pool.golden.as_ref();
+            self.pool.hosts.0.is_match(name) || golden.is_some_and(|golden| golden.0.is_match(name))
+        };
+        let ours = self
+            .names
+            .iter()
+            .filter(|(id, names)| records.contains_key(id.as_str()) || names.iter().any(is_ours));
+        ours.map(|(id, names)| {
+            let shown: Vec<&str> = names.iter().take(10).map(String::as_str).collect();
+            Affected {
+                device_id: id.clone(),
+                host: shown.join(", "),
+                last_seen: records
+                    .get(id.as_str())
+                    .map(|record| super::files::time(record.device.last_seen))
+                    .unwrap_or_default(),
+                detail: format!("{} host names in turn", names.len()),
+            }
+        })
+        .collect()
+    }
+
+    /// Live duplicates that hunting knows and the machines API does not list.
+    fn hidden(&self, counted: &[Counted]) -> Vec<Affected> {
+        if !(self.whole.devices && self.whole.machines) {
+            return Vec::new();
+        }
+        let mut live: HashMap<(String, String), usize> = HashMap::new();
+        for record in counted.iter().filter(|record| record.is_live) {
+            *live.entry(host(record)).or_default() += 1;
+        }
+        self.live(counted, |record| {
+            let is_hidden =
+                record.device.is_hunted && !record.device.is_listed && live[&host(record)] > 1;
+            is_hidden.then(|| "not in the list of machines".to_owned())
+        })
+    }
+
+    /// Expected hosts of which no record is active, each once.
+    fn missing(&self, counted: &[Counted]) -> Vec<Affected> {
+        let Some(expected) = &self.pool.expected else {
+            return Vec::new();
+        };
+        let live = counted
+            .iter()
+            .chain(self.others)
+            .filter(|record| record.is_live && record.device.is_onboarded);
+        let mut short: HashSet<&str> = HashSet::new();
+        let mut full: HashSet<(&str, &str)> = HashSet::new();
+        for record in live {
+            short.insert(&record.device.short);
+            full.insert((&record.device.short, &record.device.domain));
+        }
+        let mut told = HashSet::new();
+        let missing = expected.iter().filter(|name| {
+            let (host, domain) = split(name);
+            let is_there = if domain.is_empty() {
+                short.contains(host.as_str())
+            } else {
+                // A record that never told its domain may be the one.
+                full.contains(&(host.as_str(), domain.as_str()))
+                    || full.contains(&(host.as_str(), ""))
+            };
+            !is_there && told.insert((host, domain))
+        });
+        missing
+            .map(|name| Affected {
+                device_id: String::new(),
+                host: name.clone(),
+                last_seen: String::new(),
+                detail: "no live record".to_owned(),
+            })
+            .collect()
+    }
+}
+
+fn finding(kind: &Kind, affected: &[Affected]) -> Finding {
+    let examples = affected.iter().take(MOST_EXAMPLES).map(|one| Example {
+        device_id: one.device_id.clone(),
+        host: one.host.clone(),
+    });
+    Finding {
+        id: kind.id,
+        severity: kind.severity,
+        title: kind.title,
+        devices: affected.len(),
+        examples: examples.collect(),
+        next_step: kind.next_step,
+    }
+}
+
+fn mark(counted: &mut [Counted], told: &[(Finding, Vec<Affected>)]) {
+    let mut ids: HashMap<&str, Vec<&'static str>> = HashMap::new();
+    for (finding, affected) in told {
+        for one in affected {
+            ids.entry(&one.device_id).or_default().push(finding.id);
+        }
+    }
+    for record in counted {
+        if let Some(found) = ids.remove(record.device.id.as_str()) {
+            record.findings = found;
+        }
+    }
+}
+
+fn told(record: &Counted, what: fn(&super::Antivirus) -> Option<bool>) -> bool {
+    record.device.antivirus.as_ref().and_then(what) == Some(true)
+}
+
+fn antivirus_is_unknown(record: &Counted) -> bool {
+    record
+        .device
+        .antivirus
+        .as_ref()
+        .is_none_or(|antivirus| antivirus.is_passive().is_none() || antivirus.is_stale().is_none())
+}
+
+fn antivirus_problem(record: &Counted) -> Option<String> {
+    let antivirus = record.device.antivirus.as_ref()?;
+    let mut problems = Vec::new();
+    let modes = [
+        "",
+        "passive",
+        "disabled",
+        "",
+        "blocked by EDR",
+        "passive audit",
+    ];
+    if antivirus.is_passive() == Some(true) {
+        let mode = antivirus
+            .mode
+            .parse()
+            .ok()
+            .and_then(|mode: usize| modes.get(mode));
+        problems.push(mode.copied().unwrap_or_default());
+    }
+    let parts = ["old security intelligence", "old engine", "old platform"];
+    for (part, told) in parts.iter().zip(&antivirus.up_to_date) {
+        if told.eq_ignore_ascii_case("false") {
+            problems.push(part);
+        }
+    }
+    (!problems.is_empty()).then(|| problems.join(", "))
+}
+
+fn sensor_problem(record: &Counted) -> Option<String> {
+    let fine = ["", "active", "inactive", "unknown"];
+    let health = record.device.health.to_lowercase();
+    (!fine.contains(&health.as_str())).then(|| record.device.health.clone())
+}

@@ -1,0 +1,318 @@
+//! The hygiene report: what is wrong with the device records of a pool of virtual
+//! desktops. A record a device, then hosts, then findings.
+
+mod files;
+mod findings;
+mod html;
+mod records;
+
+use std::{collections::HashMap, fmt, str::FromStr};
+
+use regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
+
+use super::{DeviceTag, EntryModel};
+use crate::coverage::Query;
+
+pub use files::render;
+pub use findings::{Affected, Finding};
+pub use records::{
+    Antivirus, AntivirusHealth, Device, DeviceInfo, DeviceRow, Machine, SeenName, Source, Sources,
+};
+
+/// The latest snapshot of every device id of 30 days.
+pub const DEVICES: Query = Query {
+    name: "devices",
+    text: include_str!("devices.kql"),
+};
+
+/// Device ids that had several names in 7 days.
+pub const NAMES: Query = Query {
+    name: "names",
+    text: include_str!("names.kql"),
+};
+
+/// A record without activity for so long is silent.
+const SILENT: Duration = Duration::hours(48);
+
+/// Runs that the trend goes back.
+const MOST_POINTS: usize = 90;
+
+/// A regular expression over short host names, without regard to case.
+///
+/// Not anchored: `^VDI-` is a beginning, `VDI` any part.
+#[derive(Clone, Debug)]
+pub struct HostPattern(Regex);
+
+/// A text that is no such expression.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no regular expression over host names, such as `^VDI-`: {0}")]
+pub struct NoPattern(String);
+
+impl FromStr for HostPattern {
+    type Err = NoPattern;
+
+    fn from_str(text: &str) -> Result<Self, NoPattern> {
+        let built = RegexBuilder::new(text)
+            .case_insensitive(true)
+            .size_limit(1 << 20)
+            .build();
+        match built {
+            Ok(pattern) => Ok(Self(pattern)),
+            Err(error) => {
+                let why = error.to_string();
+                Err(NoPattern(why.lines().last().unwrap_or_default().to_owned()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
+/// Which records the report is about, and what is expected of them.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Short names of virtual desktops.
+    pub hosts: HostPattern,
+    /// Short names of golden images; `None` when nobody said.
+    pub golden: Option<HostPattern>,
+    /// The tag that they must carry.
+    pub tag: DeviceTag,
+    /// Whether a host is to have one record.
+    pub entry: EntryModel,
+    /// Hosts that must be there, short or full names; `None` when nobody said.
+    pub expected: Option<Vec<String>>,
+}
+
+/// The numbers of a run. What could not be read is null, never 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schema(as = VdiCounts)]
+pub struct Counts {
+    /// Hosts: a short name in a domain.
+    pub hosts: Option<usize>,
+    /// Device records of them, silent ones too.
+    pub devices: Option<usize>,
+    /// Hosts with two or more records that were active in the last 48 hours.
+    pub duplicate_hosts: Option<usize>,
+    /// Device ids whose host names take turns.
+    pub cloned_devices: Option<usize>,
+    /// Golden images that are onboarded; null without `GOLDEN_IMAGE_PATTERN`.
+    pub golden_onboarded: Option<usize>,
+    /// Active devices without the tag.
+    pub untagged: Option<usize>,
+    /// Active devices with old security intelligence, engine or platform.
+    pub stale_antivirus: Option<usize>,
+    /// Active devices whose antivirus is passive or disabled.
+    pub passive_antivirus: Option<usize>,
+    /// Active devices of whose antivirus nothing is known.
+    pub unknown_antivirus: Option<usize>,
+    /// Records without activity in the last 48 hours.
+    pub inactive: Option<usize>,
+    /// Those among them whose host has an active record: leftovers of a reset.
+    pub leftovers: Option<usize>,
+    /// Expected hosts without an active record; null without a list of them.
+    pub missing_hosts: Option<usize>,
+}
+
+/// The numbers of a past run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schema(as = VdiPoint)]
+pub struct Point {
+    /// When the run was, RFC 3339 in UTC.
+    pub as_of: String,
+    /// Whether everything could be read.
+    pub complete: bool,
+    /// Its numbers.
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// `summary.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = VdiSummary)]
+pub struct Summary {
+    /// When the facts were read, RFC 3339 in UTC.
+    pub as_of: String,
+    /// Whether everything could be read.
+    pub complete: bool,
+    /// What could not be read, a sentence each.
+    pub reasons: Vec<String>,
+    /// The numbers.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// What is wrong, the worst first.
+    pub findings: Vec<Finding>,
+    /// Numbers of past runs, the oldest first.
+    pub trend: Vec<Point>,
+}
+
+/// What a run knows of the one before.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Before {
+    #[serde(flatten)]
+    point: Point,
+    trend: Vec<Point>,
+}
+
+/// A counted record.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    /// The device.
+    pub device: Device,
+    /// Active in the last 48 hours.
+    pub is_live: bool,
+    /// Silent, while its host has an active record.
+    pub is_leftover: bool,
+    /// Ids of the findings that it is among.
+    pub findings: Vec<&'static str>,
+}
+
+/// The whole report.
+#[derive(Clone, Debug)]
+pub struct HygieneReport {
+    /// The numbers, and the findings with examples.
+    pub summary: Summary,
+    /// Every counted record, by host.
+    pub devices: Vec<Counted>,
+    /// Every finding with all devices, the worst first.
+    pub affected: Vec<(Finding, Vec<Affected>)>,
+    /// Active onboarded devices without the tag: what `vdi tag` is about.
+    pub untagged: Vec<(String, String)>,
+}
+
+impl HygieneReport {
+    /// Joins what was read.
+    pub fn new(sources: Sources, pool: &Pool, as_of: &str, before: Option<Before>) -> Self {
+        let whole = findings::Whole::of(&sources);
+        let reasons = findings::reasons(&sources);
+        let names = findings::clones(&sources.names.rows);
+        let devices = records::join(sources);
+        let newest = newest(&devices, as_of);
+        let (golden, mut counted, others) = sort_out(devices, pool, newest);
+        mark_leftovers(&mut counted);
+        counted.sort_by(|one, other| {
+            let key = |record: &Counted| {
+                (
+                    record.device.short.clone(),
+                    record.device.domain.clone(),
+                    !record.is_live,
+                )
+            };
+            key(one).cmp(&key(other))
+        });
+        let estate = findings::Estate {
+            pool,
+            whole,
+            golden: &golden,
+            others: &others,
+            names: &names,
+        };
+        let (counts, affected) = estate.findings(&mut counted);
+        let untagged = counted
+            .iter()
+            .filter(|record| record.is_live && !record.device.has_tag(&pool.tag.to_string()))
+            .map(|record| (record.device.id.clone(), record.device.name.clone()))
+            .collect();
+        let summary = Summary {
+            as_of: as_of.to_owned(),
+            complete: reasons.is_empty(),
+            reasons,
+            counts,
+            findings: affected
+                .iter()
+                .map(|(finding, _)| finding.clone())
+                .collect(),
+            trend: trend(before),
+        };
+        Self {
+            summary,
+            devices: counted,
+            affected,
+            untagged,
+        }
+    }
+}
+
+/// Golden images, virtual desktops, and everything else.
+fn sort_out(
+    devices: Vec<Device>,
+    pool: &Pool,
+    newest: Option<OffsetDateTime>,
+) -> (Vec<Counted>, Vec<Counted>, Vec<Counted>) {
+    let tag = pool.tag.to_string();
+    let (mut golden, mut counted, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for device in devices {
+        let is_golden = pool
+            .golden
+            .as_ref()
+            .is_some_and(|golden| golden.0.is_match(&device.short));
+        let is_pooled = pool.hosts.0.is_match(&device.short) || device.has_tag(&tag);
+        let into = match device.is_onboarded {
+            true if is_golden => &mut golden,
+            true if is_pooled => &mut counted,
+            _ => &mut others,
+        };
+        let is_live = is_live(&device, newest);
+        into.push(Counted {
+            device,
+            is_live,
+            is_leftover: false,
+            findings: Vec::new(),
+        });
+    }
+    (golden, counted, others)
+}
+
+/// The newest activity, but not of a clock that is ahead.
+fn newest(devices: &[Device], as_of: &str) -> Option<OffsetDateTime> {
+    let now = records::instant(as_of);
+    let seen = devices.iter().filter_map(|device| device.last_seen);
+    seen.filter(|seen| now.is_none_or(|now| *seen <= now))
+        .max()
+        .or(now)
+}
+
+fn is_live(device: &Device, newest: Option<OffsetDateTime>) -> bool {
+    if device.is_merged {
+        return false;
+    }
+    match (device.last_seen, newest) {
+        (Some(seen), Some(newest)) => newest - seen <= SILENT,
+        _ => device.health.eq_ignore_ascii_case("active"),
+    }
+}
+
+fn mark_leftovers(counted: &mut [Counted]) {
+    let mut live: HashMap<(String, String), bool> = HashMap::new();
+    for record in counted.iter().filter(|record| record.is_live) {
+        live.insert(host(record), true);
+    }
+    for record in counted.iter_mut().filter(|record| !record.is_live) {
+        record.is_leftover = live.contains_key(&host(record));
+    }
+}
+
+/// Short name and domain.
+fn host(record: &Counted) -> (String, String) {
+    (record.device.short.clone(), record.device.domain.clone())
+}
+
+fn trend(before: Option<Before>) -> Vec<Point> {
+    let Some(before) = before else {
+        return Vec::new();
+    };
+    let mut trend = before.trend;
+    trend.push(before.point);
+    let too_many = trend.len().saturating_sub(MOST_POINTS);
+    trend.split_off(too_many)
+}

@@ -1,0 +1,406 @@
+//! What Defender answers about devices: the wire records, read leniently, and one
+//! record a device made of them. Logged-on users and addresses are not read.
+//!
+//! Sources: <https://learn.microsoft.com/defender-xdr/advanced-hunting-deviceinfo-table>,
+//! <https://learn.microsoft.com/defender-endpoint/api/machine>,
+//! <https://learn.microsoft.com/defender-endpoint/api/device-health-api-methods-properties>
+
+use std::{collections::HashMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// What tells a row of the Defender API from every other one.
+pub trait DeviceRow: serde::de::DeserializeOwned + Send {
+    /// The device's id.
+    fn id(&self) -> &str;
+}
+
+/// Rows, and why they may not be all of them.
+#[derive(Clone, Debug)]
+pub struct Source<T> {
+    /// The rows that came.
+    pub rows: Vec<T>,
+    /// A sentence; `None` when all rows came.
+    pub gap: Option<String>,
+}
+
+impl<T> Source<T> {
+    /// Whether all rows came.
+    pub fn is_whole(&self) -> bool {
+        self.gap.is_none()
+    }
+}
+
+/// A row of `devices.kql`: the latest snapshot of a device id.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct DeviceInfo {
+    #[serde(deserialize_with = "text")]
+    pub(super) device_id: String,
+    #[serde(deserialize_with = "text")]
+    device_name: String,
+    #[serde(deserialize_with = "text")]
+    timestamp: String,
+    #[serde(deserialize_with = "text")]
+    onboarding_status: String,
+    #[serde(deserialize_with = "text")]
+    sensor_health_state: String,
+    #[serde(deserialize_with = "text")]
+    merged_to_device_id: String,
+    #[serde(deserialize_with = "text")]
+    registry_device_tag: String,
+    #[serde(deserialize_with = "texts")]
+    device_manual_tags: Vec<String>,
+    #[serde(deserialize_with = "texts")]
+    device_dynamic_tags: Vec<String>,
+}
+
+/// A row of `names.kql`: when a device id reported under a name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SeenName {
+    #[serde(deserialize_with = "text")]
+    pub(super) device_id: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) host: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) first_seen: String,
+    #[serde(deserialize_with = "text")]
+    pub(super) last_seen: String,
+}
+
+/// A row of `GET /api/machines`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Machine {
+    #[serde(deserialize_with = "text")]
+    id: String,
+    #[serde(deserialize_with = "text")]
+    computer_dns_name: String,
+    #[serde(deserialize_with = "text")]
+    last_seen: String,
+    #[serde(deserialize_with = "text", alias = "onboardingstatus")]
+    onboarding_status: String,
+    #[serde(deserialize_with = "text")]
+    health_status: String,
+    #[serde(deserialize_with = "texts")]
+    machine_tags: Vec<String>,
+}
+
+impl DeviceRow for Machine {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// A row of `GET /api/deviceavinfo`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AntivirusHealth {
+    #[serde(deserialize_with = "text")]
+    machine_id: String,
+    #[serde(deserialize_with = "text")]
+    av_mode: String,
+    #[serde(deserialize_with = "text")]
+    av_is_signature_up_to_date: String,
+    #[serde(deserialize_with = "text")]
+    av_is_engine_up_to_date: String,
+    #[serde(deserialize_with = "text")]
+    av_is_platform_up_to_date: String,
+}
+
+impl DeviceRow for AntivirusHealth {
+    fn id(&self) -> &str {
+        &self.machine_id
+    }
+}
+
+/// Everything that one run read.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// Hunting: the latest snapshots.
+    pub devices: Source<DeviceInfo>,
+    /// Hunting: ids with several names.
+    pub names: Source<SeenName>,
+    /// The machines API.
+    pub machines: Source<Machine>,
+    /// The antivirus health API.
+    pub antivirus: Source<AntivirusHealth>,
+}
+
+/// State of the antivirus of a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Antivirus {
+    /// `0` active, `1` passive, `2` disabled, `3` other, `4` blocked by EDR, `5`
+    /// passive audit; empty when it is not known.
+    pub mode: String,
+    /// `True`, `False` or `Unknown`: security intelligence, engine, platform.
+    pub up_to_date: [String; 3],
+}
+
+impl Antivirus {
+    /// Whether it does not protect; `None` where that is not told.
+    pub fn is_passive(&self) -> Option<bool> {
+        match self.mode.as_str() {
+            "0" => Some(false),
+            "1" | "2" | "4" | "5" => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Whether something of it is old; `None` where that is not told.
+    pub fn is_stale(&self) -> Option<bool> {
+        let is = |word: &'static str| move |told: &String| told.eq_ignore_ascii_case(word);
+        if self.up_to_date.iter().any(is("false")) {
+            Some(true)
+        } else {
+            self.up_to_date.iter().all(is("true")).then_some(false)
+        }
+    }
+}
+
+/// A device as all sources together tell it.
+#[derive(Clone, Debug, Default)]
+pub struct Device {
+    /// Its id, lower case.
+    pub id: String,
+    /// Its name as reported, short or full.
+    pub name: String,
+    /// Short name, lower case.
+    pub short: String,
+    /// Domain, lower case; empty when it is not known.
+    pub domain: String,
+    /// When it was last heard of.
+    pub last_seen: Option<OffsetDateTime>,
+    /// Whether it is onboarded.
+    pub is_onboarded: bool,
+    /// Health of the sensor, an open set.
+    pub health: String,
+    /// Tags of every kind.
+    pub tags: Vec<String>,
+    /// Whether Defender merged it into another device.
+    pub is_merged: bool,
+    /// Whether hunting knows it.
+    pub is_hunted: bool,
+    /// Whether the machines API lists it.
+    pub is_listed: bool,
+    /// Its antivirus; `None` when no row is about it.
+    pub antivirus: Option<Antivirus>,
+}
+
+/// One record an id, in the order of the ids.
+pub(super) fn join(sources: Sources) -> Vec<Device> {
+    let mut devices: HashMap<String, Device> = HashMap::new();
+    // A row without an id is about nothing.
+    let is_named = |id: &str| !id.trim().is_empty();
+    for row in sources.devices.rows {
+        if !is_named(&row.device_id) {
+            continue;
+        }
+        let device = of_id(&mut devices, &row.device_id);
+        device.rename(&row.device_name);
+        device.last_seen = device.last_seen.max(instant(&row.timestamp));
+        device.is_onboarded = row.onboarding_status.eq_ignore_ascii_case("onboarded");
+        device.health = row.sensor_health_state;
+        device.is_merged = !row.merged_to_device_id.trim().is_empty()
+            && !row.merged_to_device_id.eq_ignore_ascii_case(&row.device_id);
+        device.tag([row.registry_device_tag]);
+        device.tag(row.device_manual_tags);
+        device.tag(row.device_dynamic_tags);
+        device.is_hunted = true;
+    }
+    for row in sources.machines.rows {
+        if !is_named(&row.id) {
+            continue;
+        }
+        let device = of_id(&mut devices, &row.id);
+        if device.name.is_empty() {
+            device.rename(&row.computer_dns_name);
+        }
+        device.last_seen = device.last_seen.max(instant(&row.last_seen));
+        if !device.is_hunted {
+            device.is_onboarded = row.onboarding_status.eq_ignore_ascii_case("onboarded");
+        }
+        device.health = row.health_status;
+        device.tag(row.machine_tags);
+        device.is_listed = true;
+    }
+    for row in sources.antivirus.rows {
+        if let Some(device) = devices.get_mut(&row.machine_id.trim().to_lowercase()) {
+            device.antivirus = Some(Antivirus {
+                mode: row.av_mode,
+                up_to_date: [
+                    row.av_is_signature_up_to_date,
+                    row.av_is_engine_up_to_date,
+                    row.av_is_platform_up_to_date,
+                ],
+            });
+        }
+    }
+    let mut devices: Vec<Device> = devices.into_values().collect();
+    devices.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+    find_domains(&mut devices);
+    devices
+}
+
+fn of_id<'a>(devices: &'a mut HashMap<String, Device>, id: &str) -> &'a mut Device {
+    let id = id.trim().to_lowercase();
+    devices.entry(id.clone()).or_insert_with(|| Device {
+        id,
+        ..Device::default()
+    })
+}
+
+/// A record without a domain joins the only domain that has its short name.
+fn find_domains(devices: &mut [Device]) {
+    let mut domains: HashMap<String, Option<String>> = HashMap::new();
+    for device in devices.iter().filter(|device| !device.domain.is_empty()) {
+        domains
+            .entry(device.short.clone())
+            .and_modify(|known| {
+                if known.as_ref() != Some(&device.domain) {
+                    *known = None;
+                }
+            })
+            .or_insert_with(|| Some(device.domain.clone()));
+    }
+    for device in devices.iter_mut().filter(|device| device.domain.is_empty()) {
+        if let Some(Some(domain)) = domains.get(&device.short) {
+            device.domain.clone_from(domain);
+        }
+    }
+}
+
+impl Device {
+    fn rename(&mut self, name: &str) {
+        (self.short, self.domain) = split(name);
+        name.trim().clone_into(&mut self.name);
+    }
+
+    fn tag(&mut self, tags: impl IntoIterator<Item = String>) {
+        for tag in tags {
+            if !tag.trim().is_empty() && !self.has_tag(&tag) {
+                self.tags.push(tag);
+            }
+        }
+    }
+
+    /// Whether it carries a tag, of whatever kind; without regard to case.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        let tag = tag.trim();
+        self.tags
+            .iter()
+            .any(|held| held.trim().eq_ignore_ascii_case(tag))
+    }
+}
+
+/// Short name and domain, lower case.
+pub(super) fn split(name: &str) -> (String, String) {
+    let name = name.trim().trim_end_matches('.').to_lowercase();
+    match name.split_once('.') {
+        Some((short, domain)) => (short.to_owned(), domain.to_owned()),
+        None => (name, String::new()),
+    }
+}
+
+/// A time as Defender writes it, with up to nine digits of a second.
+pub(super) fn instant(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .or_else(|_| OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339))
+        .ok()
+}
+
+/// A text; what is no text or number counts as none.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    deserializer.deserialize_any(Text)
+}
+
+/// A list of texts, also as the text of one.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    deserializer.deserialize_any(Texts)
+}
+
+struct Text;
+
+impl<'de> Visitor<'de> for Text {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<String, E> {
+        Ok(text)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<String, E> {
+        Ok(if flag { "True" } else { "False" }.to_owned())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_unit<E>(self) -> Result<String, E> {
+        Ok(String::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<String, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(String::new())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<String, A::Error> {
+        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(String::new())
+    }
+}
+
+struct Texts;
+
+impl<'de> Visitor<'de> for Texts {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of texts")
+    }
+
+    /// Hunting answers dynamic columns as the text of a JSON list.
+    fn visit_str<E>(self, text: &str) -> Result<Vec<String>, E> {
+        if text.trim().is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(serde_json::from_str(text).unwrap_or_else(|_| vec![text.to_owned()]))
+    }
+
+    fn visit_unit<E>(self) -> Result<Vec<String>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<String>, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(Loose(text)) = items.next_element()? {
+            texts.push(text);
+        }
+        Ok(texts)
+    }
+}
+
+#[derive(Deserialize)]
+struct Loose(#[serde(deserialize_with = "text")] String);

@@ -1,0 +1,280 @@
+//! `vdi`: the report on virtual desktops, and the tag that devices lack.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+use comfy_table::{Table, presets};
+use functions::{
+    report::text::visible,
+    vdi::hygiene::{Counts, Summary},
+};
+use time::OffsetDateTime;
+use tracing::level_filters::LevelFilter;
+
+use super::{Exit, block_on, refuse, run, say};
+use crate::{
+    config::{Config, Purpose},
+    http::{HttpClient, TimeLimits},
+    services::{
+        Services,
+        reports::{self, Report, RunTime},
+        vdi::{Tagged, Vdi},
+    },
+    telemetry::{self, Reader},
+};
+
+/// A command reads for as long as the largest tenants need.
+const TIME: RunTime = RunTime {
+    reading: Duration::from_secs(3_600),
+    patience: Duration::ZERO,
+};
+
+/// The most that a list of hosts may have, in bytes.
+const MAX_HOSTS_BYTES: u64 = 16 << 20;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct VdiArgs {
+    #[command(subcommand)]
+    command: Option<VdiCommand>,
+    /// Hosts that must be there, one name a line, short or full
+    #[arg(long, value_name = "FILE")]
+    expected_hosts: Option<PathBuf>,
+    /// What is printed: a table of the findings, or summary.json
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Log what happens, on standard error
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum VdiCommand {
+    /// Add the tag to live devices that lack it; removes none
+    ///
+    /// Without --apply it only tells. Needs the application role `Machine.ReadWrite.All`.
+    Tag(TagArgs),
+}
+
+#[derive(Debug, Args)]
+struct TagArgs {
+    /// Only tell which devices would be tagged; the default
+    #[arg(long, conflicts_with = "apply")]
+    dry_run: bool,
+    /// Add the tag
+    #[arg(long)]
+    apply: bool,
+    /// Log what happens, on standard error
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+pub(super) fn run(args: &VdiArgs, variables: &BTreeMap<String, String>) -> Exit {
+    let verbose = match &args.command {
+        Some(VdiCommand::Tag(tag)) => tag.verbose,
+        None => args.verbose,
+    };
+    let level = if verbose {
+        LevelFilter::DEBUG
+    } else {
+        LevelFilter::OFF
+    };
+    telemetry::start(Reader::Person, level);
+    let config = match Config::read(variables, Purpose::Command) {
+        Ok(config) => config,
+        Err(problems) => return refuse(Reader::Person, &problems),
+    };
+    let expected = match args.expected_hosts.as_deref().map(hosts).transpose() {
+        Ok(expected) => expected,
+        Err(problem) => {
+            say(&format!("error: {problem}"));
+            return Exit::Unusable;
+        }
+    };
+    block_on(async {
+        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
+        let work = async {
+            match &args.command {
+                Some(VdiCommand::Tag(tag)) => add_tags(&services.vdi, tag.apply).await,
+                None => report(&services.vdi, expected, args.format).await,
+            }
+        };
+        tokio::select! {
+            exit = work => exit,
+            _ = tokio::signal::ctrl_c() => {
+                say("interrupted; what was printed is done, the rest is not");
+                Exit::Incomplete
+            }
+        }
+    })
+}
+
+/// Names of a list, each as it is written; empty lines and comments count not.
+fn hosts(path: &Path) -> Result<Vec<String>, String> {
+    let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAX_HOSTS_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_HOSTS_BYTES {
+        return Err(format!(
+            "{} is larger than 16 MiB; it has one host name a line",
+            path.display()
+        ));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()))?;
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let names: Vec<String> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect();
+    let odd = names
+        .iter()
+        .find(|name| name.len() > 255 || name.contains([' ', '\t', ',', ';', '"']));
+    match odd {
+        _ if names.is_empty() => Err(format!("{} has no host name", path.display())),
+        Some(odd) => Err(format!(
+            "{} has the line `{}`, which is no host name; write one a line",
+            path.display(),
+            visible(&odd.chars().take(80).collect::<String>())
+        )),
+        None => Ok(names),
+    }
+}
+
+async fn report(service: &Vdi, expected: Option<Vec<String>>, format: Format) -> Exit {
+    let slot = reports::slot(None, OffsetDateTime::now_utc());
+    match service.run_with(&slot, TIME, expected).await {
+        Ok((published, report)) => {
+            if let Some(report) = report {
+                // A closed pipe is no mistake of ours.
+                let _ = print(format, &report.summary);
+            }
+            run::written(&slot, &published, service.reports())
+        }
+        Err(error) => run::failed(&error),
+    }
+}
+
+fn print(format: Format, summary: &Summary) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut stdout, summary)?;
+            writeln!(stdout)
+        }
+        Format::Table => {
+            if !summary.findings.is_empty() {
+                writeln!(stdout, "{}\n", table(summary))?;
+            }
+            writeln!(stdout, "{}", sentence(&summary.counts))
+        }
+    }
+}
+
+fn table(summary: &Summary) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "FINDING",
+        "SEVERITY",
+        "DEVICES",
+        "WHAT",
+        "FOR EXAMPLE",
+        "WHAT TO DO",
+    ]);
+    table.force_no_tty();
+    for finding in &summary.findings {
+        let hosts: Vec<&str> = finding
+            .examples
+            .iter()
+            .take(3)
+            .map(|one| one.host.as_str())
+            .collect();
+        table.add_row([
+            finding.id,
+            finding.severity.as_str(),
+            &finding.devices.to_string(),
+            finding.title,
+            &visible(&hosts.join(", ")),
+            finding.next_step,
+        ]);
+    }
+    table.trim_fmt()
+}
+
+fn sentence(counts: &Counts) -> String {
+    let told = |number: Option<usize>| {
+        number.map_or("an unknown number of".to_owned(), |number| {
+            number.to_string()
+        })
+    };
+    format!(
+        "{} hosts, {} device records: {} inactive, of these {} leftovers of reset hosts.",
+        told(counts.hosts),
+        told(counts.devices),
+        told(counts.inactive),
+        told(counts.leftovers)
+    )
+}
+
+/// One line a device on standard output.
+async fn add_tags(service: &Vdi, apply: bool) -> Exit {
+    let report = match service.report(TIME.reading, None, None).await {
+        Ok(report) => report,
+        Err(error) => return run::failed(&error),
+    };
+    for reason in &report.summary.reasons {
+        say(&format!("NOT complete: {}", visible(reason)));
+    }
+    if report.summary.counts.untagged.is_none() {
+        say("error: no device record could be read, so nothing is tagged");
+        return Exit::Incomplete;
+    }
+    let (devices, tag) = (&report.untagged, service.tag());
+    let mut failed = false;
+    if apply {
+        let tell = |batch: Tagged<'_>| {
+            failed |= batch.outcome.is_err();
+            let outcome = match &batch.outcome {
+                Ok(()) => "tagged".to_owned(),
+                Err(error) => format!("FAILED: {}", visible(&error.detail)),
+            };
+            lines(batch.devices, &outcome);
+        };
+        service.tag_devices(devices, TIME.reading, tell).await;
+    } else {
+        lines(devices, "would be tagged");
+        say(&format!(
+            "{} devices would get the tag {tag}; `vdi tag --apply` adds it",
+            devices.len()
+        ));
+    }
+    if failed || !report.summary.complete {
+        Exit::Incomplete
+    } else {
+        Exit::Whole
+    }
+}
+
+fn lines(devices: &[(String, String)], outcome: &str) {
+    let mut stdout = std::io::stdout().lock();
+    for (id, name) in devices {
+        // A closed pipe is no mistake of ours, and the work goes on.
+        let _ = writeln!(stdout, "{id}\t{}\t{outcome}", visible(name));
+    }
+}

@@ -1,0 +1,219 @@
+//! `GET /api/machines`, `GET /api/deviceavinfo`: lists read to their last page; and
+//! tags, added in bulk.
+//!
+//! Pages of 10,000; `$top` is always sent, because the default of the second is 20.
+//! Sources: <https://learn.microsoft.com/defender-endpoint/api/get-machines>,
+//! <https://learn.microsoft.com/defender-endpoint/device-health-export-antivirus-health-report-api>,
+//! <https://learn.microsoft.com/defender-endpoint/api/add-or-remove-multiple-machine-tags>
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use functions::vdi::{
+    DeviceTag,
+    hygiene::{AntivirusHealth, DeviceRow, Machine, Source},
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+use url::Url;
+
+use super::{DefenderClient, DefenderError, Endpoint, Found, Resource};
+use crate::config::Config;
+
+/// A page has some kB a row.
+const MAX_BYTES: usize = 128 << 20;
+
+/// Rows of a page, the most that the API allows.
+const PAGE: usize = 10_000;
+
+/// Pages of a list: five times what a tenant may have.
+const MOST_PAGES: usize = 500;
+
+/// A page that does not come is asked for again so often, beyond the retries of a
+/// call, so that a list of 100,000 does not start over.
+const MOST_RESUMES: u32 = 3;
+
+/// Devices of a call that adds a tag.
+pub const TAG_BATCH: usize = 500;
+
+/// The machines and antivirus health of a tenant.
+#[derive(Debug)]
+pub struct MachinesClient {
+    defender: Arc<DefenderClient>,
+    machines: Endpoint,
+    antivirus: Endpoint,
+    tags: Endpoint,
+}
+
+#[derive(Deserialize)]
+struct Page<T> {
+    value: Vec<T>,
+    #[serde(rename = "@odata.nextLink", default)]
+    next: Option<String>,
+}
+
+impl MachinesClient {
+    /// The machines API of a tenant.
+    pub fn new(config: &Config, defender: Arc<DefenderClient>) -> Self {
+        Self {
+            defender,
+            machines: Endpoint::new("the list of machines", "Machine.Read.All", config),
+            antivirus: Endpoint::new("antivirus health", "Machine.Read.All", config),
+            tags: Endpoint::new("machine tags", "Machine.ReadWrite.All", config),
+        }
+    }
+
+    /// All machines; the tenant may hide duplicates from this list.
+    pub async fn machines(&self, deadline: Instant) -> Source<Machine> {
+        self.list(&self.machines, "machines", deadline).await
+    }
+
+    /// The antivirus health of all devices.
+    pub async fn antivirus(&self, deadline: Instant) -> Source<AntivirusHealth> {
+        self.list(&self.antivirus, "deviceavinfo", deadline).await
+    }
+
+    /// Adds a tag to at most [`TAG_BATCH`] devices; adding it twice does nothing.
+    ///
+    /// # Errors
+    /// [`DefenderError`]; then it is not known which of them carry it.
+    pub async fn add_tag(
+        &self,
+        tag: &DeviceTag,
+        ids: &[&str],
+        deadline: Instant,
+    ) -> Result<(), DefenderError> {
+        let body = json!({ "Value": tag.to_string(), "Action": "Add", "MachineIds": ids });
+        let resource = Resource {
+            path: &["machines", "AddOrRemoveTagForMultipleMachines"],
+            query: None,
+            body: Some(body.to_string()),
+            max_bytes: MAX_BYTES,
+        };
+        match self.defender.ask(&self.tags, &resource, deadline).await? {
+            Found::Yes(_) => Ok(()),
+            Found::No => Err(DefenderError::unusable_answer(
+                "one of the devices is not known",
+            )),
+        }
+    }
+
+    /// Every page, from the first one to the last. What came before an error is
+    /// kept, and the error is the gap.
+    async fn list<T: DeviceRow>(
+        &self,
+        endpoint: &Endpoint,
+        name: &str,
+        deadline: Instant,
+    ) -> Source<T> {
+        let mut rows: Vec<T> = Vec::new();
+        let mut known: HashSet<String> = HashSet::new();
+        let mut query = format!("$top={PAGE}");
+        for _ in 0..MOST_PAGES {
+            let page = match self.page::<T>(endpoint, name, &query, deadline).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::error!(
+                        code = error.code,
+                        cause = error.cause,
+                        list = name,
+                        "{}",
+                        error.detail
+                    );
+                    return Source {
+                        rows,
+                        gap: Some(error.detail),
+                    };
+                }
+            };
+            let (asked, count) = (rows.len(), page.value.len());
+            rows.extend(
+                page.value
+                    .into_iter()
+                    .filter(|row| known.insert(row.id().to_lowercase())),
+            );
+            let is_last = page.next.is_none() && count < PAGE;
+            if is_last || count == 0 {
+                return Source { rows, gap: None };
+            }
+            if rows.len() == asked {
+                return Source {
+                    rows,
+                    gap: Some("the same page came again".to_owned()),
+                };
+            }
+            query = match page.next {
+                None => format!("$top={PAGE}&$skip={}", rows.len()),
+                Some(link) => match self.next(&link, name) {
+                    Some(query) => query,
+                    None => {
+                        return Source {
+                            rows,
+                            gap: Some("the link to the next page leads elsewhere".to_owned()),
+                        };
+                    }
+                },
+            };
+        }
+        Source {
+            rows,
+            gap: Some(format!("there are more than {MOST_PAGES} pages")),
+        }
+    }
+
+    /// The query of the next page. A link that leads to another host or path is
+    /// not followed.
+    fn next(&self, link: &str, name: &str) -> Option<String> {
+        let base = &self.defender.base;
+        let link = base.join(link).ok()?;
+        let is_ours = |url: &Url| {
+            let path = url.path().trim_end_matches('/');
+            url.origin() == base.origin() && path.eq_ignore_ascii_case(&format!("/api/{name}"))
+        };
+        is_ours(&link).then(|| link.query().unwrap_or_default().to_owned())
+    }
+
+    async fn page<T: DeviceRow>(
+        &self,
+        endpoint: &Endpoint,
+        name: &str,
+        query: &str,
+        deadline: Instant,
+    ) -> Result<Page<T>, DefenderError> {
+        let resource = Resource {
+            path: &[name],
+            query: Some(query.to_owned()),
+            body: None,
+            max_bytes: MAX_BYTES,
+        };
+        let mut resumes = 0;
+        loop {
+            match self.defender.ask(endpoint, &resource, deadline).await {
+                Ok(Found::Yes(answer)) => {
+                    return serde_json::from_slice(&answer).map_err(|_| {
+                        DefenderError::unusable_answer(&format!(
+                            "{} is not understood",
+                            endpoint.name
+                        ))
+                    });
+                }
+                // Documented: a tenant without machines.
+                Ok(Found::No) => {
+                    return Ok(Page {
+                        value: Vec::new(),
+                        next: None,
+                    });
+                }
+                Err(error) if error.is_temporary() && resumes < MOST_RESUMES => {
+                    let wait = error.retry_after.unwrap_or(Duration::from_secs(1));
+                    if Instant::now() + wait >= deadline {
+                        return Err(error);
+                    }
+                    sleep(wait).await;
+                    resumes += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
