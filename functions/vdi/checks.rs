@@ -1,7 +1,7 @@
 //! The pass conditions of the checklist, a function an item or family.
 
 use serde_json::{Map, Value};
-use time::{Duration, OffsetDateTime};
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     EntryModel, Evidence, Startup,
@@ -543,7 +543,7 @@ pub(super) fn share_filled(image: &Image<'_>) -> Checked {
     let found = packages(image)?.len();
     hold(
         found > 0,
-        format!("{found} folders with unpacked intelligence"),
+        format!("folders with unpacked intelligence: {found}"),
     )
 }
 
@@ -554,10 +554,7 @@ pub(super) fn package_fresh(image: &Image<'_>) -> Checked {
     let Some(newest) = packages(image)?.into_iter().max() else {
         return fail("no folder with unpacked intelligence");
     };
-    let now = OffsetDateTime::parse(
-        &image.evidence.collected_at(),
-        &time::format_description::well_known::Rfc3339,
-    );
+    let now = OffsetDateTime::parse(&image.evidence.collected_at(), &Rfc3339);
     let Ok(now) = now else {
         return Err(not_assessable(
             "the evidence does not say when it was collected",
@@ -610,7 +607,8 @@ pub(super) fn maintenance_run(image: &Image<'_>) -> Checked {
     let updated = image
         .evidence
         .instant("mpStatus", "AntivirusSignatureLastUpdated")?;
-    let seen = format!("last run {run}, result {result}");
+    let at = run.format(&Rfc3339).unwrap_or_default();
+    let seen = format!("last run {at}, result {result}");
     match updated {
         Some(updated) if run + Duration::SECOND < updated => {
             fail(format!("{seen}; security intelligence is newer"))

@@ -8,7 +8,6 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use comfy_table::{Table, presets};
 use functions::{
     report::text::visible,
     vdi::{
@@ -17,7 +16,7 @@ use functions::{
     },
 };
 
-use super::{Exit, say};
+use super::{Exit, say, table::fitted};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum GoldenImageCommand {
@@ -211,10 +210,7 @@ fn print(format: Format, assessment: &Assessment) -> std::io::Result<()> {
 
 /// What fails first; what holds is in the figures below.
 fn table(assessment: &Assessment) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["STATE", "SEVERITY", "ITEM", "WHAT", "SEEN", "WHAT TO DO"]);
-    table.force_no_tty();
+    let mut table = fitted(&["STATE", "SEVERITY", "ITEM", "WHAT", "SEEN", "WHAT TO DO"]);
     for item in &assessment.items {
         if item.state == State::NotApplicable {
             continue;

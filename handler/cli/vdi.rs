@@ -10,7 +10,6 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use comfy_table::{Table, presets};
 use functions::{
     report::text::visible,
     vdi::hygiene::{Counts, Summary},
@@ -18,7 +17,7 @@ use functions::{
 use time::OffsetDateTime;
 use tracing::level_filters::LevelFilter;
 
-use super::{Exit, block_on, refuse, run, say};
+use super::{Exit, block_on, refuse, run, say, table::fitted};
 use crate::{
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
@@ -187,9 +186,7 @@ fn print(format: Format, summary: &Summary) -> std::io::Result<()> {
 }
 
 fn table(summary: &Summary) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
+    let mut table = fitted(&[
         "FINDING",
         "SEVERITY",
         "DEVICES",
@@ -197,7 +194,6 @@ fn table(summary: &Summary) -> String {
         "FOR EXAMPLE",
         "WHAT TO DO",
     ]);
-    table.force_no_tty();
     for finding in &summary.findings {
         let hosts: Vec<&str> = finding
             .examples

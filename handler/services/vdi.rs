@@ -106,9 +106,13 @@ impl Vdi {
             expected,
         };
         let (deadline, as_of) = (Instant::now() + time, now());
-        let (devices, names, machines, antivirus) = tokio::join!(
-            self.hunting.rows(DEVICES, deadline),
-            self.hunting.rows(NAMES, deadline),
+        // One after the other: hunting that is refused is refused once.
+        let hunting = async {
+            let devices = self.hunting.rows(DEVICES, deadline).await;
+            (devices, self.hunting.rows(NAMES, deadline).await)
+        };
+        let ((devices, names), machines, antivirus) = tokio::join!(
+            hunting,
             self.machines.machines(deadline),
             self.machines.antivirus(deadline),
         );

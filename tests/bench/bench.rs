@@ -8,6 +8,7 @@ mod cases;
 mod coverage;
 mod load;
 mod process;
+mod vdi;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -88,6 +89,9 @@ async fn measure(only: Option<&str>) -> Result<bool, Failure> {
     }
     if wanted("coverage") {
         tell(coverage::measure(&bench).await?);
+    }
+    if wanted("vdi") {
+        tell(vdi::measure(&bench).await?);
     }
     Ok(met)
 }

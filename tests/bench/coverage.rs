@@ -36,7 +36,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Row>, Failure> {
         let pages = fetch(&cloud).await?;
         let alone = began.elapsed();
         let folder = tempfile::tempdir()?;
-        let (time, kib) = report(bench, &cloud, folder.path()).await?;
+        let (time, kib) = report(bench, &cloud, "coverage_report", folder.path()).await?;
         ratios.push((time.as_secs_f64() / alone.as_secs_f64(), time, alone, pages));
         peak = peak.max(kib);
         size = size.max(largest_page(folder.path())?);
@@ -120,15 +120,21 @@ async fn pages(cloud: &Sandbox, query: Query) -> Result<usize, Failure> {
     }
 }
 
-/// Time and peak memory in KiB of `run coverage_report`.
-async fn report(bench: &Bench, cloud: &Sandbox, folder: &Path) -> Result<(Duration, u64), Failure> {
+/// Time and peak memory in KiB of a timer function run by hand.
+pub(crate) async fn report(
+    bench: &Bench,
+    cloud: &Sandbox,
+    function: &str,
+    folder: &Path,
+) -> Result<(Duration, u64), Failure> {
     let began = Instant::now();
     let mut child = process::pinned(&bench.release.join("defender-functions"))
-        .args(["run", "coverage_report"])
+        .args(["run", function])
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .envs(cloud.variables())
         .env("REPORTS_URL", folder)
+        .env("VDI_HOST_PATTERN", "^vdi-")
         .spawn()?;
     let id = child.id().ok_or("no process")?;
     let mut peak = 0;

@@ -70,6 +70,7 @@ async fn tell(options: &Options) -> Result<(), Failure> {
         "Alert.Read.All",
         "Machine.Read.All",
         "Ti.ReadWrite.All",
+        "ThreatHunting.Read.All",
     ]);
     cloud.set_workbooks(vec![Workbook::new(1, 1, "Coverage", WORKBOOK)]);
     let port = if options.once { 0 } else { options.port };
@@ -125,7 +126,8 @@ async fn serve_on(port: u16, service: &mut Child) -> Result<(), Failure> {
     show(&[
         "",
         &format!("Open http://127.0.0.1:{port}/api/explorer and paste an advisory."),
-        &format!("Open http://127.0.0.1:{port}/api/coverage/coverage.html for the newest report."),
+        &format!("Open http://127.0.0.1:{port}/api/coverage/coverage.html for the newest report,"),
+        &format!("and http://127.0.0.1:{port}/api/vdi/vdi.html for the one on virtual desktops."),
         &format!("Serving on http://127.0.0.1:{port} until Ctrl-C."),
     ])?;
     tokio::select! {
@@ -167,6 +169,31 @@ async fn reports(cloud: &Sandbox) -> Result<(), Failure> {
         .await?;
     show(&["", "$ defender-functions coverage workbook"])?;
     product(cloud, &["coverage", "workbook"])?.status().await?;
+    virtual_desktops(cloud).await
+}
+
+/// An image made after an older guide, and a pool with every finding.
+async fn virtual_desktops(cloud: &Sandbox) -> Result<(), Failure> {
+    show(&[
+        "",
+        "Is this golden image, made after an older guide, safe to seal?",
+        "",
+        "$ defender-functions golden-image assess tests/data/golden-image/evidence.json",
+    ])?;
+    let evidence = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/golden-image/evidence.json");
+    let evidence = evidence.display().to_string();
+    product(cloud, &["golden-image", "assess", &evidence])?
+        .status()
+        .await?;
+    show(&[
+        "",
+        "Which device records of the virtual desktops are wrong?",
+        "",
+        "$ defender-functions vdi",
+    ])?;
+    product(cloud, &["vdi"])?.status().await?;
+    show(&["", "$ defender-functions vdi tag"])?;
+    product(cloud, &["vdi", "tag"])?.status().await?;
     Ok(())
 }
 
@@ -202,6 +229,10 @@ fn next_steps(port: u16) -> Vec<String> {
         format!("  curl {api}/not-a-hash"),
         format!("  curl http://127.0.0.1:{port}/api/coverage/changes.csv"),
         format!("  curl -X POST http://127.0.0.1:{port}/api/coverage"),
+        format!("  curl http://127.0.0.1:{port}/api/golden-image/collect-evidence"),
+        format!(
+            "  curl 'http://127.0.0.1:{port}/api/golden-image?format=markdown' -d @tests/data/golden-image/evidence.json"
+        ),
     ]
 }
 
@@ -221,6 +252,9 @@ fn product(cloud: &Sandbox, arguments: &[&str]) -> Result<Command, Failure> {
             .filter(|(name, _)| kept.contains(&name.as_str())),
     );
     command.env("API_AUTH", "off").env("REPORTS_URL", REPORTS);
+    command
+        .env("VDI_HOST_PATTERN", "^vdi-")
+        .env("GOLDEN_IMAGE_PATTERN", "^gold-");
     Ok(command)
 }
 

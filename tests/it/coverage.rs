@@ -203,7 +203,8 @@ async fn a27_throttling_is_waited_for_and_the_same_page_asked_again() {
     let calls = cloud.arm_calls();
     let refused: Vec<_> = calls.iter().filter(|call| call.status == 429).collect();
     assert!(
-        refused.len() <= 3,
+        // Two were put in; of three queries on their way two may be too many.
+        refused.len() <= 4,
         "the quota headers are obeyed before a 429 comes: {}",
         refused.len()
     );

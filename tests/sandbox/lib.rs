@@ -422,6 +422,7 @@ impl Sandbox {
     pub fn set_hunting_limits(&self, rows: usize, bytes: usize) {
         let mut state = self.lock();
         (state.hunting_rows, state.hunting_bytes) = (rows, bytes);
+        state.vdi_pages.clear();
     }
 
     /// What Graph was asked so far.

@@ -153,22 +153,32 @@ pub(super) fn reasons(sources: &Sources) -> Vec<String> {
     fn gap<T>(source: &Source<T>, what: &str) -> Option<String> {
         source.gap.as_ref().map(|gap| format!("{what}: {gap}"))
     }
-    let gaps = [
-        gap(
-            &sources.devices,
-            "hunting over device records (several records of a host cannot be seen, nor tags by rule)",
-        ),
-        gap(
-            &sources.names,
-            "hunting over host names (cloned devices cannot be seen)",
-        ),
+    let hunting = match (&sources.devices.gap, &sources.names.gap) {
+        (Some(one), Some(other)) if one == other => [
+            Some(format!(
+                "hunting (several records of a host, cloned devices and tags by rule cannot be seen): {one}"
+            )),
+            None,
+        ],
+        _ => [
+            gap(
+                &sources.devices,
+                "hunting over device records (several records of a host cannot be seen, nor tags by rule)",
+            ),
+            gap(
+                &sources.names,
+                "hunting over host names (cloned devices cannot be seen)",
+            ),
+        ],
+    };
+    let lists = [
         gap(
             &sources.machines,
             "the list of machines (tags, sensor health and old records may be missing)",
         ),
         gap(&sources.antivirus, "antivirus health"),
     ];
-    gaps.into_iter().flatten().collect()
+    hunting.into_iter().chain(lists).flatten().collect()
 }
 
 /// Ids whose names take turns, with the names. One name after another is a
