@@ -193,6 +193,10 @@ pub(super) fn sensor_stopped(image: &Image<'_>) -> Checked {
         "paused",
     ];
     match service(image, "Sense")? {
+        // Defender's own service is always there, so an empty list tells nothing.
+        None if image.evidence.records("svc")?.is_empty() => {
+            Err(not_assessable("no service was collected"))
+        }
         None => pass("there is no service Sense"),
         Some(state) if state.eq_ignore_ascii_case("Stopped") => pass("Sense is stopped"),
         Some(state) if MOVING.contains(&state.to_ascii_lowercase().as_str()) => {
@@ -645,9 +649,20 @@ pub(super) fn fslogix(image: &Image<'_>) -> Checked {
     }
 }
 
+/// In another language the refusal to show exclusions does not start with `N/A:`.
+fn is_sentence(entry: &str) -> bool {
+    entry.trim().matches(' ').count() >= 3 && !entry.contains(['\\', '%', '*', '?'])
+}
+
 /// Entries of an exclusion list, from the registry where Windows hides them.
 fn exclusions(image: &Image<'_>, kind: &str) -> Read<Vec<String>> {
     let shown = image.evidence.texts("mpPref", &format!("Exclusion{kind}"));
+    let shown = shown.and_then(
+        |entries| match entries.iter().find(|entry| is_sentence(entry)) {
+            Some(sentence) => Err(not_assessable(sentence)),
+            None => Ok(entries),
+        },
+    );
     let Err(hidden) = shown else {
         return shown;
     };

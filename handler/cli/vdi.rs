@@ -256,7 +256,7 @@ async fn add_tags(service: &Vdi, apply: bool) -> Exit {
     } else {
         lines(devices, "would be tagged");
         say(&format!(
-            "{} devices would get the tag {tag}; `vdi tag --apply` adds it",
+            "devices that would get the tag {tag}: {}; `vdi tag --apply` adds it",
             devices.len()
         ));
     }

@@ -34,8 +34,6 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Row>, Failure> {
             .seen(if number % 4 == 3 { 90 } else { 1 })
     });
     cloud.set_vdi(devices.collect());
-    // The stand-in makes its pages at the first time.
-    fetch(&cloud).await?;
     let (mut ratios, mut peak) = (Vec::new(), 0);
     for _ in 0..ROUNDS {
         let began = Instant::now();

@@ -184,6 +184,24 @@ fn v3_hidden_exclusions_cannot_be_assessed_unless_the_registry_shows_them() {
 }
 
 #[test]
+fn evidence_of_another_language_and_empty_lists_are_never_a_pass() {
+    let mut evidence = clean();
+    let refusal = "k. A.: Zum Anzeigen der Ausschlüsse müssen Sie Administrator sein";
+    for kind in ["ExclusionPath", "ExclusionExtension", "ExclusionProcess"] {
+        evidence["mpPref"][kind] = json!([refusal]);
+    }
+    for id in ["FX-01", "FX-02", "FX-05"] {
+        assert_eq!(state(&evidence, id), "NotAssessable", "{id}");
+    }
+    for none in [json!([]), Value::Null] {
+        evidence["svc"] = none;
+        let (code, assessment) = assess(&evidence, &[]);
+        assert_eq!(item(&assessment, "GI-05")["state"], "NotAssessable");
+        assert_eq!((code, &assessment["safeToSeal"]), (Some(3), &Value::Null));
+    }
+}
+
+#[test]
 fn v4_without_fslogix_its_items_do_not_apply() {
     let mut evidence = clean();
     evidence["svc"] = json!({ "Name": "Sense", "State": "Stopped" });

@@ -85,7 +85,6 @@ pub(crate) struct State {
     pub(crate) arm_quota: bool,
     pub(crate) graph_calls: Vec<Call>,
     pub(crate) vdi: Vec<VdiDevice>,
-    pub(crate) vdi_pages: HashMap<String, bytes::Bytes>,
     pub(crate) vdi_page: usize,
     pub(crate) vdi_links: bool,
     pub(crate) hunting_capitals: bool,
@@ -142,7 +141,6 @@ impl Sandbox {
             arm_quota: true,
             graph_calls: Vec::new(),
             vdi: vdi::estate(),
-            vdi_pages: HashMap::new(),
             vdi_page: usize::MAX,
             vdi_links: false,
             hunting_capitals: false,
@@ -397,7 +395,6 @@ impl Sandbox {
     pub fn set_vdi(&self, devices: Vec<VdiDevice>) {
         let mut state = self.lock();
         state.vdi = devices;
-        state.vdi_pages.clear();
     }
 
     /// The virtual desktops.
@@ -410,7 +407,6 @@ impl Sandbox {
     pub fn set_machine_page(&self, rows: usize, links: bool) {
         let mut state = self.lock();
         (state.vdi_page, state.vdi_links) = (rows, links);
-        state.vdi_pages.clear();
     }
 
     /// Whether hunting answers `Results` in place of `results`.
@@ -422,7 +418,6 @@ impl Sandbox {
     pub fn set_hunting_limits(&self, rows: usize, bytes: usize) {
         let mut state = self.lock();
         (state.hunting_rows, state.hunting_bytes) = (rows, bytes);
-        state.vdi_pages.clear();
     }
 
     /// What Graph was asked so far.

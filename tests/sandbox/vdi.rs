@@ -293,10 +293,6 @@ pub(crate) fn hunt(
     let (Some(query), true) = (query, body.keys().all(|key| fields.contains(&key.as_str()))) else {
         return error(400, "BadRequest", "the body is not understood");
     };
-    let key = format!("{capitals} {query}");
-    if let Some(answer) = state.vdi_pages.get(&key) {
-        return ([(header::CONTENT_TYPE, "application/json")], answer.clone()).into_response();
-    }
     let rows = rows(state, query);
     let (schema, results) = if capitals {
         ("Schema", "Results")
@@ -313,8 +309,6 @@ pub(crate) fn hunt(
             "Query execution has exceeded the allowed result size. Optimize your query by limiting the amount of results and try again.",
         );
     }
-    let answer = Bytes::from(answer);
-    state.vdi_pages.insert(key, answer.clone());
     ([(header::CONTENT_TYPE, "application/json")], answer).into_response()
 }
 
@@ -364,10 +358,6 @@ pub(crate) fn list(state: &mut State, parts: &Parts, claims: &Value) -> Response
     let Some((top, skip)) = paging(parts, of_antivirus) else {
         return error(400, "BadRequest", "the query is not understood");
     };
-    let key = format!("{of_antivirus} {top} {skip}");
-    if let Some(page) = state.vdi_pages.get(&key) {
-        return found_text(page.clone());
-    }
     let top = top.min(state.vdi_page);
     let all: Vec<Value> = state
         .vdi
@@ -399,9 +389,7 @@ pub(crate) fn list(state: &mut State, parts: &Parts, claims: &Value) -> Response
             skip + top
         ));
     }
-    let page = Bytes::from(page.to_string());
-    state.vdi_pages.insert(key, page.clone());
-    found_text(page)
+    found(&page)
 }
 
 /// `$top` and `$skip`; `None` when there is something else.
@@ -427,17 +415,6 @@ fn paging(parts: &Parts, of_antivirus: bool) -> Option<(usize, usize)> {
         }
     }
     Some((top, skip))
-}
-
-fn found_text(page: Bytes) -> Response<Body> {
-    (
-        [(
-            header::CONTENT_TYPE,
-            "application/json; odata.metadata=minimal",
-        )],
-        page,
-    )
-        .into_response()
 }
 
 /// `POST /api/machines/AddOrRemoveTagForMultipleMachines`.
@@ -486,7 +463,6 @@ pub(crate) fn tag(
     {
         device.manual_tags.push(tag.to_owned());
     }
-    state.vdi_pages.clear();
     state.tag_batches.push(ids.len());
     found(&json!({ "value": [] }))
 }

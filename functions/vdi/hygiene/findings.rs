@@ -234,8 +234,12 @@ impl Estate<'_> {
             (
                 "TN-04",
                 self.live(counted, |record| {
-                    (!record.device.has_tag(&self.pool.tag.to_string()))
-                        .then(|| format!("tags: {}", record.device.tags.join(", ")))
+                    (!record.device.has_tag(&self.pool.tag.to_string())).then(|| {
+                        match record.device.tags.as_slice() {
+                            [] => "no tag".to_owned(),
+                            tags => format!("tags: {}", tags.join(", ")),
+                        }
+                    })
                 }),
             ),
             ("TN-05", self.live(counted, antivirus_problem)),

@@ -73,8 +73,10 @@ pub(super) fn render(report: &HygieneReport) -> String {
     if s.counts.devices == Some(0) {
         body.push_str("<p class=\"warning\">No device record matches <code>VDI_HOST_PATTERN</code> or carries the tag. Check the pattern before you conclude anything.</p>\n");
     }
+    // In a complete report a number is unknown only where nobody asked for it.
     let figures: String = NUMBERS
         .iter()
+        .filter(|(_, of, _)| !s.complete || of(&s.counts).is_some())
         .map(|number| figure(number, &s.counts))
         .collect();
     body.push_str(&format!("<ul class=\"figures\">\n{figures}</ul>\n"));
@@ -135,6 +137,19 @@ fn over_time(report: &HygieneReport) -> String {
     )
 }
 
+/// A text whose parts between backticks are code.
+fn code(text: &str) -> String {
+    let parts = text.split('`').enumerate().map(|(index, part)| {
+        let part = markup::html(part);
+        if index % 2 == 1 {
+            format!("<code>{part}</code>")
+        } else {
+            part
+        }
+    });
+    parts.collect()
+}
+
 fn section(finding: &Finding, affected: &[Affected]) -> String {
     let rows: String = affected
         .iter()
@@ -153,7 +168,7 @@ fn section(finding: &Finding, affected: &[Affected]) -> String {
         markup::html(finding.title),
         finding.severity.as_str(),
         finding.devices,
-        markup::html(finding.next_step),
+        code(finding.next_step),
         table(
             "Devices",
             &["Host", "Device id", "Seen", "Last seen"],

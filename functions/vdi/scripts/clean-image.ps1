@@ -38,7 +38,9 @@ function Stop-Here {
 }
 
 try {
-    $service = @(Get-Service | Where-Object { $_.Name -eq 'Sense' })
+    $service = @()
+    try { $service = @(Get-Service -Name Sense) }
+    catch { if ($_.FullyQualifiedErrorId -notlike 'NoServiceFoundForGivenName*') { throw } }
     if ($service.Count -gt 0 -and [string] $service[0].Status -ne 'Stopped') {
         Stop-Here "the service Sense is $($service[0].Status). Offboard the image, then look with: sc.exe query sense"
     }

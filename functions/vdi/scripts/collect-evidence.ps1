@@ -116,7 +116,8 @@ function Read-File {
     } catch [System.Management.Automation.ItemNotFoundException] {
         return $null
     }
-    return [string] (Get-Content -LiteralPath $Path -Raw -Force)
+    # Get-Content would add properties to the text, which Windows PowerShell writes into JSON.
+    return [IO.File]::ReadAllText($Path)
 }
 
 $sensor = 'HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection'

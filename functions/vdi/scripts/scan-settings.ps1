@@ -54,7 +54,7 @@ $settings = @(
     @{ Name = 'HighThreatDefaultAction'; To = 2; Good = { 0, 2 -contains $_ } }
     @{ Name = 'SevereThreatDefaultAction'; To = 2; Good = { 0, 2 -contains $_ } }
     @{ Name = 'SignatureUpdateInterval'; To = 8; Good = { $_ -ge 1 -and $_ -le 8 } }
-    @{ Name = 'DisableCacheMaintenance'; To = $false; Good = { -not $_ } }
+    @{ Name = 'DisableCacheMaintenance'; To = 0; Good = { -not $_ } }
     @{ Name = 'RandomizeScheduleTaskTimes'; To = $true; Good = { $_ -eq $true } }
     @{ Name = 'ScanAvgCPULoadFactor'; To = 50; Good = { $_ -ge 5 -and $_ -le 50 } }
     @{ Name = 'DisableCpuThrottleOnIdleScans'; To = $false; Good = { $_ -eq $false } }

@@ -80,7 +80,7 @@ function Install-Task {
         $null = New-Item -ItemType Directory -Path $UnpackFolder -Force
     }
     $arguments = "-NoProfile -NonInteractive -ExecutionPolicy Bypass -File `"$file`""
-    $known = @(Get-ScheduledTask | Where-Object { $_.TaskName -eq $task })
+    $known = @(Get-ScheduledTask -TaskName $task -ErrorAction SilentlyContinue)
     if ($known.Count -gt 0 -and @($known[0].Actions)[0].Arguments -eq $arguments) {
         Write-Output "The task `"$task`" is installed already."
     } elseif ($PSCmdlet.ShouldProcess($task, 'Register the task, every 8 hours, as SYSTEM')) {

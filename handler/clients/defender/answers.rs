@@ -20,6 +20,9 @@ use crate::{
 /// Code of a query whose rows are more than one answer may hold.
 pub(super) const RESULT_TOO_LARGE: &str = "result_too_large";
 
+/// A longer answer is a list, whose reader finds out by itself whether it is JSON.
+const LONG: usize = 1 << 20;
+
 /// What to do after one try.
 pub(super) enum Outcome {
     Done(Found),
@@ -95,6 +98,9 @@ fn read_json(answer: &Answer) -> Outcome {
             hint: None,
             most: 1,
         };
+    }
+    if answer.body.len() > LONG {
+        return Outcome::Done(Found::Yes(answer.body.clone()));
     }
     match serde_json::from_slice::<IgnoredAny>(&answer.body) {
         Ok(_) => Outcome::Done(Found::Yes(answer.body.clone())),
