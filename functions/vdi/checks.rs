@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     EntryModel, Evidence, Startup,
     assessment::{Expectation, State},
-    evidence::{Read, field, instant, items, number},
+    evidence::{Read, field, hidden, instant, items, number},
 };
 use crate::report::text::visible;
 
@@ -121,11 +121,16 @@ pub(super) fn registered(image: &Image<'_>) -> Checked {
         EntryModel::Single => ps1 && !cmd,
         EntryModel::Multiple => cmd && !ps1,
     };
+    let tasks = image.evidence.texts("gp", "tasks").unwrap_or_default();
+    let task = match tasks.as_slice() {
+        [] => String::new(),
+        tasks => format!("; started by a task: {} (--startup domain)", list(tasks)),
+    };
     let says = |listed| if listed { "lists" } else { "does not list" };
     hold(
         right,
         format!(
-            "psscripts.ini {} the .ps1, scripts.ini {} the .cmd",
+            "psscripts.ini {} the .ps1, scripts.ini {} the .cmd{task}",
             says(ps1),
             says(cmd)
         ),
@@ -167,6 +172,11 @@ fn service(image: &Image<'_>, name: &str) -> Read<Option<String>> {
         matches!(field(service, "Name"), Some(Value::String(found)) if found.eq_ignore_ascii_case(name))
     });
     let Some(service) = found else {
+        // Defender's own is always there; one whose name is not told may be the one.
+        let is_named = |service: &&Map<String, Value>| matches!(field(service, "Name"), Some(Value::String(name)) if !name.is_empty() && !hidden(name));
+        if services.is_empty() || !services.iter().all(is_named) {
+            return Err(not_assessable("not every service was collected"));
+        }
         return Ok(None);
     };
     let state = field(service, "State").or_else(|| field(service, "Status"));
@@ -193,10 +203,6 @@ pub(super) fn sensor_stopped(image: &Image<'_>) -> Checked {
         "paused",
     ];
     match service(image, "Sense")? {
-        // Defender's own service is always there, so an empty list tells nothing.
-        None if image.evidence.records("svc")?.is_empty() => {
-            Err(not_assessable("no service was collected"))
-        }
         None => pass("there is no service Sense"),
         Some(state) if state.eq_ignore_ascii_case("Stopped") => pass("Sense is stopped"),
         Some(state) if MOVING.contains(&state.to_ascii_lowercase().as_str()) => {

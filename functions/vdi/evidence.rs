@@ -192,7 +192,11 @@ impl Evidence {
             None => Err(not_assessable(&format!("{part} was not collected"))),
             Some(Value::Null) => Ok(Vec::new()),
             Some(Value::String(text)) => Err(not_assessable(text)),
-            Some(value) => Ok(items(value).iter().filter_map(Value::as_object).collect()),
+            // One that is no record may be the one that matters.
+            Some(value) => items(value)
+                .iter()
+                .map(|item| item.as_object().ok_or_else(|| odd(part, "[]", item)))
+                .collect(),
         }
     }
 
@@ -228,7 +232,7 @@ fn known(value: &Value) -> Read<Option<&Value>> {
 }
 
 /// Windows writes `N/A: Must be an administrator...` where it does not tell.
-fn hidden(text: &str) -> bool {
+pub(super) fn hidden(text: &str) -> bool {
     text.get(..4)
         .is_some_and(|start| start.eq_ignore_ascii_case("N/A:"))
 }

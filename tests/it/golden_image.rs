@@ -193,7 +193,15 @@ fn evidence_of_another_language_and_empty_lists_are_never_a_pass() {
     for id in ["FX-01", "FX-02", "FX-05"] {
         assert_eq!(state(&evidence, id), "NotAssessable", "{id}");
     }
-    for none in [json!([]), Value::Null] {
+    let nameless = json!([{ "Name": "WinDefend", "State": "Running" }, { "State": "Running" }]);
+    for none in [
+        json!([]),
+        Value::Null,
+        json!({}),
+        json!(["x"]),
+        nameless,
+        json!([{ "Name": "N/A: x" }]),
+    ] {
         evidence["svc"] = none;
         let (code, assessment) = assess(&evidence, &[]);
         assert_eq!(item(&assessment, "GI-05")["state"], "NotAssessable");

@@ -241,6 +241,30 @@ fn the_collector_changes_nothing_and_tells_what_it_may_not_see() {
 }
 
 #[test]
+fn a_task_that_starts_the_onboarding_is_told() {
+    let Some(machine) = Machine::neglected() else {
+        return;
+    };
+    machine.write(
+        "c/state/tasks.json",
+        &json!([
+            { "TaskPath": r"\", "TaskName": "Onboard", "Actions": [{ "Execute": "powershell.exe", "Arguments": r"-File \\files\x\Onboard-NonPersistentMachine.ps1" }] },
+            { "TaskPath": r"\", "TaskName": "Other", "Actions": [{ "Execute": "calc.exe", "Arguments": null }] },
+        ]),
+    );
+    let assessment = assess(&machine, &[]);
+    let items = assessment["items"].as_array().unwrap();
+    let item = items.iter().find(|item| item["id"] == "GI-03").unwrap();
+    assert!(
+        item["seen"]
+            .as_str()
+            .unwrap()
+            .ends_with("started by a task: \\Onboard (--startup domain)"),
+        "{item:#}"
+    );
+}
+
+#[test]
 fn an_image_whose_sensor_runs_or_is_onboarded_is_not_cleaned() {
     let Some(machine) = Machine::neglected() else {
         return;

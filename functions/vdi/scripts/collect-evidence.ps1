@@ -220,6 +220,13 @@ $evidence['gp'] = [ordered] @{}
 Read-Part $evidence['gp'] 'psscripts' { Read-File "$scripts\psscripts.ini" }
 Read-Part $evidence['gp'] 'scripts' { Read-File "$scripts\scripts.ini" }
 
+Read-Part $evidence['gp'] 'tasks' -List {
+    foreach ($task in @(Get-ScheduledTask)) {
+        $runs = @($task.Actions | ForEach-Object { "$($_.Execute) $($_.Arguments)" }) -join ' '
+        if ($runs -match 'Onboard-NonPersistentMachine|WindowsDefenderATPOnboardingScript') { "$($task.TaskPath)$($task.TaskName)" }
+    }
+}
+
 Read-Part $evidence 'task' {
     $task = Get-ScheduledTaskInfo -TaskPath '\Microsoft\Windows\Windows Defender\' -TaskName 'Windows Defender Cache Maintenance'
     [ordered] @{ LastRunTime = (ConvertTo-Plain $task.LastRunTime); LastTaskResult = $task.LastTaskResult }

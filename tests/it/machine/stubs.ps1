@@ -54,7 +54,7 @@ function Get-ScheduledTaskInfo {
     $task = (Read-State 'system').task
     [pscustomobject] @{ LastRunTime = [datetime] $task.LastRunTime; LastTaskResult = $task.LastTaskResult }
 }
-function Get-ScheduledTask { if (Test-Path -LiteralPath 'C:\state\tasks.json') { Read-State 'tasks' } }
+function Get-ScheduledTask { if (Test-Path -LiteralPath 'C:\state\tasks.json') { foreach ($task in (Read-State 'tasks')) { $task } } }
 function New-ScheduledTaskAction { param($Execute, $Argument) [pscustomobject] @{ Execute = $Execute; Arguments = $Argument } }
 function New-ScheduledTaskTrigger { param([switch] $Daily, $At) [pscustomobject] @{ At = [string] $At } }
 function New-ScheduledTaskPrincipal { param($UserId, $LogonType, $RunLevel) [pscustomobject] @{ UserId = $UserId } }
