@@ -17,7 +17,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     now,
-    reports::{Draft, NOTICE, Published, Report, Reports, RunError, RunTime},
+    reports::{Draft, NOTICE, Published, Report, Reports, RunError, RunTime, together},
 };
 use crate::{
     clients::{
@@ -80,9 +80,10 @@ impl Report for Coverage {
         let compared = self.report(time.reading, before.as_ref()).await;
         let summary = &compared.report.summary;
         if summary.subscriptions == 0 && !summary.complete {
-            let mut reasons = summary.reasons.clone();
-            reasons.dedup();
-            return Err(RunError::Nothing("no subscription", reasons.join("; ")));
+            return Err(RunError::Nothing(
+                "no subscription",
+                together(&summary.reasons),
+            ));
         }
         let draft = self.draft(&compared, before.as_ref());
         let published = self.reports.publish(slot, draft).await?;

@@ -95,6 +95,23 @@ pub enum RunError {
     Storage(#[from] StorageError),
 }
 
+/// Reasons in one sentence: what failed for the same reason is told together.
+pub fn together(reasons: &[String]) -> String {
+    let mut groups: Vec<(Vec<&str>, &str)> = Vec::new();
+    for reason in reasons {
+        let (what, why) = reason.split_once(": ").unwrap_or(("", reason));
+        match groups.iter_mut().find(|(_, known)| *known == why) {
+            Some((whats, _)) => whats.push(what),
+            None => groups.push((vec![what], why)),
+        }
+    }
+    let told = groups.iter().map(|(whats, why)| match whats.join(", ") {
+        what if what.is_empty() => (*why).to_owned(),
+        what => format!("{what}: {why}"),
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
 /// A report that is run into a history.
 pub trait Report: Send + Sync + 'static {
     /// Its history.
@@ -423,6 +440,18 @@ pub fn slot(timer: Option<&TimerInfo>, now: OffsetDateTime) -> Slot {
 mod tests {
     use super::*;
     use time::macros::datetime;
+
+    #[test]
+    fn what_failed_for_the_same_reason_is_told_together() {
+        let reasons = [
+            "one: no token: ask",
+            "two: no token: ask",
+            "three: late",
+            "alone",
+        ];
+        let told = together(&reasons.map(str::to_owned));
+        assert_eq!(told, "one, two: no token: ask; three: late; alone");
+    }
 
     #[test]
     fn a_slot_is_the_occurrence_of_the_timer_or_the_present() {

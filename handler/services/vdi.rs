@@ -13,7 +13,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use super::{
     now,
-    reports::{Draft, Published, Report, Reports, RunError, RunTime},
+    reports::{Draft, Published, Report, Reports, RunError, RunTime, together},
 };
 use crate::{
     clients::defender::{
@@ -161,7 +161,7 @@ impl Vdi {
         if report.summary.counts.devices.is_none() {
             return Err(RunError::Nothing(
                 "no device record",
-                report.summary.reasons.join("; "),
+                together(&report.summary.reasons),
             ));
         }
         let draft = Draft {
