@@ -732,3 +732,41 @@ async fn the_http_api_runs_and_answers_the_report() {
         "report_off"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_timer_writes_one_run_an_occurrence_into_a_place_of_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let own = place.path().display().to_string();
+    let occurrence = json!({ "Data": { "timer": { "Schedule": {}, "IsPastDue": true,
+            "ScheduleStatus": { "Last": "2020-01-01T00:00:00+00:00", "Next": "2026-11-23T06:00:00+00:00" } } },
+        "Metadata": { "sys": { "MethodName": "vdi_report" } } });
+    let app = App::start_with(&[
+        ("VDI_HOST_PATTERN", "^vdi-"),
+        ("VDI_REPORTS_URL", own.as_str()),
+    ])
+    .await;
+    for line in [
+        "run 20261123T060000Z is written, complete",
+        "run 20261123T060000Z was already done",
+    ] {
+        let done = app.host.invoke("vdi_report", &occurrence).await;
+        assert!(
+            done.expect("no failed invocation")
+                .logs
+                .concat()
+                .contains(line),
+            "{line}"
+        );
+    }
+    assert!(
+        place
+            .path()
+            .join("history/vdi/runs/20261123T060000Z.json")
+            .is_file()
+    );
+    assert!(!app.reports.path().join("history").exists());
+    let off = App::start().await;
+    let done = off.host.invoke("vdi_report", &occurrence).await;
+    let line = done.expect("no failed invocation").logs.concat();
+    assert!(line.contains("`VDI_HOST_PATTERN` is not set"), "{line}");
+}
