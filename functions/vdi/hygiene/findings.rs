@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     Counted, Counts, Pool, Source, Sources, host,
+    kinds::{KINDS, Kind},
     records::{SeenName, instant, split},
 };
 use crate::vdi::{EntryModel, Severity};
@@ -68,65 +69,6 @@ impl Affected {
         }
     }
 }
-
-struct Kind {
-    id: &'static str,
-    severity: Severity,
-    title: &'static str,
-    next_step: &'static str,
-}
-
-/// In the order in which they are told.
-const KINDS: [Kind; 8] = [
-    Kind {
-        id: "TN-02",
-        severity: Severity::Critical,
-        title: "A golden image is onboarded",
-        next_step: "offboard the image, run `golden-image script clean-image` on it as SYSTEM, and reseal it; its record goes with the retention",
-    },
-    Kind {
-        id: "TN-03",
-        severity: Severity::Critical,
-        title: "Several machines report under one device id",
-        next_step: "the image was sealed while onboarded: offboard and clean it with `golden-image script clean-image`, reseal it, and recreate the desktops",
-    },
-    Kind {
-        id: "TN-01",
-        severity: Severity::High,
-        title: "A host has several live device records",
-        next_step: "let the onboarding script run only after the last rename and restart, with single entries; old records go with the retention",
-    },
-    Kind {
-        id: "TN-05",
-        severity: Severity::High,
-        title: "Antivirus is old, passive or disabled",
-        next_step: "check the share with security intelligence and its task (`golden-image script security-intelligence`); remove other antivirus products",
-    },
-    Kind {
-        id: "TN-08",
-        severity: Severity::High,
-        title: "An expected host has no live device record",
-        next_step: "look whether the host runs, and at its start-up script and the log WDATPOnboarding",
-    },
-    Kind {
-        id: "TN-04",
-        severity: Severity::Medium,
-        title: "The device tag is missing",
-        next_step: "write it into the image with `golden-image script device-tag`, and add it to these devices with `vdi tag --apply`",
-    },
-    Kind {
-        id: "TN-06",
-        severity: Severity::Medium,
-        title: "The sensor of a live device is impaired",
-        next_step: "check its way to the service (Microsoft Defender for Endpoint Client Analyzer) and restart the sensor",
-    },
-    Kind {
-        id: "TN-07",
-        severity: Severity::Low,
-        title: "The portal hides potential duplicate records",
-        next_step: "to see them in the portal turn the setting off: Settings > Endpoints > Advanced features; hiding removes nothing",
-    },
-];
 
 /// Which sources came whole: the numbers of the others are not known.
 #[derive(Clone, Copy, Debug)]

@@ -4,6 +4,7 @@
 mod files;
 mod findings;
 mod html;
+mod kinds;
 mod records;
 
 use std::{collections::HashMap, fmt, str::FromStr};

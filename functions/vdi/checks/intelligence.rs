@@ -1,0 +1,150 @@
+//! Shared security intelligence and its cache: SI.
+
+use super::*;
+
+fn shared_path(image: &Image<'_>) -> Read<String> {
+    let set = image.evidence.text("mpPref", "SharedSignaturesPath");
+    if let Ok(path) = &set
+        && !path.trim().is_empty()
+    {
+        return Ok(path.trim().to_owned());
+    }
+    match image.evidence.registry(UPDATES, "SharedSignatureRoot") {
+        Ok(Some(Value::String(path))) if !path.trim().is_empty() => Ok(path.trim().to_owned()),
+        _ => set,
+    }
+}
+
+pub(in crate::vdi) fn shared_path_set(image: &Image<'_>) -> Checked {
+    let path = shared_path(image)?;
+    let is_unc = path.strip_prefix(r"\\").is_some_and(|rest| {
+        let mut parts = rest.split('\\');
+        parts.next().is_some_and(|server| !server.is_empty())
+            && parts.next().is_some_and(|share| !share.is_empty())
+    });
+    match path.is_empty() {
+        true => fail("no shared path is set"),
+        false => hold(is_unc, path),
+    }
+}
+
+/// Times of the folders on the share that hold unpacked intelligence.
+fn packages(image: &Image<'_>) -> Read<Vec<OffsetDateTime>> {
+    let share = match image.evidence.value("fs", "share")? {
+        Some(Value::Object(share)) => share,
+        _ => return Err(not_assessable("the share was not looked at")),
+    };
+    let dirs = match field(share, "dirs") {
+        Some(Value::String(text)) => return Err(not_assessable(text)),
+        Some(dirs) => items(dirs),
+        None => {
+            return Err(not_assessable(
+                "the folders of the share were not collected",
+            ));
+        }
+    };
+    Ok(dirs
+        .iter()
+        .filter_map(Value::as_object)
+        .filter(|dir| matches!(field(dir, "name"), Some(Value::String(name)) if is_package(name)))
+        .filter_map(|dir| field(dir, "lastWriteTime").and_then(instant))
+        .collect())
+}
+
+fn is_package(name: &str) -> bool {
+    let inner = name
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    inner.is_some_and(|id| id.len() == 36 && id.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()))
+}
+
+pub(in crate::vdi) fn share_filled(image: &Image<'_>) -> Checked {
+    if shared_path(image)?.is_empty() {
+        return skip("no shared path is set");
+    }
+    let found = packages(image)?.len();
+    hold(
+        found > 0,
+        format!("folders with unpacked intelligence: {found}"),
+    )
+}
+
+pub(in crate::vdi) fn package_fresh(image: &Image<'_>) -> Checked {
+    if shared_path(image)?.is_empty() {
+        return skip("no shared path is set");
+    }
+    let Some(newest) = packages(image)?.into_iter().max() else {
+        return fail("no folder with unpacked intelligence");
+    };
+    let now = OffsetDateTime::parse(&image.evidence.collected_at(), &Rfc3339);
+    let Ok(now) = now else {
+        return Err(not_assessable(
+            "the evidence does not say when it was collected",
+        ));
+    };
+    let hours = (now - newest).whole_hours();
+    let seen = format!("newest folder {hours} h old");
+    match hours {
+        ..=24 => pass(seen),
+        25..=72 => warn(seen),
+        _ => fail(seen),
+    }
+}
+
+pub(in crate::vdi) fn fallback_order(image: &Image<'_>) -> Checked {
+    if shared_path(image)?.is_empty() {
+        return skip("no shared path is set");
+    }
+    let order = image.evidence.text("mpPref", "SignatureFallbackOrder")?;
+    let plain: String = order.chars().filter(|c| !"{} ".contains(*c)).collect();
+    let plain = plain.to_ascii_lowercase();
+    let fits =
+        plain.is_empty() || plain == "microsoftupdateserver|mmpc" || plain.contains("fileshares");
+    if fits {
+        return pass(if order.is_empty() { "default" } else { &order });
+    }
+    warn(format!(
+        "{order}: Windows Server 2025's page says that a shared path turns the order off, 2022's that the path works only with FileShares in it"
+    ))
+}
+
+pub(in crate::vdi) fn update_interval(image: &Image<'_>) -> Checked {
+    let hours = image.evidence.number("mpPref", "SignatureUpdateInterval")?;
+    let seen = format!("every {hours} h");
+    if (1..=8).contains(&hours) {
+        pass(seen)
+    } else {
+        warn(seen)
+    }
+}
+
+pub(in crate::vdi) fn maintenance_run(image: &Image<'_>) -> Checked {
+    let Some(run) = image.evidence.instant("task", "LastRunTime")? else {
+        return fail("never ran");
+    };
+    if run.year() < 2_001 {
+        return fail("never ran");
+    }
+    let result = image.evidence.number("task", "LastTaskResult")?;
+    let updated = image
+        .evidence
+        .instant("mpStatus", "AntivirusSignatureLastUpdated")?;
+    let at = run.format(&Rfc3339).unwrap_or_default();
+    let seen = format!("last run {at}, result {result}");
+    match updated {
+        Some(updated) if run + Duration::SECOND < updated => {
+            fail(format!("{seen}; security intelligence is newer"))
+        }
+        _ => hold(result == 0, seen),
+    }
+}
+
+pub(in crate::vdi) fn maintenance_on(image: &Image<'_>) -> Checked {
+    match image.evidence.value("mpPref", "DisableCacheMaintenance") {
+        Err(_) if image.evidence.number("mpPref", "MAPSReporting").is_ok() => {
+            pass("absent: enabled")
+        }
+        Ok(None) => pass("absent: enabled"),
+        _ => switch(image, "DisableCacheMaintenance", false),
+    }
+}
