@@ -287,6 +287,36 @@ pub fn host_port(variables: &BTreeMap<String, String>) -> Result<Option<u16>, Co
     }
 }
 
+/// What golden images are expected to be like, unless somebody says otherwise.
+#[derive(Clone, Debug)]
+pub struct ImageDefaults {
+    /// Setting `VDI_ENTRY_MODEL`.
+    pub entry: EntryModel,
+    /// Setting `VDI_DEVICE_TAG`.
+    pub tag: DeviceTag,
+}
+
+/// The settings of golden images alone, for commands that ask nobody.
+///
+/// # Errors
+/// Both problems at once; somebody has to change the settings.
+pub fn image_defaults(
+    variables: &BTreeMap<String, String>,
+) -> Result<ImageDefaults, ConfigProblems> {
+    let mut reader = Reader {
+        variables,
+        problems: Vec::new(),
+    };
+    let defaults = ImageDefaults {
+        entry: reader.parsed("VDI_ENTRY_MODEL"),
+        tag: reader.parsed("VDI_DEVICE_TAG"),
+    };
+    match reader.problems.is_empty() {
+        true => Ok(defaults),
+        false => Err(ConfigProblems(reader.problems)),
+    }
+}
+
 impl Config {
     /// The Defender portal of the cloud that the API belongs to.
     pub fn portal(&self) -> &'static str {

@@ -1,7 +1,8 @@
 //! `golden-image`: whether an image may be sealed. It asks nobody, so it needs no
-//! identity and no settings.
+//! identity, and of the settings the two that say what an image is like.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -16,7 +17,11 @@ use functions::{
     },
 };
 
-use super::{Exit, say, table::fitted};
+use super::{Exit, refuse, say, table::fitted};
+use crate::{
+    config::{self, ImageDefaults},
+    telemetry::Reader,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum GoldenImageCommand {
@@ -40,17 +45,17 @@ pub(super) enum ScriptCommand {
         /// Folder of the unpacked onboarding package
         #[arg(long, value_name = "DIR")]
         package: Option<Folder>,
-        /// How pooled machines are onboarded: single or multiple entries a device
-        #[arg(long, env = "VDI_ENTRY_MODEL", default_value_t = EntryModel::Single)]
-        entry: EntryModel,
+        /// How pooled machines are onboarded: single or multiple entries a device; by default the setting `VDI_ENTRY_MODEL`
+        #[arg(long)]
+        entry: Option<EntryModel>,
     },
     /// Remove what the sensor left in an image that was onboarded
     CleanImage,
     /// Write the device tag into an image
     DeviceTag {
-        /// The tag
-        #[arg(long, env = "VDI_DEVICE_TAG", default_value = "VDI-NonPersistent")]
-        tag: DeviceTag,
+        /// The tag; by default the setting `VDI_DEVICE_TAG`
+        #[arg(long)]
+        tag: Option<DeviceTag>,
     },
     /// Point Defender at a share with unpacked security intelligence, or fill that share
     SecurityIntelligence {
@@ -77,27 +82,28 @@ pub(super) enum ScriptCommand {
     Validate,
 }
 
-impl From<&ScriptCommand> for Script {
-    fn from(command: &ScriptCommand) -> Self {
-        match command.clone() {
-            ScriptCommand::CollectEvidence => Self::CollectEvidence,
-            ScriptCommand::StageOnboarding { package, entry } => {
-                Self::StageOnboarding { package, entry }
+impl ScriptCommand {
+    fn script(&self, defaults: &ImageDefaults) -> Script {
+        match self.clone() {
+            Self::CollectEvidence => Script::CollectEvidence,
+            Self::StageOnboarding { package, entry } => {
+                let entry = entry.unwrap_or(defaults.entry);
+                Script::StageOnboarding { package, entry }
             }
-            ScriptCommand::CleanImage => Self::CleanImage,
-            ScriptCommand::DeviceTag { tag } => Self::DeviceTag { tag },
-            ScriptCommand::SecurityIntelligence { share } => Self::SecurityIntelligence { share },
-            ScriptCommand::FslogixExclusions {
+            Self::CleanImage => Script::CleanImage,
+            Self::DeviceTag { tag } => Script::DeviceTag {
+                tag: tag.unwrap_or_else(|| defaults.tag.clone()),
+            },
+            Self::SecurityIntelligence { share } => Script::SecurityIntelligence { share },
+            Self::FslogixExclusions {
                 profiles,
                 cloud_cache,
-            } => Self::FslogixExclusions {
+            } => Script::FslogixExclusions {
                 profiles,
                 cloud_cache,
             },
-            ScriptCommand::ScanSettings { quick_scan_time } => {
-                Self::ScanSettings { quick_scan_time }
-            }
-            ScriptCommand::Validate => Self::Validate,
+            Self::ScanSettings { quick_scan_time } => Script::ScanSettings { quick_scan_time },
+            Self::Validate => Script::Validate,
         }
     }
 }
@@ -109,15 +115,15 @@ pub(super) struct AssessArgs {
     /// What the machine is, golden or pooled; the evidence says by default
     #[arg(long)]
     role: Option<Role>,
-    /// How pooled machines are onboarded: single or multiple entries a device
-    #[arg(long, env = "VDI_ENTRY_MODEL", default_value_t = EntryModel::Single)]
-    entry: EntryModel,
+    /// How pooled machines are onboarded: single or multiple entries a device; by default the setting `VDI_ENTRY_MODEL`
+    #[arg(long)]
+    entry: Option<EntryModel>,
     /// What starts the onboarding: local policy or a task of the domain
     #[arg(long, default_value_t = Startup::Local)]
     startup: Startup,
-    /// Tag that the machine must carry
-    #[arg(long, env = "VDI_DEVICE_TAG", default_value = "VDI-NonPersistent")]
-    tag: DeviceTag,
+    /// Tag that the machine must carry; by default the setting `VDI_DEVICE_TAG`
+    #[arg(long)]
+    tag: Option<DeviceTag>,
     /// What is printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -131,11 +137,15 @@ enum Format {
     Html,
 }
 
-pub(super) fn run(command: &GoldenImageCommand) -> Exit {
+pub(super) fn run(command: &GoldenImageCommand, variables: &BTreeMap<String, String>) -> Exit {
+    let defaults = match config::image_defaults(variables) {
+        Ok(defaults) => defaults,
+        Err(problems) => return refuse(Reader::Person, &problems),
+    };
     match command {
-        GoldenImageCommand::Assess(args) => assess_file(args),
+        GoldenImageCommand::Assess(args) => assess_file(args, &defaults),
         GoldenImageCommand::Script(command) => {
-            let script = Script::from(command).render();
+            let script = command.script(&defaults).render();
             // A closed pipe is no mistake of ours.
             let _ = std::io::stdout().lock().write_all(script.as_bytes());
             Exit::Whole
@@ -143,7 +153,7 @@ pub(super) fn run(command: &GoldenImageCommand) -> Exit {
     }
 }
 
-fn assess_file(args: &AssessArgs) -> Exit {
+fn assess_file(args: &AssessArgs, defaults: &ImageDefaults) -> Exit {
     let bytes = match read(&args.file) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -163,9 +173,9 @@ fn assess_file(args: &AssessArgs) -> Exit {
     };
     let expected = Expectation {
         role: args.role,
-        entry: args.entry,
+        entry: args.entry.unwrap_or(defaults.entry),
         startup: args.startup,
-        tag: args.tag.clone(),
+        tag: args.tag.clone().unwrap_or_else(|| defaults.tag.clone()),
     };
     let assessment = assess(&evidence, &expected);
     // A closed pipe is no mistake of ours.

@@ -83,7 +83,7 @@ pub fn main(arguments: Vec<OsString>, variables: BTreeMap<String, String>) -> Ex
     };
     let exit = match cli.command {
         Some(Command::Coverage(args)) => coverage::run(&args, &variables),
-        Some(Command::GoldenImage(command)) => golden_image::run(&command),
+        Some(Command::GoldenImage(command)) => golden_image::run(&command, &variables),
         Some(Command::Lookup(args)) => lookup::run(&args, &variables),
         Some(Command::Vdi(args)) => vdi::run(&args, &variables),
         Some(Command::Run(args)) => run::run(&args, &variables),

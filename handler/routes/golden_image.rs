@@ -6,7 +6,7 @@ use axum::{
     body::Body,
     http::{HeaderValue, Method, Request, Response, StatusCode, header},
 };
-use functions::vdi::{Assessment, DeviceTag, EntryModel, Evidence, Expectation, Script, assess};
+use functions::vdi::{Assessment, Evidence, Expectation, Script, assess};
 use serde::Serialize;
 use tokio::time::{Duration, Instant};
 use utoipa::ToSchema;
@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use super::{MAX_BODY_BYTES, json, pairs, parameters, read_body, text};
 use crate::{
     auth::Role,
+    config::ImageDefaults,
     error::{ApiError, Problem, Problems},
 };
 
@@ -22,15 +23,6 @@ pub const PATH: &str = "/api/golden-image";
 
 /// Time within which the evidence has to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
-
-/// What settings say of the image; a request may say otherwise.
-#[derive(Clone, Debug)]
-pub struct Defaults {
-    /// Setting `VDI_ENTRY_MODEL`.
-    pub entry: EntryModel,
-    /// Setting `VDI_DEVICE_TAG`.
-    pub tag: DeviceTag,
-}
 
 /// What the collector writes, as far as a description tells it.
 #[derive(Serialize, ToSchema)]
@@ -55,7 +47,7 @@ pub fn role(_: &Method) -> Role {
 /// 400 when the body is no evidence or a parameter is not allowed, 404
 /// `no_such_script`, 405, 413.
 pub async fn golden_image(
-    defaults: Arc<Defaults>,
+    defaults: Arc<ImageDefaults>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let path = request.uri().path();
@@ -93,7 +85,7 @@ pub async fn golden_image(
     ),
 )]
 pub(super) async fn assessed(
-    defaults: &Defaults,
+    defaults: &ImageDefaults,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
     let given = parameters(&request, &["role", "entry", "startup", "tag", "format"])?;
@@ -144,7 +136,7 @@ pub(super) async fn assessed(
     ),
 )]
 pub(super) fn script(
-    defaults: &Defaults,
+    defaults: &ImageDefaults,
     name: &str,
     request: &Request<Body>,
 ) -> Result<Response<Body>, ApiError> {

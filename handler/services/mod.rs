@@ -22,10 +22,9 @@ use crate::{
         resource_graph::ResourceGraphClient,
         resource_manager::ResourceManagerClient,
     },
-    config::Config,
+    config::{Config, ImageDefaults},
     http::{HttpClient, TimeLimits},
     identity::Identity,
-    routes::golden_image::Defaults,
 };
 
 use notifier::Notifier;
@@ -42,7 +41,7 @@ pub struct Services {
     /// The hygiene report of virtual desktops.
     pub vdi: Arc<vdi::Vdi>,
     /// What golden images are expected to be like.
-    pub image: Arc<Defaults>,
+    pub image: Arc<ImageDefaults>,
     /// The AI column of saved Coverage workbooks.
     pub workbooks: Arc<workbook::Workbooks>,
 }
@@ -89,7 +88,7 @@ impl Services {
             hashes: hashes::HashLookup::new(files, indicators, config),
             coverage: coverage::Coverage::new(graph, manager, reports, config),
             vdi,
-            image: Arc::new(Defaults {
+            image: Arc::new(ImageDefaults {
                 entry: config.vdi.entry,
                 tag: config.vdi.tag.clone(),
             }),

@@ -406,6 +406,35 @@ fn another_model_and_another_start_change_what_is_staged() {
     assert_eq!(bad.status.code(), Some(2));
 }
 
+#[test]
+fn settings_are_the_defaults_at_a_shell_and_a_blank_one_is_none() {
+    let with = |tag: &str, model: &str| {
+        let settings = [
+            ("VDI_DEVICE_TAG", tag.to_owned()),
+            ("VDI_ENTRY_MODEL", model.to_owned()),
+        ];
+        run(
+            &["golden-image", "assess", "-", "--format", "json"],
+            &settings,
+            &clean().to_string(),
+        )
+    };
+    let seen = |output: &Output, id: &str| {
+        let assessment: Value = serde_json::from_slice(&output.stdout).unwrap();
+        item(&assessment, id)["seen"].as_str().unwrap().to_owned()
+    };
+    assert!(seen(&with("Pool-7", " multiple "), "GI-13").contains("expected Pool-7"));
+    assert!(seen(&with("Pool-7", " multiple "), "GI-01").contains("several entries"));
+    assert!(seen(&with(" ", ""), "GI-13").contains("expected VDI-NonPersistent"));
+    let refused = with("a,b", "both");
+    assert_eq!(refused.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8_lossy(&refused.stderr).lines().count(),
+        2,
+        "{refused:?}"
+    );
+}
+
 #[tokio::test]
 async fn the_http_api_answers_the_same_assessment() {
     let app = App::start().await;
