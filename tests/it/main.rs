@@ -24,6 +24,7 @@ mod host_conformance;
 mod host_envelope;
 mod host_faults;
 mod identity;
+mod infra;
 mod kql;
 mod layout;
 mod package;

@@ -1,0 +1,117 @@
+metadata description = 'What somebody has to look at: a report that is not written any more, a permission that is missing, throttling.'
+
+@description('Azure region.')
+param location string
+
+@description('Start of every name.')
+param name string
+
+@description('Tags of every resource.')
+param tags object
+
+@description('Resource id of Application Insights, which has the log lines.')
+param insightsId string
+
+@description('Who is told: an address for mail; blank for nobody.')
+param email string
+
+@description('Reports whose timer runs, with the hours after which a new one is overdue: two periods.')
+param reports { report: string, hours: int }[]
+
+resource group 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
+  name: '${name}-people'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    groupShortName: take(name, 12)
+    emailReceivers: [
+      {
+        name: 'people'
+        emailAddress: email
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+var actions = empty(email) ? [] : [group.id]
+
+resource overdue 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+  for item in reports: {
+    name: '${name}-${item.report}-overdue'
+    location: location
+    tags: tags
+    properties: {
+      displayName: 'The ${item.report} report is overdue'
+      description: 'No run of ${item.report} was written within ${item.hours} hours. Look at the invocations of ${item.report} and at its log.'
+      severity: 2
+      enabled: true
+      scopes: [
+        insightsId
+      ]
+      evaluationFrequency: 'PT1H'
+      windowSize: 'P2D'
+      criteria: {
+        allOf: [
+          {
+            query: 'traces | where timestamp > ago(${item.hours}h) | where message has "report_written" and message has "${item.report}"'
+            timeAggregation: 'Count'
+            operator: 'LessThan'
+            threshold: 1
+          }
+        ]
+      }
+      autoMitigate: true
+      actions: {
+        actionGroups: actions
+      }
+    }
+  }
+]
+
+var codes = [
+  {
+    name: 'permission'
+    what: 'A permission is missing'
+    query: 'traces | where message has_any ("missing_permission", "upstream_unauthorized", "storage_forbidden")'
+  }
+  {
+    name: 'throttled'
+    what: 'Defender throttles the app'
+    query: 'traces | where message has_any ("upstream_throttled", "breaker_open")'
+  }
+]
+
+resource trouble 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+  for code in codes: {
+    name: '${name}-${code.name}'
+    location: location
+    tags: tags
+    properties: {
+      displayName: code.what
+      description: '${code.what}: the log line says what to do.'
+      severity: 2
+      enabled: true
+      scopes: [
+        insightsId
+      ]
+      evaluationFrequency: 'PT15M'
+      windowSize: 'PT15M'
+      criteria: {
+        allOf: [
+          {
+            query: code.query
+            timeAggregation: 'Count'
+            operator: 'GreaterThan'
+            threshold: 0
+          }
+        ]
+      }
+      autoMitigate: true
+      actions: {
+        actionGroups: actions
+      }
+    }
+  }
+]
