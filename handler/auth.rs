@@ -45,6 +45,14 @@ pub enum Role {
 }
 
 impl Role {
+    /// All of them, as the API's application registration has them.
+    pub const ALL: [Self; 4] = [
+        Self::HashesRead,
+        Self::DevicesRead,
+        Self::ReportsRead,
+        Self::ReportsRun,
+    ];
+
     /// Its value in a token.
     pub fn as_str(self) -> &'static str {
         match self {

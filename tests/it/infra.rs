@@ -8,10 +8,13 @@ use std::{
     process::Command,
 };
 
-use handler::config::{SCHEDULES, SETTINGS};
+use handler::{
+    auth::Role,
+    config::{SCHEDULES, SETTINGS},
+};
 use serde_json::{Value, json};
 
-use crate::support::package::repository;
+use crate::support::{package::repository, tools::run};
 
 /// Settings that the Functions host, App Service or the SDK read.
 const PLATFORM: [&str; 6] = [
@@ -326,4 +329,120 @@ fn every_role_that_is_assigned_is_in_the_documents() {
         }
     }
     assert_eq!(count, 5);
+}
+
+/// Roles of the app's identity that a file names.
+fn granted(file: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(infra().join("graph").join(file)).unwrap();
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.');
+    let roles = words.filter(|word| word.ends_with(".All"));
+    roles.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_three_ways_to_grant_grant_the_same_documented_roles() {
+    let roles = granted("main.bicep");
+    assert_eq!(roles.len(), 5, "{roles:?}");
+    assert_eq!(granted("grant.sh"), roles);
+    assert_eq!(granted("grant.ps1"), roles);
+    let permissions = fs::read_to_string(repository().join("docs/permissions.md")).unwrap();
+    for role in &roles {
+        assert!(permissions.contains(&format!("`{role}`")), "{role}");
+    }
+    let bicep = fs::read_to_string(infra().join("graph/main.bicep")).unwrap();
+    for role in Role::ALL {
+        assert!(
+            bicep.contains(&format!("value: '{}'", role.as_str())),
+            "{role:?}"
+        );
+    }
+}
+
+#[test]
+fn the_grants_compile_with_the_types_of_microsoft_graph() {
+    let types = repository().join("../shared/data/microsoft-graph-types/index.json");
+    if !types.is_file() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let types = types.display().to_string();
+    let published = bicep(
+        &["publish-extension", &types, "--target", "graph.tgz"],
+        folder.path(),
+    );
+    if published.is_none() {
+        return;
+    }
+    fs::copy(
+        infra().join("graph/main.bicep"),
+        folder.path().join("main.bicep"),
+    )
+    .unwrap();
+    let config = json!({ "extensions": { "microsoftGraphV1": "./graph.tgz" } });
+    fs::write(folder.path().join("bicepconfig.json"), config.to_string()).unwrap();
+    let sarif = bicep(
+        &["lint", "main.bicep", "--diagnostics-format", "sarif"],
+        folder.path(),
+    );
+    let report: Value = serde_json::from_str(&sarif.unwrap()).unwrap();
+    assert_eq!(
+        report["runs"][0]["results"].as_array().map(Vec::len),
+        Some(0),
+        "{report:#}"
+    );
+}
+
+/// A command of this name that answers as Microsoft Graph does, and notes what it posts.
+#[test]
+fn the_shell_script_grants_each_role_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let az = folder.path().join("az");
+    fs::write(
+        &az,
+        r#"#!/usr/bin/env bash
+case "$*" in
+    *"cloud show"*) echo https://graph.microsoft.com/ ;;
+    *"--method post"*) echo "${@: -1}" >> "$(dirname "$0")/posted" ;;
+    *"appId eq"*) echo resource ;;
+    *"appRoles["*) sed -E "s/.*value=='([^']+)'.*/id-\1/" <<< "$*" ;;
+    *"length(@)"*) grep -c "$(sed -E "s/.*appRoleId=='([^']+)'.*/\1/" <<< "$*")" "$(dirname "$0")/posted" 2>/dev/null || true ;;
+esac
+"#,
+    )
+    .unwrap();
+    run(Command::new("chmod").arg("+x").arg(&az));
+    fs::write(folder.path().join("posted"), "").unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let grant = |more: &[&str]| {
+        let mut command = Command::new("bash");
+        command
+            .arg(infra().join("graph/grant.sh"))
+            .arg("the-identity")
+            .args(more)
+            .env("PATH", &path);
+        String::from_utf8(run(&mut command).stdout).unwrap()
+    };
+    assert_eq!(
+        grant(&["--no-hunting"])
+            .lines()
+            .filter(|line| line.ends_with("is granted"))
+            .count(),
+        3
+    );
+    let again = grant(&["--indicators"]);
+    assert_eq!(
+        again
+            .lines()
+            .filter(|line| line.ends_with("already"))
+            .count(),
+        3,
+        "{again}"
+    );
+    let posted = fs::read_to_string(folder.path().join("posted")).unwrap();
+    assert_eq!(posted.lines().count(), 5, "{posted}");
+    let body: Value = serde_json::from_str(posted.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        body,
+        json!({ "principalId": "the-identity", "resourceId": "resource", "appRoleId": "id-File.Read.All" })
+    );
 }

@@ -218,7 +218,10 @@ pub(super) fn join(sources: Sources) -> Vec<Device> {
             continue;
         }
         let device = of_id(&mut devices, &row.id);
-        if device.name.is_empty() {
+        // The full name says more, where it is the same host.
+        let (short, domain) = split(&row.computer_dns_name);
+        let is_fuller = device.short == short && device.domain.is_empty() && !domain.is_empty();
+        if device.name.is_empty() || is_fuller {
             device.rename(&row.computer_dns_name);
         }
         device.last_seen = device.last_seen.max(instant(&row.last_seen));
@@ -404,3 +407,40 @@ impl<'de> Visitor<'de> for Texts {
 
 #[derive(Deserialize)]
 struct Loose(#[serde(deserialize_with = "text")] String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole<T>(rows: Vec<T>) -> Source<T> {
+        Source { rows, gap: None }
+    }
+
+    #[test]
+    fn the_fuller_name_and_the_later_activity_win() {
+        let devices: DeviceInfo = serde_json::from_str(
+            r#"{"DeviceId":"A1","DeviceName":"VDI-7","Timestamp":"2026-11-23T06:00:00.1234567Z","OnboardingStatus":"Onboarded","DeviceManualTags":"[\"x\"]","RegistryDeviceTag":null}"#,
+        )
+        .unwrap();
+        let machine: Machine = serde_json::from_str(
+            r#"{"id":"a1","computerDnsName":"vdi-7.corp.local","lastSeen":"2026-11-23T07:00:00Z","machineTags":["X","y",7],"rbacGroupId":140}"#,
+        )
+        .unwrap();
+        let other: Machine =
+            serde_json::from_str(r#"{"id":"","computerDnsName":"vdi-8"}"#).unwrap();
+        let joined = join(Sources {
+            devices: whole(vec![devices]),
+            names: whole(Vec::new()),
+            machines: whole(vec![machine, other]),
+            antivirus: whole(Vec::new()),
+        });
+        assert_eq!(joined.len(), 1);
+        let device = &joined[0];
+        assert_eq!(
+            (device.domain.as_str(), device.is_onboarded),
+            ("corp.local", true)
+        );
+        assert_eq!(device.last_seen.map(|seen| seen.hour()), Some(7));
+        assert_eq!(device.tags, ["x", "y", "7"]);
+    }
+}

@@ -1,0 +1,144 @@
+metadata name = 'Defender Functions: grants'
+metadata description = 'What an administrator grants once: the API\'s application registration with its roles, the callers that hold them, and the Defender and Graph roles of the app\'s identity. Needs Privileged Role Administrator and Application Administrator.'
+
+extension microsoftGraphV1
+
+targetScope = 'resourceGroup'
+
+@description('Principal id of the app\'s identity: output IDENTITY_PRINCIPAL_ID of infra/main.bicep.')
+param identityPrincipalId string
+
+@description('Display name and unique name of the API\'s application registration.')
+param applicationName string = 'defender-functions'
+
+@description('Callers: object id of each service principal, user or group, and the role that it gets.')
+param callers { principalId: string, role: string }[] = []
+
+@description('Whether the identity may see everybody\'s Indicators, which takes a role that could also write them. The app writes none.')
+param readIndicators bool = false
+
+@description('Whether the identity may hunt; without it the report on virtual desktops cannot see several records of a host.')
+param hunt bool = true
+
+var roles = [
+  {
+    value: 'Hashes.Read'
+    name: 'Look up hashes'
+  }
+  {
+    value: 'Devices.Read'
+    name: 'See the devices beside a verdict'
+  }
+  {
+    value: 'Indicators.Write'
+    name: 'Block or allow a file; no function takes it yet'
+  }
+  {
+    value: 'Reports.Read'
+    name: 'Read reports, assess golden images'
+  }
+  {
+    value: 'Reports.Run'
+    name: 'Run reports now'
+  }
+]
+
+// The Azure CLI, so that people can call the API with their own sign-in.
+var azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'
+var scopeId = guid(applicationName, 'access')
+
+resource application 'Microsoft.Graph/applications@v1.0' = {
+  uniqueName: applicationName
+  displayName: applicationName
+  signInAudience: 'AzureADMyOrg'
+  identifierUris: [
+    'api://${applicationName}-${uniqueString(tenant().tenantId)}'
+  ]
+  api: {
+    requestedAccessTokenVersion: 2
+    oauth2PermissionScopes: [
+      {
+        id: scopeId
+        value: 'access_as_user'
+        type: 'User'
+        isEnabled: true
+        adminConsentDisplayName: 'Call Defender Functions'
+        adminConsentDescription: 'Calls Defender Functions as the signed-in person, within the roles of that person.'
+      }
+    ]
+    preAuthorizedApplications: [
+      {
+        appId: azureCli
+        delegatedPermissionIds: [
+          scopeId
+        ]
+      }
+    ]
+  }
+  appRoles: [
+    for role in roles: {
+      id: guid(applicationName, role.value)
+      value: role.value
+      displayName: role.name
+      description: role.name
+      isEnabled: true
+      allowedMemberTypes: [
+        'Application'
+        'User'
+      ]
+    }
+  ]
+}
+
+resource api 'Microsoft.Graph/servicePrincipals@v1.0' = {
+  appId: application.appId
+  appRoleAssignmentRequired: true
+}
+
+resource access 'Microsoft.Graph/appRoleAssignedTo@v1.0' = [
+  for caller in callers: {
+    appRoleId: guid(applicationName, caller.role)
+    principalId: caller.principalId
+    resourceId: api.id
+  }
+]
+
+resource defender 'Microsoft.Graph/servicePrincipals@v1.0' existing = {
+  appId: 'fc780465-2017-40d4-a0c5-307022471b92'
+}
+
+resource graph 'Microsoft.Graph/servicePrincipals@v1.0' existing = {
+  appId: '00000003-0000-0000-c000-000000000000'
+}
+
+var defenderRoles = union(
+  [
+    'File.Read.All'
+    'Alert.Read.All'
+    'Machine.Read.All'
+  ],
+  readIndicators ? ['Ti.ReadWrite.All'] : []
+)
+var graphRoles = hunt ? ['ThreatHunting.Read.All'] : []
+
+resource defenderGrants 'Microsoft.Graph/appRoleAssignedTo@v1.0' = [
+  for role in defenderRoles: {
+    appRoleId: filter(defender.appRoles, known => known.value == role)[0].id
+    principalId: identityPrincipalId
+    resourceId: defender.id
+  }
+]
+
+resource graphGrants 'Microsoft.Graph/appRoleAssignedTo@v1.0' = [
+  for role in graphRoles: {
+    appRoleId: filter(graph.appRoles, known => known.value == role)[0].id
+    principalId: identityPrincipalId
+    resourceId: graph.id
+  }
+]
+
+@description('Client id of the API: parameter apiClientId of infra/main.bicep.')
+output API_CLIENT_ID string = application.appId
+
+@description('Audience that callers ask a token for.')
+output API_AUDIENCE string = application.identifierUris[0]
