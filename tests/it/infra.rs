@@ -446,3 +446,37 @@ esac
         json!({ "principalId": "the-identity", "resourceId": "resource", "appRoleId": "id-File.Read.All" })
     );
 }
+
+#[test]
+fn the_hook_uploads_a_package_and_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let az = folder.path().join("az");
+    fs::write(&az, "#!/bin/sh\necho \"$@\"\n").unwrap();
+    run(Command::new("chmod").arg("+x").arg(&az));
+    let package = folder.path().join("my package.zip");
+    let hook = |group: Option<&str>| {
+        let mut command = Command::new("sh");
+        command.arg(infra().join("hooks/deploy.sh"));
+        command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+        command
+            .env("APP_NAME", "the-app")
+            .env("PACKAGE_ZIP", &package);
+        command.env_remove("AZURE_RESOURCE_GROUP");
+        command.envs(group.map(|group| ("AZURE_RESOURCE_GROUP", group)));
+        command.output().unwrap()
+    };
+    let said = |output: std::process::Output| String::from_utf8(output.stderr).unwrap();
+    assert!(said(hook(None)).contains("run azd provision"));
+    assert!(said(hook(Some("rg"))).contains("is not there"));
+    fs::write(&package, "zip").unwrap();
+    let output = hook(Some("rg"));
+    assert!(output.status.success());
+    let asked = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        asked.trim(),
+        format!(
+            "functionapp deployment source config-zip --resource-group rg --name the-app --src {}",
+            package.display()
+        )
+    );
+}
