@@ -6,5 +6,6 @@
 
 pub mod coverage;
 pub mod hashes;
+pub mod health;
 pub mod report;
 pub mod vdi;

@@ -22,9 +22,10 @@ use tower::{
 
 use crate::{
     auth::{self, Gate, Role},
+    config::ApiAuth,
     error::ApiError,
     host::{self, envelope::Invocation, reply::Reply, wrapped_http},
-    routes::{self, explorer::Explorer},
+    routes::{self, explorer::Explorer, health::Deep},
     services::Services,
 };
 
@@ -63,6 +64,7 @@ pub enum FunctionNameError {
 pub fn app(
     services: Services,
     gate: &Gate,
+    auth: &ApiAuth,
     explorer: Arc<Explorer>,
 ) -> Result<App, FunctionNameError> {
     let needs = |role| Access {
@@ -74,6 +76,7 @@ pub fn app(
     let (vdi, vdi_by_timer) = (Arc::clone(&services.vdi), Arc::clone(&services.vdi));
     let image = Arc::clone(&services.image);
     let workbooks = Arc::clone(&services.workbooks);
+    let deep = Deep::new(Arc::clone(&services.doctor), gate.clone(), auth);
     let services = Arc::new(services);
     Functions::new()
         .http(
@@ -108,6 +111,9 @@ pub fn app(
         })
         .envelope("coverage_workbook", move |invocation| {
             routes::coverage::coverage_workbook(Arc::clone(&workbooks), invocation)
+        })
+        .http("health", routes::health::PATH, None, move |request| {
+            routes::health::health(deep.clone(), request)
         })
         .http("explorer", routes::explorer::PATH, None, move |request| {
             routes::explorer::explorer(Arc::clone(&explorer), request)

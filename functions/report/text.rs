@@ -21,7 +21,8 @@ pub fn visible(text: &str) -> String {
 /// Whether a character cannot be seen or reorders what is seen.
 pub fn hides(c: char) -> bool {
     let invisible = [
-        '\u{00AD}', '\u{061C}', '\u{180E}', '\u{FEFF}', '\u{2028}', '\u{2029}',
+        '\u{00AD}', '\u{061C}', '\u{115F}', '\u{1160}', '\u{180E}', '\u{2028}', '\u{2029}',
+        '\u{2800}', '\u{3164}', '\u{FEFF}', '\u{FFA0}',
     ];
     c.is_control()
         || invisible.contains(&c)
@@ -29,6 +30,8 @@ pub fn hides(c: char) -> bool {
         || ('\u{202A}'..='\u{202E}').contains(&c)
         || ('\u{2060}'..='\u{206F}').contains(&c)
         || ('\u{FE00}'..='\u{FE0F}').contains(&c)
+        || ('\u{FFF9}'..='\u{FFFB}').contains(&c)
+        || ('\u{E0000}'..='\u{E0FFF}').contains(&c)
         || c == '\u{034F}'
 }
 

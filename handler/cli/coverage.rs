@@ -22,7 +22,7 @@ use functions::{
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    Exit, block_on, refuse, say,
+    Exit, block_on, refuse, say, shown,
     workbook::{self, WorkbookArgs},
 };
 use crate::{
@@ -153,7 +153,7 @@ fn tell(args: &CoverageArgs, report: &CoverageReport, bom: bool) -> Exit {
     {
         say(&format!(
             "error: {} cannot be written: {error}",
-            folder.display()
+            shown(folder)
         ));
         return Exit::Unusable;
     }

@@ -17,7 +17,7 @@ use functions::{
     },
 };
 
-use super::{Exit, refuse, say, table::fitted};
+use super::{Exit, refuse, say, shown, table::fitted};
 use crate::{
     config::{self, ImageDefaults},
     telemetry::Reader,
@@ -159,7 +159,7 @@ fn assess_file(args: &AssessArgs, defaults: &ImageDefaults) -> Exit {
         Err(error) => {
             say(&format!(
                 "error: {} cannot be read: {error}",
-                args.file.display()
+                shown(&args.file)
             ));
             return Exit::Unusable;
         }
@@ -167,7 +167,7 @@ fn assess_file(args: &AssessArgs, defaults: &ImageDefaults) -> Exit {
     let evidence = match Evidence::parse(&bytes) {
         Ok(evidence) => evidence,
         Err(error) => {
-            say(&format!("error: {}: {error}", args.file.display()));
+            say(&format!("error: {}: {error}", shown(&args.file)));
             return Exit::Unusable;
         }
     };

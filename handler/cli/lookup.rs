@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    Exit, block_on, refuse, say,
+    Exit, block_on, refuse, say, shown,
     table::{summary, table},
 };
 use crate::{
@@ -149,7 +149,7 @@ fn read_inputs(args: &LookupArgs) -> Result<Vec<Observable>, String> {
     let mut inputs = Vec::new();
     if let Some(path) = &args.file {
         let bytes = std::fs::read(path)
-            .map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+            .map_err(|error| format!("`{}` cannot be read: {error}", shown(path)))?;
         inputs.extend(hashes_in(&bytes)?);
     }
     for hash in &args.hashes {

@@ -1,6 +1,7 @@
 //! The command line, and the start under the Functions host.
 
 mod coverage;
+mod doctor;
 mod golden_image;
 mod lookup;
 mod run;
@@ -11,7 +12,7 @@ mod workbook;
 
 use std::{
     collections::BTreeMap, ffi::OsString, future::Future, io::Write, panic::AssertUnwindSafe,
-    process::ExitCode,
+    path::Path, process::ExitCode,
 };
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     telemetry::Reader,
 };
 use clap::{Parser, Subcommand, error::ErrorKind};
+use functions::report::text::visible;
 
 /// How a command ended. The highest of 2, 1, 3 that applies, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +71,10 @@ enum Command {
     GoldenImage(golden_image::GoldenImageCommand),
     /// Report what is wrong with the device records of virtual desktops
     Vdi(vdi::VdiArgs),
+    /// Tell what is missing for all of it, and the command that grants it
+    ///
+    /// Exit codes: 0 nothing, 1 something is missing, 3 something did not answer.
+    Doctor(doctor::DoctorArgs),
     /// Run a timer function once
     Run(run::RunArgs),
     /// Serve the HTTP API on loopback, without the Functions host
@@ -84,6 +90,7 @@ pub fn main(arguments: Vec<OsString>, variables: BTreeMap<String, String>) -> Ex
     let exit = match cli.command {
         Some(Command::Coverage(args)) => coverage::run(&args, &variables),
         Some(Command::GoldenImage(command)) => golden_image::run(&command, &variables),
+        Some(Command::Doctor(args)) => doctor::run(&args, &variables),
         Some(Command::Lookup(args)) => lookup::run(&args, &variables),
         Some(Command::Vdi(args)) => vdi::run(&args, &variables),
         Some(Command::Run(args)) => run::run(&args, &variables),
@@ -138,6 +145,11 @@ fn block_on(work: impl Future<Output = Exit>) -> Exit {
             Exit::Incomplete
         }
     }
+}
+
+/// A path for a person: nothing in it acts on a terminal.
+fn shown(path: &Path) -> String {
+    visible(&path.display().to_string())
 }
 
 /// A line for a person, on stderr.

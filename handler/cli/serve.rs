@@ -142,7 +142,8 @@ fn needs_no_key(function: &Path) -> bool {
 async fn serve(config: &Config, port: u16, reader: Reader) -> Exit {
     let http = Arc::new(HttpClient::new(TimeLimits::default()));
     let gate = Gate::new(config, Arc::clone(&http));
-    let app = match router::app(Services::new(config, http), &gate, Explorer::new(config)) {
+    let services = Services::new(config, http);
+    let app = match router::app(services, &gate, &config.api_auth, Explorer::new(config)) {
         Ok(app) => app,
         Err(error) => return refuse(reader, &ConfigProblems(vec![error.to_string()])),
     };

@@ -11,13 +11,14 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use functions::{
+    hashes::payload,
     report::text::visible,
     vdi::hygiene::{Counts, Summary},
 };
 use time::OffsetDateTime;
 use tracing::level_filters::LevelFilter;
 
-use super::{Exit, block_on, refuse, run, say, table::fitted};
+use super::{Exit, block_on, refuse, run, say, shown, table::fitted};
 use crate::{
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
@@ -123,7 +124,7 @@ pub(super) fn run(args: &VdiArgs, variables: &BTreeMap<String, String>) -> Exit 
 
 /// Names of a list, each as it is written; empty lines and comments count not.
 fn hosts(path: &Path) -> Result<Vec<String>, String> {
-    let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
+    let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}", shown(path));
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     file.take(MAX_HOSTS_BYTES + 1)
@@ -132,27 +133,37 @@ fn hosts(path: &Path) -> Result<Vec<String>, String> {
     if bytes.len() as u64 > MAX_HOSTS_BYTES {
         return Err(format!(
             "{} is larger than 16 MiB; it has one host name a line",
-            path.display()
+            shown(path)
         ));
     }
-    let text = String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", path.display()))?;
-    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let text = payload::decode(&bytes).ok_or_else(|| {
+        format!(
+            "{} is no text in UTF-8 or UTF-16 (with its mark)",
+            shown(path)
+        )
+    })?;
+    let text = text.trim_start_matches('\u{feff}');
+    let lines = text.split(['\n', '\r']).map(str::trim);
     let names: Vec<String> = lines
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(str::to_owned)
         .collect();
-    let odd = names
-        .iter()
-        .find(|name| name.len() > 255 || name.contains([' ', '\t', ',', ';', '"']));
+    let odd = names.iter().find(|name| !is_host_name(name));
     match odd {
-        _ if names.is_empty() => Err(format!("{} has no host name", path.display())),
+        _ if names.is_empty() => Err(format!("{} has no host name", shown(path))),
         Some(odd) => Err(format!(
             "{} has the line `{}`, which is no host name; write one a line",
-            path.display(),
+            shown(path),
             visible(&odd.chars().take(80).collect::<String>())
         )),
         None => Ok(names),
     }
+}
+
+/// A short or full name: letters, digits, hyphens, underscores and dots.
+fn is_host_name(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    name.len() <= 255 && name.starts_with(char::is_alphanumeric) && name.chars().all(plain)
 }
 
 async fn report(service: &Vdi, expected: Option<Vec<String>>, format: Format) -> Exit {
@@ -219,13 +230,32 @@ fn sentence(counts: &Counts) -> String {
             number.to_string()
         })
     };
-    format!(
+    let mut sentence = format!(
         "{} hosts, {} device records: {} inactive, of these {} leftovers of reset hosts.",
         told(counts.hosts),
         told(counts.devices),
         told(counts.inactive),
         told(counts.leftovers)
-    )
+    );
+    if counts.unknown_antivirus != Some(0) {
+        sentence += &format!(
+            " Of the antivirus of {} live devices nothing is known.",
+            told(counts.unknown_antivirus)
+        );
+    }
+    let not_known = [
+        ("duplicate hosts", counts.duplicate_hosts),
+        ("cloned devices", counts.cloned_devices),
+        ("missing tags", counts.untagged),
+        ("old antivirus", counts.stale_antivirus),
+        ("passive antivirus", counts.passive_antivirus),
+    ];
+    let not_known = not_known.iter().filter(|(_, number)| number.is_none());
+    let not_known: Vec<&str> = not_known.map(|(name, _)| *name).collect();
+    if !not_known.is_empty() {
+        sentence += &format!(" NOT known: {}.", not_known.join(", "));
+    }
+    sentence
 }
 
 /// One line a device on standard output.
@@ -271,6 +301,6 @@ fn lines(devices: &[(String, String)], outcome: &str) {
     let mut stdout = std::io::stdout().lock();
     for (id, name) in devices {
         // A closed pipe is no mistake of ours, and the work goes on.
-        let _ = writeln!(stdout, "{id}\t{}\t{outcome}", visible(name));
+        let _ = writeln!(stdout, "{}\t{}\t{outcome}", visible(id), visible(name));
     }
 }

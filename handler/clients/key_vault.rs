@@ -19,6 +19,30 @@ use crate::{http::HttpClient, identity::Identity};
 /// Longest wait for a secret.
 const TIME: Duration = Duration::from_secs(30);
 
+/// Why there is no secret; holds its name, never its value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// The identity lacks the role; a retry does not help.
+    #[error(
+        "Key Vault refuses the secret `{0}`: give the identity the role Key Vault Secrets User on it"
+    )]
+    Refused(String),
+    /// The vault does not have it.
+    #[error("the vault has no secret `{0}`: create it, or mend `NOTIFY_WEBHOOK`")]
+    NotThere(String),
+    /// It holds nothing.
+    #[error("the secret `{0}` is empty")]
+    Empty(String),
+    /// Another status; a retry may help.
+    #[error("Key Vault answered with status {0} for the secret `{1}`")]
+    Status(u16, String),
+    /// No answer; a retry may help.
+    #[error(
+        "Key Vault cannot be reached or did not answer in time; check `KEY_VAULT_URL` and the network"
+    )]
+    Unreachable,
+}
+
 /// A vault.
 #[derive(Debug)]
 pub struct KeyVaultClient {
@@ -40,30 +64,25 @@ impl KeyVaultClient {
     /// The newest version of a secret.
     ///
     /// # Errors
-    /// What a person has to do, without the secret.
-    pub async fn secret(&self, name: &str) -> Result<Secret, String> {
+    /// [`SecretError`].
+    pub async fn secret(&self, name: &str) -> Result<Secret, SecretError> {
+        let name = || name.to_owned();
         let failed = |error: &azure_core::Error| match error.http_status().map(u16::from) {
-            Some(403) => format!(
-                "Key Vault refuses the secret `{name}`: give the identity the role Key Vault Secrets User on it"
-            ),
-            Some(404) => {
-                format!("the vault has no secret `{name}`: create it, or mend `NOTIFY_WEBHOOK`")
-            }
-            Some(status) => {
-                format!("Key Vault answered with status {status} for the secret `{name}`")
-            }
-            None => "Key Vault cannot be reached; check `KEY_VAULT_URL` and the network".to_owned(),
+            Some(403) => SecretError::Refused(name()),
+            Some(404) => SecretError::NotThere(name()),
+            Some(status) => SecretError::Status(status, name()),
+            None => SecretError::Unreachable,
         };
         let client = self.client().map_err(|error| failed(&error))?;
-        let read = async { client.get_secret(name, None).await?.into_model() };
+        let read = async { client.get_secret(&name(), None).await?.into_model() };
         let secret = timeout(TIME, read)
             .await
-            .map_err(|_| "Key Vault did not answer in time".to_owned())?
+            .map_err(|_| SecretError::Unreachable)?
             .map_err(|error| failed(&error))?;
         let value = secret.value.filter(|value| !value.trim().is_empty());
         value
             .map(|value| Secret::new(value.trim().to_owned()))
-            .ok_or_else(|| format!("the secret `{name}` is empty"))
+            .ok_or_else(|| SecretError::Empty(name()))
     }
 
     fn client(&self) -> azure_core::Result<SecretClient> {

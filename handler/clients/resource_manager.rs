@@ -5,7 +5,11 @@
 //! <https://learn.microsoft.com/rest/api/resources/subscriptions/get>,
 //! <https://learn.microsoft.com/rest/api/azure/azure-resource-manager>
 
-use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use functions::coverage::change::{Answer, Question, plan_of, subscription_of};
 use futures::{StreamExt, stream};
@@ -186,6 +190,69 @@ impl ResourceManagerClient {
         })
     }
 
+    /// Ids of all subscriptions below a management group, in lower case; `None`
+    /// when the identity may not see the group.
+    /// Source: <https://learn.microsoft.com/rest/api/managementgroups/management-groups/get-descendants>
+    ///
+    /// # Errors
+    /// [`ArmError`].
+    pub async fn subscriptions_below(
+        &self,
+        group: &str,
+        deadline: Instant,
+    ) -> Result<Option<BTreeSet<String>>, ArmError> {
+        let path = format!("/providers/Microsoft.Management/managementGroups/{group}/descendants");
+        let query = [("api-version", "2020-05-01"), ("$top", "1000")];
+        let found = match self.list(&path, &query, deadline).await {
+            Ok(found) => found,
+            Err(error) if error.code == "missing_permission" => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let is_subscription = |item: &&Value| {
+            let kind = item["type"].as_str().unwrap_or_default();
+            kind.to_ascii_lowercase().ends_with("subscriptions")
+        };
+        let ids = found.iter().filter(is_subscription);
+        let ids = ids.filter_map(|item| item["name"].as_str().map(str::to_ascii_lowercase));
+        Ok(Some(ids.collect()))
+    }
+
+    /// Whether the identity may do something to a resource: `action` such as
+    /// `microsoft.insights/workbooks/write`.
+    /// Source: <https://learn.microsoft.com/rest/api/authorization/permissions/list-for-resource>
+    ///
+    /// # Errors
+    /// [`ArmError`].
+    pub async fn may(&self, id: &str, action: &str, deadline: Instant) -> Result<bool, ArmError> {
+        let path = format!("{id}/providers/Microsoft.Authorization/permissions");
+        let query = [("api-version", "2022-04-01")];
+        let permissions = match self.list(&path, &query, deadline).await {
+            Err(error) if error.code == "missing_permission" => return Ok(false),
+            permissions => permissions?,
+        };
+        let names = |part: &Value| {
+            let patterns = part.as_array().into_iter().flatten();
+            let mut patterns = patterns.filter_map(Value::as_str);
+            patterns.any(|pattern| fits(pattern, action))
+        };
+        let mut permissions = permissions.iter();
+        Ok(permissions.any(|held| names(&held["actions"]) && !names(&held["notActions"])))
+    }
+
+    /// The time of Azure, told by an answer that everybody may have.
+    ///
+    /// # Errors
+    /// [`ArmError`].
+    pub async fn time(&self, deadline: Instant) -> Result<SystemTime, ArmError> {
+        let query = [("api-version", "2022-09-01")];
+        let request = Request::new(Method::GET, self.at("/metadata/endpoints", &query));
+        let answer = self.http.fetch(request, MAX_BYTES, deadline).await;
+        let answer = answer.map_err(|error| unavailable(&error.to_string()))?;
+        let date = answer.headers.get(header::DATE);
+        let date = date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+        date.ok_or_else(|| unavailable("no header `Date`"))
+    }
+
     /// Where a list goes on; only on the same host, because the token goes along.
     fn next_page(&self, page: &Value) -> Result<Option<Url>, ArmError> {
         let Some(link) = page["nextLink"].as_str().filter(|link| !link.is_empty()) else {
@@ -298,6 +365,27 @@ impl ResourceManagerClient {
     }
 }
 
+/// Whether an action fits a pattern of a role: `*` stands for anything.
+fn fits(pattern: &str, action: &str) -> bool {
+    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = action.strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
+    let mut last = None;
+    for part in parts {
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
+        last = Some(part);
+        rest = &rest[at + part.len()..];
+    }
+    match last {
+        None => rest.is_empty(),
+        Some(part) => part.is_empty() || rest.is_empty() || action.ends_with(part),
+    }
+}
+
 fn is_transient(status: StatusCode) -> bool {
     status.is_server_error()
         || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status)
@@ -343,5 +431,33 @@ fn refused(path: &str) -> ArmError {
         code: "missing_permission",
         detail: "Azure Resource Manager refuses the identity: grant it the role that docs/permissions.md names".to_owned(),
         cause: path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_of_a_role_stands_for_what_it_names() {
+        let write = "microsoft.insights/workbooks/write";
+        for pattern in [
+            "*",
+            "*/write",
+            "Microsoft.Insights/workbooks/*",
+            "microsoft.insights/*/write",
+            "Microsoft.Insights/Workbooks/Write",
+        ] {
+            assert!(fits(pattern, write), "{pattern}");
+        }
+        for pattern in [
+            "",
+            "*/read",
+            "Microsoft.Insights/*/read",
+            "microsoft.insights/workbooks",
+            "write",
+        ] {
+            assert!(!fits(pattern, write), "{pattern}");
+        }
     }
 }

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use crate::{config::Place, http::HttpClient, identity::Identity, retry};
 
 /// Audience of Blob storage, the same in every cloud.
-const AUDIENCE: &str = "https://storage.azure.com";
+pub const STORAGE_AUDIENCE: &str = "https://storage.azure.com";
 
 /// Longest wait for a token.
 const TOKEN_TIME: Duration = Duration::from_secs(20);
@@ -375,7 +375,10 @@ impl CredentialProvider for Credentials {
     type Credential = AzureCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AzureCredential>> {
-        let token = self.0.token(AUDIENCE, Instant::now() + TOKEN_TIME).await;
+        let token = self
+            .0
+            .token(STORAGE_AUDIENCE, Instant::now() + TOKEN_TIME)
+            .await;
         let token = token.map_err(|error| Error::Generic {
             store: "identity",
             source: StorageError {

@@ -35,6 +35,16 @@ impl Scope {
         Ok(scope)
     }
 
+    /// Names of its management groups.
+    pub fn management_groups(&self) -> &[String] {
+        &self.management_groups
+    }
+
+    /// Ids of its subscriptions, in lower case.
+    pub fn subscriptions(&self) -> &[String] {
+        &self.subscriptions
+    }
+
     /// The fields of a query's body that name the scope: one body a query.
     pub fn bodies(&self) -> Vec<Value> {
         let mut bodies = Vec::new();

@@ -19,6 +19,10 @@ pub struct Claims {
     pub roles: Vec<String>,
     /// Delegated permissions in it; an application's token has none.
     pub scp: Option<String>,
+    /// Object id of the principal, to which roles are granted.
+    pub oid: Option<String>,
+    /// Its tenant.
+    pub tid: Option<String>,
 }
 
 /// A token for one audience. Its `Debug` shows the claims, not the token.

@@ -4,6 +4,7 @@ pub mod coverage;
 pub mod explorer;
 pub mod golden_image;
 pub mod hashes;
+pub mod health;
 pub mod report;
 pub mod vdi;
 

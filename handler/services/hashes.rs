@@ -50,8 +50,8 @@ type Landed = (Asked, Instant);
 /// Verdicts on file hashes.
 #[derive(Debug)]
 pub struct HashLookup {
-    files: FilesClient,
-    indicators: IndicatorsClient,
+    files: Arc<FilesClient>,
+    indicators: Arc<IndicatorsClient>,
     cache: VerdictCache,
     ready: ReadyAnswers,
     flights: SingleFlight<FileHash, Landed>,
@@ -61,7 +61,11 @@ pub struct HashLookup {
 
 impl HashLookup {
     /// A look-up over the two APIs with the settings.
-    pub fn new(files: FilesClient, indicators: IndicatorsClient, config: &Config) -> Arc<Self> {
+    pub fn new(
+        files: Arc<FilesClient>,
+        indicators: Arc<IndicatorsClient>,
+        config: &Config,
+    ) -> Arc<Self> {
         Arc::new(Self {
             files,
             indicators,

@@ -1,6 +1,7 @@
 //! The use cases: fetch, limit, remember, decide. One for all triggers.
 
 pub mod coverage;
+pub mod doctor;
 pub mod hashes;
 pub mod notifier;
 mod ready_answers;
@@ -27,6 +28,7 @@ use crate::{
     identity::Identity,
 };
 
+use doctor::{Clients, Doctor};
 use notifier::Notifier;
 use reports::Reports;
 pub use verdict_cache::{Remembered, VerdictCache};
@@ -34,6 +36,8 @@ pub use verdict_cache::{Remembered, VerdictCache};
 /// What a route, a command or a timer may use.
 #[derive(Clone, Debug)]
 pub struct Services {
+    /// Whether everything that is needed is there.
+    pub doctor: Arc<Doctor>,
     /// Verdicts on file hashes.
     pub hashes: Arc<hashes::HashLookup>,
     /// Coverage of Defender plans.
@@ -75,16 +79,29 @@ impl Services {
         // Hunting takes up to three minutes, and a page of 10,000 machines its time.
         let patient = Arc::new(HttpClient::new(TimeLimits::patient()));
         let slow = DefenderClient::new(config, Arc::clone(&patient), Arc::clone(&identity));
+        let hunting = HuntingClient::new(config, patient, Arc::clone(&identity));
+        let defender = DefenderClient::new(config, Arc::clone(&http), Arc::clone(&identity));
+        let clients = Clients {
+            files: Arc::new(FilesClient::new(config, Arc::clone(&defender))),
+            indicators: Arc::new(IndicatorsClient::new(config, defender)),
+            machines: Arc::new(MachinesClient::new(config, slow)),
+            hunting: Arc::new(hunting),
+            graph: Arc::clone(&graph),
+            manager: Arc::clone(&manager),
+            workbooks: Arc::clone(&workbooks),
+            identity,
+            notifier,
+            http,
+        };
         let vdi = vdi::Vdi::new(
-            HuntingClient::new(config, patient, Arc::clone(&identity)),
-            MachinesClient::new(config, slow),
+            Arc::clone(&clients.hunting),
+            Arc::clone(&clients.machines),
             vdi_reports,
             config,
         );
-        let defender = DefenderClient::new(config, http, identity);
-        let files = FilesClient::new(config, Arc::clone(&defender));
-        let indicators = IndicatorsClient::new(config, defender);
+        let (files, indicators) = (Arc::clone(&clients.files), Arc::clone(&clients.indicators));
         Self {
+            doctor: Doctor::new(clients, config),
             hashes: hashes::HashLookup::new(files, indicators, config),
             coverage: coverage::Coverage::new(graph, manager, reports, config),
             vdi,

@@ -11,7 +11,11 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::{
-    clients::key_vault::KeyVaultClient, config::Config, http::HttpClient, identity::Identity, retry,
+    clients::key_vault::{KeyVaultClient, SecretError},
+    config::Config,
+    http::HttpClient,
+    identity::Identity,
+    retry,
 };
 
 /// Longest wait for the webhook.
@@ -25,6 +29,17 @@ const HOSTS: [&str; 4] = [
     ".environment.api.high.powerplatform.microsoft.us",
     ".environment.api.powerplatform.partner.microsoftonline.cn",
 ];
+
+/// Why nothing can be posted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookProblem {
+    /// The secret cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// It is no webhook's URL.
+    #[error("{0}")]
+    Url(&'static str),
+}
 
 /// Posts messages, or nothing where no webhook is set.
 #[derive(Debug)]
@@ -44,6 +59,18 @@ impl Notifier {
             webhook: vault.zip(config.notify_webhook.clone()),
             http,
         }
+    }
+
+    /// Whether the webhook is there and one that is posted to; `None` where none
+    /// is set. Posts nothing.
+    pub async fn check(&self) -> Option<Result<(), WebhookProblem>> {
+        let (vault, name) = self.webhook.as_ref()?;
+        Some(match vault.secret(name).await {
+            Err(error) => Err(WebhookProblem::Secret(error)),
+            Ok(secret) => webhook_url(secret.secret())
+                .map(drop)
+                .map_err(WebhookProblem::Url),
+        })
     }
 
     /// Posts a message. One that does not arrive is logged and holds nothing
@@ -83,7 +110,8 @@ impl Notifier {
         name: &str,
         message: &[u8],
     ) -> Result<(), (String, bool)> {
-        let secret = vault.secret(name).await.map_err(|cause| (cause, false))?;
+        let secret = vault.secret(name).await;
+        let secret = secret.map_err(|cause| (cause.to_string(), false))?;
         let url = webhook_url(secret.secret()).map_err(|cause| (cause.to_owned(), false))?;
         let mut request = Request::new(Method::POST, url);
         let json = header::HeaderValue::from_static("application/json");

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     clients::defender::{
-        DefenderError,
+        DefenderError, Kind,
         hunting::HuntingClient,
         machines::{MachinesClient, TAG_BATCH},
     },
@@ -30,8 +30,8 @@ const SUMMARY: &str = "summary.json";
 /// Reads device records, joins them, and writes the history.
 #[derive(Debug)]
 pub struct Vdi {
-    hunting: HuntingClient,
-    machines: MachinesClient,
+    hunting: Arc<HuntingClient>,
+    machines: Arc<MachinesClient>,
     reports: Reports,
     settings: VdiSettings,
     csv_bom: bool,
@@ -62,8 +62,8 @@ impl Report for Vdi {
 impl Vdi {
     /// The report over the devices of the settings.
     pub fn new(
-        hunting: HuntingClient,
-        machines: MachinesClient,
+        hunting: Arc<HuntingClient>,
+        machines: Arc<MachinesClient>,
         reports: Reports,
         config: &Config,
     ) -> Arc<Self> {
@@ -183,8 +183,9 @@ impl Vdi {
         Ok((published, Some(report)))
     }
 
-    /// Adds the tag to these devices, batch after batch; a failed batch does not
-    /// stop the next one.
+    /// Adds the tag to these devices, batch after batch. A failed batch does not
+    /// stop the next one; one that Defender rejects is tried in halves, so that a
+    /// device that it does not know costs itself alone.
     pub async fn tag_devices(
         &self,
         devices: &[(String, String)],
@@ -192,20 +193,27 @@ impl Vdi {
         mut told: impl FnMut(Tagged<'_>),
     ) {
         let deadline = Instant::now() + time;
-        for devices in devices.chunks(TAG_BATCH) {
+        let mut batches: Vec<_> = devices.chunks(TAG_BATCH).rev().collect();
+        while let Some(devices) = batches.pop() {
             let ids: Vec<&str> = devices.iter().map(|(id, _)| id.as_str()).collect();
             let outcome = self
                 .machines
                 .add_tag(&self.settings.tag, &ids, deadline)
                 .await;
-            if let Err(error) = &outcome {
-                tracing::error!(
+            match &outcome {
+                Err(error) if error.kind == Kind::Rejected && devices.len() > 1 => {
+                    let (one, other) = devices.split_at(devices.len() / 2);
+                    batches.extend([other, one]);
+                    continue;
+                }
+                Err(error) => tracing::error!(
                     code = error.code,
                     cause = error.cause,
                     devices = ids.len(),
                     "{}",
                     error.detail
-                );
+                ),
+                Ok(()) => {}
             }
             told(Tagged { devices, outcome });
         }

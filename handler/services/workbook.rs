@@ -159,6 +159,18 @@ impl Workbooks {
         })
     }
 
+    /// Ids of the saved copies, and why they may not be all.
+    pub async fn found(&self, deadline: Instant) -> (Vec<String>, Vec<String>) {
+        let found = self.graph.read::<Row>(WORKBOOKS, deadline).await;
+        let ids = found.rows.into_iter().map(|row| row.id);
+        (ids.collect(), found.gaps)
+    }
+
+    /// Whether patched copies are written.
+    pub fn repairs(&self) -> bool {
+        self.repair
+    }
+
     /// Looks at every saved copy, and mends it where that is on.
     ///
     /// # Errors

@@ -50,12 +50,14 @@ fn the_queries_of_resource_graph_bind() {
 
 #[test]
 fn the_queries_of_the_vdi_report_bind_whole_and_in_parts() {
-    use functions::vdi::hygiene::{DEVICES, NAMES};
+    use functions::vdi::hygiene::{DEVICES, NAMES, part};
     for query in [DEVICES, NAMES] {
         assert_eq!(check(query.text), "", "{}", query.name);
-        let part = format!("{}| where hash(DeviceId, 4) == 3\n", query.text);
+        let part = part(query, 4, 3);
+        assert!(part.contains("| where hash(DeviceId, 4) == 3\n"));
         assert_eq!(check(&part), "", "{}", query.name);
     }
+    assert_eq!(check(functions::health::PROBE.text), "");
 }
 
 #[test]

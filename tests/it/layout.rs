@@ -86,7 +86,7 @@ fn ids() -> Vec<String> {
     [
         number('h', &[1..=30]),
         number('x', &[1..=15]),
-        number('a', &[1..=29]),
+        number('a', &[1..=30]),
         number('b', &[1..=6, 12..=16, 20..=22]),
         number('c', &[1..=8, 10..=17, 23..=25]),
         number('d', &[1..=12]),
@@ -117,6 +117,7 @@ fn the_routes_of_the_bindings_are_those_of_the_router() {
         ("coverage", handler::routes::coverage::PATH),
         ("golden_image", handler::routes::golden_image::PATH),
         ("vdi", handler::routes::vdi::PATH),
+        ("health", handler::routes::health::PATH),
         ("explorer", handler::routes::explorer::PATH),
     ];
     for (_, name, binding) in functions() {

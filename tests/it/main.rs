@@ -20,6 +20,7 @@ mod evidence;
 mod explorer;
 mod golden_image;
 mod hash_lookup;
+mod health;
 mod host_conformance;
 mod host_envelope;
 mod host_faults;

@@ -122,6 +122,8 @@ pub(crate) fn issue(state: &mut State, audience: &str) -> String {
         "iat": seconds(),
         "nbf": seconds(),
         "exp": seconds() + 3_599,
+        "oid": crate::PRINCIPAL_ID,
+        "tid": crate::TENANT_ID,
         "roles": state.tenant.roles,
         "jti": state.tokens_issued.to_string(),
     });

@@ -49,6 +49,9 @@ pub const GRAPH_AUDIENCE: &str = "https://graph.microsoft.com";
 /// The tenant.
 pub const TENANT_ID: &str = "5d2a6d2b-0d5e-4a8c-9a5e-3f6c1c6a9f10";
 
+/// Object id of the managed identity.
+pub const PRINCIPAL_ID: &str = "0b1e0b1e-0000-4000-8000-000000000001";
+
 /// Audience of the product's own API.
 pub const API_AUDIENCE: &str = "api://22222222-3333-4444-5555-666666666666";
 
@@ -73,6 +76,8 @@ pub(crate) struct State {
     pub(crate) defender_calls: Vec<Call>,
     pub(crate) arm_calls: Vec<Call>,
     pub(crate) truth: Option<Estate>,
+    /// Subscriptions that the identity may not see.
+    pub(crate) hidden: HashSet<String>,
     /// What queries found, until something changes.
     pub(crate) found: HashMap<String, Arc<Vec<serde_json::Value>>>,
     pub(crate) workbooks: Vec<Workbook>,
@@ -130,6 +135,7 @@ impl Sandbox {
             defender_calls: Vec::new(),
             arm_calls: Vec::new(),
             truth: None,
+            hidden: HashSet::new(),
             found: HashMap::new(),
             workbooks: Vec::new(),
             edit_between: None,
@@ -325,6 +331,18 @@ impl Sandbox {
         state.found.clear();
     }
 
+    /// How many subscriptions there are.
+    pub fn subscriptions(&self) -> usize {
+        self.lock().tenant.estate.subscriptions.len()
+    }
+
+    /// Takes the role on a subscription from the identity.
+    pub fn hide_subscription(&self, id: &str) {
+        let mut state = self.lock();
+        state.hidden.insert(id.to_owned());
+        state.found.clear();
+    }
+
     /// What Resource Manager knows where Resource Graph is behind.
     pub fn set_truth(&self, truth: Estate) {
         self.lock().truth = Some(truth);
@@ -400,6 +418,11 @@ impl Sandbox {
     /// The virtual desktops.
     pub fn vdi(&self) -> Vec<VdiDevice> {
         self.lock().vdi.clone()
+    }
+
+    /// The present time as Defender writes it.
+    pub fn vdi_now(&self) -> String {
+        vdi::ago(0)
     }
 
     /// Lets lists of machines give fewer rows a page than asked for, with links to

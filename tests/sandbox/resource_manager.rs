@@ -66,6 +66,10 @@ fn by_the_book(
     body: &Bytes,
     now: Instant,
 ) -> Response<Body> {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    if request.uri.path() == "/metadata/endpoints" {
+        return (json, "{}").into_response();
+    }
     let Some(claims) = identity::claims(state, request.headers.get(header::AUTHORIZATION)) else {
         return refusal(401, "AuthenticationFailed", "no bearer token");
     };
@@ -75,6 +79,9 @@ fn by_the_book(
             "InvalidAuthenticationTokenAudience",
             "another audience",
         );
+    }
+    if let Some(list) = list(state, request) {
+        return (json, json!({ "value": list }).to_string()).into_response();
     }
     if request.uri.path() != GRAPH {
         return workbook::answer(state, request, body).unwrap_or_else(|| single(state, request));
@@ -113,6 +120,36 @@ fn by_the_book(
     };
     quota_headers(&mut page, left);
     page
+}
+
+/// What is below a management group, and what the identity may do to a workbook.
+fn list(state: &State, request: &axum::http::request::Parts) -> Option<Vec<Value>> {
+    let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
+    if let Some(rest) = path.strip_prefix("/providers/Microsoft.Management/managementGroups/") {
+        let group = rest.strip_suffix("/descendants")?;
+        let is_version = query.starts_with("api-version=2020-05-01");
+        let all = state.tenant.estate.subscriptions.iter();
+        let below = all.filter(|one| {
+            group == crate::TENANT_ID
+                || words_of(&one["mgChain"], "name").contains(&group.to_owned())
+        });
+        let rows = below.map(|one| {
+            json!({ "id": format!("/subscriptions/{}", one["subscriptionId"].as_str().unwrap_or_default()), "type": "/subscriptions", "name": one["subscriptionId"] })
+        });
+        let group = json!({ "id": "/providers/Microsoft.Management/managementGroups/x", "type": "Microsoft.Management/managementGroups", "name": "x" });
+        return is_version.then(|| rows.chain([group]).collect());
+    }
+    let is_of_workbook = path.contains("/workbooks/")
+        && path.ends_with("/providers/Microsoft.Authorization/permissions");
+    (is_of_workbook && query == "api-version=2022-04-01").then(|| {
+        let writes = json!({ "actions": ["Microsoft.Insights/workbooks/*"], "notActions": [] });
+        let reads = json!({ "actions": ["*/read"], "notActions": [] });
+        if state.can_write_workbooks {
+            vec![reads, writes]
+        } else {
+            vec![reads]
+        }
+    })
 }
 
 /// A single resource: what Resource Manager itself knows, which Resource Graph
@@ -224,7 +261,13 @@ fn find(state: &State, body: &Value) -> Result<Vec<Value>, Refusal> {
         subscriptions: words(&body["subscriptions"]),
     };
     let visible = estate.subscriptions.iter();
-    let visible: Vec<&Value> = visible.filter(|one| scope.has(one)).collect();
+    let is_hidden = |one: &&Value| {
+        let id = one["subscriptionId"].as_str().unwrap_or_default();
+        state.hidden.contains(id)
+    };
+    let visible: Vec<&Value> = visible
+        .filter(|one| scope.has(one) && !is_hidden(one))
+        .collect();
     if visible.is_empty() {
         return Err((
             "NoValidSubscriptionsInQueryRequest",

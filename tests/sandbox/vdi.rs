@@ -2,7 +2,7 @@
 //! health API tell of them.
 //!
 //! A hunting query is not executed: what it summarises says which of the two
-//! shapes is asked for, and `hash(DeviceId, N) == K` at its end takes a part.
+//! shapes is asked for, and `hash(DeviceId, N) == K` in it takes a part.
 //! Sources: <https://learn.microsoft.com/graph/api/security-security-runhuntingquery>,
 //! <https://learn.microsoft.com/defender-endpoint/api/get-machines>,
 //! <https://learn.microsoft.com/defender-endpoint/device-health-export-antivirus-health-report-api>
@@ -54,8 +54,6 @@ pub struct VdiDevice {
     pub manual_tags: Vec<String>,
     /// Tags by rule.
     pub dynamic_tags: Vec<String>,
-    /// The id that it was merged into.
-    pub merged_to: String,
     /// Mode of its antivirus; `None` for no row.
     pub mode: Option<String>,
     /// Whether security intelligence, engine and platform are up to date.
@@ -77,7 +75,6 @@ impl VdiDevice {
             registry_tag: "VDI-NonPersistent".to_owned(),
             manual_tags: Vec::new(),
             dynamic_tags: Vec::new(),
-            merged_to: String::new(),
             mode: Some("0".to_owned()),
             up_to_date: ["True", "True", "True"].map(str::to_owned),
             is_hidden: false,
@@ -115,7 +112,7 @@ impl VdiDevice {
         };
         json!({
             "DeviceId": self.id, "DeviceName": self.name, "Timestamp": ago(self.hours), "OnboardingStatus": self.onboarding,
-            "SensorHealthState": self.health, "MergedToDeviceId": self.merged_to, "RegistryDeviceTag": self.registry_tag,
+            "SensorHealthState": self.health, "RegistryDeviceTag": self.registry_tag,
             "DeviceManualTags": list(&self.manual_tags), "DeviceDynamicTags": list(&self.dynamic_tags),
         })
     }
@@ -316,7 +313,8 @@ pub(crate) fn hunt(
 fn rows(state: &State, query: &str) -> Vec<String> {
     let part = query.split_once("hash(DeviceId, ").and_then(|(_, rest)| {
         let (of, rest) = rest.split_once(") == ")?;
-        Some((of.parse::<u64>().ok()?, rest.trim().parse::<u64>().ok()?))
+        let index = rest.lines().next()?;
+        Some((of.parse::<u64>().ok()?, index.trim().parse::<u64>().ok()?))
     });
     let is_in = |device: &&VdiDevice| {
         part.is_none_or(|(of, index)| {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::{
     Counted, Counts, Pool, Source, Sources, host,
     kinds::{KINDS, Kind},
-    records::{SeenName, instant, split},
+    records::{SeenName, split},
 };
 use crate::vdi::{EntryModel, Severity};
 
@@ -123,12 +123,51 @@ pub(super) fn reasons(sources: &Sources) -> Vec<String> {
     hunting.into_iter().chain(lists).flatten().collect()
 }
 
+/// What makes a number doubtful although every source came whole.
+pub(super) fn doubts(counted: &[Counted], others: &[Counted]) -> Vec<String> {
+    let told = |number: usize, what: &str| (number > 0).then(|| format!("{number} {what}"));
+    let count = |records: &[Counted], is: fn(&Counted) -> bool| {
+        records.iter().filter(|record| is(record)).count()
+    };
+    let nameless = |record: &Counted| record.device.short.is_empty();
+    let nameless_elsewhere = |record: &Counted| {
+        let device = &record.device;
+        device.short.is_empty() && record.is_live && device.is_onboarded != Some(false)
+    };
+    let none = counted.is_empty().then(|| {
+        "no device record matches `VDI_HOST_PATTERN` or carries the tag: check the pattern before you conclude anything".to_owned()
+    });
+    [
+        none,
+        told(
+            count(counted, |record| record.device.last_seen.is_none()),
+            "records tell no time of their last activity that can be read; they count as live",
+        ),
+        told(
+            count(counted, |record| record.device.is_onboarded.is_none()),
+            "records do not tell whether they are onboarded; they count",
+        ),
+        told(
+            count(counted, nameless),
+            "records have the tag and no name; each counts as a host",
+        ),
+        told(
+            count(others, nameless_elsewhere),
+            "live devices have no name, so it is not known whether they are virtual desktops",
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
 /// Ids whose names take turns, with the names. One name after another is a
 /// rename; short, full and differently cased names are one.
 pub(super) fn clones(rows: &[SeenName]) -> BTreeMap<String, Vec<String>> {
     let mut seen: HashMap<String, BTreeMap<String, (i128, i128)>> = HashMap::new();
     for row in rows {
-        let (Some(first), Some(last)) = (instant(&row.first_seen), instant(&row.last_seen)) else {
+        // A row without times is a gap of its source.
+        let Some((first, last)) = row.span() else {
             continue;
         };
         let (first, last) = (first.unix_timestamp_nanos(), last.unix_timestamp_nanos());
@@ -224,17 +263,16 @@ impl Estate<'_> {
             devices: records_are(counted.len()),
             duplicate_hosts: hunted(duplicate_hosts),
             cloned_devices: self.whole.names.then(|| count("TN-03")),
-            golden_onboarded: self
-                .pool
-                .golden
-                .as_ref()
-                .and(records_are(self.golden.len())),
+            golden_onboarded: self.pool.golden.as_ref().and(records_are(
+                self.golden.iter().map(host).collect::<HashSet<_>>().len(),
+            )),
             untagged: records_are(count("TN-04")),
             stale_antivirus: antivirus(live(|record| told(record, super::Antivirus::is_stale))),
             passive_antivirus: antivirus(live(|record| told(record, super::Antivirus::is_passive))),
             unknown_antivirus: antivirus(live(antivirus_is_unknown)),
             inactive: records_are(counted.iter().filter(|record| !record.is_live).count()),
-            leftovers: records_are(counted.iter().filter(|record| record.is_leftover).count()),
+            // The list of machines may hide the older records of a host.
+            leftovers: hunted(counted.iter().filter(|record| record.is_leftover).count()),
             missing_hosts: self.pool.expected.as_ref().and(records_are(count("TN-08"))),
         }
     }
@@ -330,15 +368,22 @@ impl Estate<'_> {
         };
         let live = counted
             .iter()
+            .chain(self.golden)
             .chain(self.others)
-            .filter(|record| record.is_live && record.device.is_onboarded);
+            .filter(|record| record.is_live && record.device.is_onboarded != Some(false));
         let mut short: HashSet<&str> = HashSet::new();
         let mut full: HashSet<(&str, &str)> = HashSet::new();
         for record in live {
             short.insert(&record.device.short);
             full.insert((&record.device.short, &record.device.domain));
         }
-        let mut told = HashSet::new();
+        let mut told: HashSet<(String, String)> = HashSet::new();
+        let full_names: HashSet<String> = expected
+            .iter()
+            .map(|name| split(name))
+            .filter(|(_, domain)| !domain.is_empty())
+            .map(|(host, _)| host)
+            .collect();
         let missing = expected.iter().filter(|name| {
             let (host, domain) = split(name);
             let is_there = if domain.is_empty() {
@@ -348,7 +393,9 @@ impl Estate<'_> {
                 full.contains(&(host.as_str(), domain.as_str()))
                     || full.contains(&(host.as_str(), ""))
             };
-            !is_there && told.insert((host, domain))
+            // The short name beside the full one is the same host.
+            let again = domain.is_empty() && full_names.contains(&host);
+            !is_there && !again && told.insert((host, domain))
         });
         missing
             .map(|name| Affected {

@@ -35,6 +35,14 @@ pub const NAMES: Query = Query {
     text: include_str!("names.kql"),
 };
 
+/// A query for the devices whose id falls on `index` of `of` parts, before anything
+/// is summarised, so that a part costs less than the whole. Numbers alone are put
+/// into it.
+pub fn part(query: Query, of: usize, index: usize) -> String {
+    let filter = format!("| where hash(DeviceId, {of}) == {index}");
+    query.text.replace("// part", &filter)
+}
+
 /// A record without activity for so long is silent.
 const SILENT: Duration = Duration::hours(48);
 
@@ -104,7 +112,7 @@ pub struct Counts {
     pub duplicate_hosts: Option<usize>,
     /// Device ids whose host names take turns.
     pub cloned_devices: Option<usize>,
-    /// Golden images that are onboarded; null without `GOLDEN_IMAGE_PATTERN`.
+    /// Golden images, by host, that are onboarded; null without `GOLDEN_IMAGE_PATTERN`.
     pub golden_onboarded: Option<usize>,
     /// Active devices without the tag.
     pub untagged: Option<usize>,
@@ -194,12 +202,14 @@ pub struct HygieneReport {
 impl HygieneReport {
     /// Joins what was read.
     pub fn new(sources: Sources, pool: &Pool, as_of: &str, before: Option<Before>) -> Self {
+        let sources = sources.checked();
         let whole = findings::Whole::of(&sources);
-        let reasons = findings::reasons(&sources);
+        let mut reasons = findings::reasons(&sources);
         let names = findings::clones(&sources.names.rows);
         let devices = records::join(sources);
         let newest = newest(&devices, as_of);
         let (golden, mut counted, others) = sort_out(devices, pool, newest);
+        reasons.extend(findings::doubts(&counted, &others));
         mark_leftovers(&mut counted);
         counted.sort_by(|one, other| {
             let key = |record: &Counted| {
@@ -258,7 +268,8 @@ fn sort_out(
             .as_ref()
             .is_some_and(|golden| golden.0.is_match(&device.short));
         let is_pooled = pool.hosts.0.is_match(&device.short) || device.has_tag(&tag);
-        let into = match device.is_onboarded {
+        // One of which no source tells whether it is onboarded counts, and is told.
+        let into = match device.is_onboarded != Some(false) {
             true if is_golden => &mut golden,
             true if is_pooled => &mut counted,
             _ => &mut others,
@@ -283,13 +294,12 @@ fn newest(devices: &[Device], as_of: &str) -> Option<OffsetDateTime> {
         .or(now)
 }
 
+/// Whether a device was active in the last 48 hours of the data. One whose time
+/// cannot be read counts as live, and is told: else it would leave every check.
 fn is_live(device: &Device, newest: Option<OffsetDateTime>) -> bool {
-    if device.is_merged {
-        return false;
-    }
     match (device.last_seen, newest) {
         (Some(seen), Some(newest)) => newest - seen <= SILENT,
-        _ => device.health.eq_ignore_ascii_case("active"),
+        _ => true,
     }
 }
 
@@ -303,9 +313,13 @@ fn mark_leftovers(counted: &mut [Counted]) {
     }
 }
 
-/// Short name and domain.
+/// Short name and domain; a record without a name is a host of its own.
 fn host(record: &Counted) -> (String, String) {
-    (record.device.short.clone(), record.device.domain.clone())
+    let device = &record.device;
+    if device.short.is_empty() {
+        return (String::new(), device.id.clone());
+    }
+    (device.short.clone(), device.domain.clone())
 }
 
 fn trend(before: Option<Before>) -> Vec<Point> {

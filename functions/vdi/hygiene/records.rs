@@ -39,23 +39,21 @@ impl<T> Source<T> {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DeviceInfo {
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text", alias = "deviceId")]
     pub(super) device_id: String,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text", alias = "deviceName")]
     device_name: String,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text", alias = "timestamp")]
     timestamp: String,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text", alias = "onboardingStatus")]
     onboarding_status: String,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text", alias = "sensorHealthState")]
     sensor_health_state: String,
-    #[serde(deserialize_with = "text")]
-    merged_to_device_id: String,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text", alias = "registryDeviceTag")]
     registry_device_tag: String,
-    #[serde(deserialize_with = "texts")]
+    #[serde(deserialize_with = "texts", alias = "deviceManualTags")]
     device_manual_tags: Vec<String>,
-    #[serde(deserialize_with = "texts")]
+    #[serde(deserialize_with = "texts", alias = "deviceDynamicTags")]
     device_dynamic_tags: Vec<String>,
 }
 
@@ -63,13 +61,13 @@ pub struct DeviceInfo {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct SeenName {
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text", alias = "deviceId")]
     pub(super) device_id: String,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text", alias = "host")]
     pub(super) host: String,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text", alias = "firstSeen")]
     pub(super) first_seen: String,
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text", alias = "lastSeen")]
     pub(super) last_seen: String,
 }
 
@@ -120,6 +118,9 @@ impl DeviceRow for AntivirusHealth {
 }
 
 /// Everything that one run read.
+///
+/// A source that is whole has an id in every row: [`Sources::checked`] makes a gap
+/// of what has none.
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// Hunting: the latest snapshots.
@@ -130,6 +131,65 @@ pub struct Sources {
     pub machines: Source<Machine>,
     /// The antivirus health API.
     pub antivirus: Source<AntivirusHealth>,
+}
+
+impl Sources {
+    /// The same, with a gap where rows cannot be used or one source contradicts
+    /// another: what is left out silently would count as healthy.
+    pub(super) fn checked(mut self) -> Self {
+        fn check<T>(source: &mut Source<T>, id: fn(&T) -> &str) {
+            let before = source.rows.len();
+            source.rows.retain(|row| !id(row).trim().is_empty());
+            let nameless = before - source.rows.len();
+            if nameless > 0 {
+                let gap = format!("{nameless} rows have no device id");
+                source.gap.get_or_insert(gap);
+            }
+        }
+        check(&mut self.devices, |row| &row.device_id);
+        check(&mut self.names, |row| &row.device_id);
+        check(&mut self.machines, |row| &row.id);
+        check(&mut self.antivirus, |row| &row.machine_id);
+        let unreadable = self.names.rows.iter().filter(|row| row.span().is_none());
+        let unreadable = unreadable.count();
+        if unreadable > 0 {
+            let gap = format!("the times of {unreadable} rows cannot be read");
+            self.names.gap.get_or_insert(gap);
+        }
+        self.contradictions();
+        self
+    }
+
+    /// An empty source beside one that knows devices.
+    fn contradictions(&mut self) {
+        let hunted = self.devices.rows.iter();
+        let hunted = hunted.filter(|row| is_onboarded(&row.onboarding_status) == Some(true));
+        let listed = self.machines.rows.iter();
+        let listed = listed.filter(|row| is_onboarded(&row.onboarding_status) == Some(true));
+        let (hunted, listed) = (hunted.count(), listed.count());
+        let beside = |number: usize, who: &str| {
+            format!("it is empty, although {who} knows {number} onboarded devices")
+        };
+        if hunted > 0 && self.machines.rows.is_empty() {
+            let gap = beside(hunted, "hunting");
+            self.machines.gap.get_or_insert(gap);
+        }
+        if listed > 0 && self.devices.rows.is_empty() {
+            let gap = beside(listed, "the list of machines");
+            self.devices.gap.get_or_insert(gap);
+        }
+        if listed > 0 && self.antivirus.rows.is_empty() {
+            let gap = beside(listed, "the list of machines");
+            self.antivirus.gap.get_or_insert(gap);
+        }
+    }
+}
+
+impl SeenName {
+    /// First and last activity under the name; `None` when a time cannot be read.
+    pub(super) fn span(&self) -> Option<(OffsetDateTime, OffsetDateTime)> {
+        Some((instant(&self.first_seen)?, instant(&self.last_seen)?))
+    }
 }
 
 /// State of the antivirus of a device.
@@ -174,16 +234,15 @@ pub struct Device {
     pub short: String,
     /// Domain, lower case; empty when it is not known.
     pub domain: String,
-    /// When it was last heard of.
+    /// When it was last heard of; `None` when no source tells a time that can be
+    /// read.
     pub last_seen: Option<OffsetDateTime>,
-    /// Whether it is onboarded.
-    pub is_onboarded: bool,
+    /// Whether it is onboarded; `None` when no source tells.
+    pub is_onboarded: Option<bool>,
     /// Health of the sensor, an open set.
     pub health: String,
     /// Tags of every kind.
     pub tags: Vec<String>,
-    /// Whether Defender merged it into another device.
-    pub is_merged: bool,
     /// Whether hunting knows it.
     pub is_hunted: bool,
     /// Whether the machines API lists it.
@@ -192,31 +251,22 @@ pub struct Device {
     pub antivirus: Option<Antivirus>,
 }
 
-/// One record an id, in the order of the ids.
+/// One record an id, in the order of the ids. What a source does not tell, another
+/// one may.
 pub(super) fn join(sources: Sources) -> Vec<Device> {
     let mut devices: HashMap<String, Device> = HashMap::new();
-    // A row without an id is about nothing.
-    let is_named = |id: &str| !id.trim().is_empty();
     for row in sources.devices.rows {
-        if !is_named(&row.device_id) {
-            continue;
-        }
         let device = of_id(&mut devices, &row.device_id);
         device.rename(&row.device_name);
         device.last_seen = device.last_seen.max(instant(&row.timestamp));
-        device.is_onboarded = row.onboarding_status.eq_ignore_ascii_case("onboarded");
+        device.is_onboarded = is_onboarded(&row.onboarding_status);
         device.health = row.sensor_health_state;
-        device.is_merged = !row.merged_to_device_id.trim().is_empty()
-            && !row.merged_to_device_id.eq_ignore_ascii_case(&row.device_id);
         device.tag([row.registry_device_tag]);
         device.tag(row.device_manual_tags);
         device.tag(row.device_dynamic_tags);
         device.is_hunted = true;
     }
     for row in sources.machines.rows {
-        if !is_named(&row.id) {
-            continue;
-        }
         let device = of_id(&mut devices, &row.id);
         // The full name says more, where it is the same host.
         let (short, domain) = split(&row.computer_dns_name);
@@ -225,10 +275,13 @@ pub(super) fn join(sources: Sources) -> Vec<Device> {
             device.rename(&row.computer_dns_name);
         }
         device.last_seen = device.last_seen.max(instant(&row.last_seen));
-        if !device.is_hunted {
-            device.is_onboarded = row.onboarding_status.eq_ignore_ascii_case("onboarded");
+        device.is_onboarded = device
+            .is_onboarded
+            .or_else(|| is_onboarded(&row.onboarding_status));
+        let told = row.health_status.trim();
+        if !told.is_empty() && !told.eq_ignore_ascii_case("unknown") {
+            device.health = row.health_status;
         }
-        device.health = row.health_status;
         device.tag(row.machine_tags);
         device.is_listed = true;
     }
@@ -250,6 +303,12 @@ pub(super) fn join(sources: Sources) -> Vec<Device> {
     devices
 }
 
+/// Whether a status is that of an onboarded device; `None` for no status.
+fn is_onboarded(status: &str) -> Option<bool> {
+    let status = status.trim();
+    (!status.is_empty()).then(|| status.eq_ignore_ascii_case("onboarded"))
+}
+
 fn of_id<'a>(devices: &'a mut HashMap<String, Device>, id: &str) -> &'a mut Device {
     let id = id.trim().to_lowercase();
     devices.entry(id.clone()).or_insert_with(|| Device {
@@ -258,10 +317,12 @@ fn of_id<'a>(devices: &'a mut HashMap<String, Device>, id: &str) -> &'a mut Devi
     })
 }
 
-/// A record without a domain joins the only domain that has its short name.
+/// A record without a domain joins the only domain that has its short name, among
+/// the devices that are not known to be no part of Defender.
 fn find_domains(devices: &mut [Device]) {
     let mut domains: HashMap<String, Option<String>> = HashMap::new();
-    for device in devices.iter().filter(|device| !device.domain.is_empty()) {
+    let counts = |device: &&Device| !device.domain.is_empty() && device.is_onboarded != Some(false);
+    for device in devices.iter().filter(counts) {
         domains
             .entry(device.short.clone())
             .and_modify(|known| {
@@ -312,6 +373,7 @@ pub(super) fn split(name: &str) -> (String, String) {
 
 /// A time as Defender writes it, with up to nine digits of a second.
 pub(super) fn instant(text: &str) -> Option<OffsetDateTime> {
+    let text = text.trim();
     OffsetDateTime::parse(text, &Rfc3339)
         .or_else(|_| OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339))
         .ok()
@@ -389,7 +451,32 @@ impl<'de> Visitor<'de> for Texts {
         if text.trim().is_empty() {
             return Ok(Vec::new());
         }
-        Ok(serde_json::from_str(text).unwrap_or_else(|_| vec![text.to_owned()]))
+        let texts = serde_json::from_str::<Vec<Loose>>(text);
+        Ok(texts.map_or_else(
+            |_| vec![text.to_owned()],
+            |texts| texts.into_iter().map(|Loose(text)| text).collect(),
+        ))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Vec<String>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Vec<String>, E> {
+        Ok(vec![number.to_string()])
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Vec<String>, E> {
+        Ok(vec![number.to_string()])
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Vec<String>, E> {
+        Ok(vec![number.to_string()])
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Vec<String>, A::Error> {
+        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Vec::new())
     }
 
     fn visit_unit<E>(self) -> Result<Vec<String>, E> {
@@ -428,17 +515,23 @@ mod tests {
         .unwrap();
         let other: Machine =
             serde_json::from_str(r#"{"id":"","computerDnsName":"vdi-8"}"#).unwrap();
-        let joined = join(Sources {
+        let sources = Sources {
             devices: whole(vec![devices]),
             names: whole(Vec::new()),
             machines: whole(vec![machine, other]),
             antivirus: whole(Vec::new()),
-        });
+        };
+        let sources = sources.checked();
+        assert_eq!(
+            sources.machines.gap.as_deref(),
+            Some("1 rows have no device id")
+        );
+        let joined = join(sources);
         assert_eq!(joined.len(), 1);
         let device = &joined[0];
         assert_eq!(
             (device.domain.as_str(), device.is_onboarded),
-            ("corp.local", true)
+            ("corp.local", Some(true))
         );
         assert_eq!(device.last_seen.map(|seen| seen.hour()), Some(7));
         assert_eq!(device.tags, ["x", "y", "7"]);

@@ -8,7 +8,10 @@ use std::{
 };
 
 use reqwest::{StatusCode, header};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 use super::{DefenderError, Endpoint, Found, Kind};
 use crate::{
@@ -111,6 +114,40 @@ fn read_json(answer: &Answer) -> Outcome {
             most: retry::MAX_RETRIES,
         },
     }
+}
+
+/// Reads JSON whose texts may hold half a character, as names on Windows can: what
+/// cannot be told is shown as a replacement, and costs no other row.
+pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(text).or_else(|error| match without_lone_surrogates(text) {
+        Some(text) => serde_json::from_slice(&text),
+        None => Err(error),
+    })
+}
+
+/// The text with `\uFFFD` for every surrogate without its other half; `None` where
+/// there is none.
+fn without_lone_surrogates(text: &[u8]) -> Option<Vec<u8>> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let (mut mended, mut found, mut at) = (Vec::with_capacity(text.len()), false, 0);
+    while at < text.len() {
+        let length = match (unit(at), unit(at + 6)) {
+            _ if text[at] != b'\\' => 1,
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
+            (Some(0xD800..=0xDFFF), _) => {
+                mended.extend(b"\\uFFFD");
+                (found, at) = (true, at + 6);
+                continue;
+            }
+            _ => 2.min(text.len() - at),
+        };
+        mended.extend(&text[at..at + length]);
+        at += length;
+    }
+    found.then_some(mended)
 }
 
 /// The documented error body: `{"error":{"code","message","target"}}`.
@@ -219,10 +256,9 @@ fn rejected(answer: &Answer) -> DefenderError {
         "Microsoft Defender rejected the request (status {})",
         answer.status.as_u16()
     );
-    let code = match fields(answer)
-        .message
-        .contains("exceeded the allowed result size")
-    {
+    let message = fields(answer).message.to_ascii_lowercase();
+    let is_too_large = ["result size", "too large"];
+    let code = match is_too_large.iter().any(|sign| message.contains(sign)) {
         true => RESULT_TOO_LARGE,
         false => "upstream_rejected",
     };
@@ -280,4 +316,20 @@ fn fields(answer: &Answer) -> ErrorFields {
     serde_json::from_slice::<ErrorBody>(&answer.body)
         .unwrap_or_default()
         .error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d2_half_a_character_costs_no_other_row() {
+        let text = br#"["a\ud800b", "\udc00", "\ud83d\ude00", "\\ud800", "c"]"#;
+        let read: Vec<String> = parse(text).unwrap();
+        assert_eq!(
+            read,
+            ["a\u{FFFD}b", "\u{FFFD}", "\u{1F600}", "\\ud800", "c"]
+        );
+        assert!(parse::<Vec<String>>(b"[\"\\ud800\"").is_err());
+    }
 }

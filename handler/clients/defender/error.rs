@@ -120,6 +120,12 @@ impl DefenderError {
         )
     }
 
+    /// A device that Defender does not know (any more).
+    pub fn unknown_device() -> Self {
+        let detail = "Defender does not know this device, or not any more";
+        Self::new(Kind::Rejected, "unknown_device", detail, "status 404")
+    }
+
     /// An answer that cannot be about the file asked for.
     pub fn unusable_answer(why: &str) -> Self {
         super::answers::protocol(&format!("{why}; nothing is concluded from it"))

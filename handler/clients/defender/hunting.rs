@@ -10,12 +10,22 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use functions::{coverage::Query, vdi::hygiene::Source};
-use serde::{Deserialize, de::DeserializeOwned};
+use functions::{
+    coverage::Query,
+    health::PROBE,
+    vdi::hygiene::{Source, part},
+};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{DefenderClient, DefenderError, Endpoint, Found, Resource, answers::RESULT_TOO_LARGE};
+use super::{
+    DefenderClient, DefenderError, Endpoint, Found, Resource,
+    answers::{self, RESULT_TOO_LARGE},
+};
 use crate::{
     config::{Config, HuntingRoute},
     http::HttpClient,
@@ -57,14 +67,10 @@ struct Part {
 }
 
 impl Part {
-    /// The query for this part. Numbers alone are put into it.
     fn of_query(self, query: Query) -> String {
         match self.of {
             1 => query.text.to_owned(),
-            of => format!(
-                "{}| where hash(DeviceId, {of}) == {}\n",
-                query.text, self.index
-            ),
+            of => part(query, of, self.index),
         }
     }
 
@@ -109,7 +115,7 @@ impl HuntingClient {
             match self.part(query, part, deadline).await {
                 Ok(found) if found.len() < MOST_ROWS => rows.extend(found),
                 Ok(_) if part.of < MOST_PARTS => parts.extend(part.halves()),
-                Err(error) if error.code == RESULT_TOO_LARGE && part.of < MOST_PARTS => {
+                Err(error) if is_too_much(&error) && part.of < MOST_PARTS => {
                     parts.extend(part.halves());
                 }
                 Ok(_) => {
@@ -134,6 +140,16 @@ impl HuntingClient {
             }
         }
         Source { rows, gap: None }
+    }
+
+    /// Asks something that costs nothing.
+    ///
+    /// # Errors
+    /// [`DefenderError`].
+    pub async fn probe(&self, deadline: Instant) -> Result<(), DefenderError> {
+        let whole = Part { of: 1, index: 0 };
+        let rows = self.part::<IgnoredAny>(PROBE, whole, deadline).await;
+        rows.map(drop)
     }
 
     async fn part<T: DeserializeOwned>(
@@ -163,8 +179,14 @@ impl HuntingClient {
     }
 }
 
+/// Whether half of the rows might come: Defender says so, or its answer is larger
+/// than we read.
+fn is_too_much(error: &DefenderError) -> bool {
+    [RESULT_TOO_LARGE, "upstream_too_large"].contains(&error.code)
+}
+
 fn read<T: DeserializeOwned>(answer: &Bytes) -> Result<Vec<T>, DefenderError> {
-    let reply: Reply<T> = serde_json::from_slice(answer)
+    let reply: Reply<T> = answers::parse(answer)
         .map_err(|_| DefenderError::unusable_answer("the rows of the query are not understood"))?;
     Ok(reply.results)
 }

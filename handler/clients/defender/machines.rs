@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::{DefenderClient, DefenderError, Endpoint, Found, Resource};
+use super::{DefenderClient, DefenderError, Endpoint, Found, Resource, answers};
 use crate::config::Config;
 
 /// A page has some kB a row.
@@ -25,6 +25,9 @@ const MAX_BYTES: usize = 128 << 20;
 
 /// Rows of a page, the most that the API allows.
 const PAGE: usize = 10_000;
+
+/// Calls a minute to antivirus health.
+const ANTIVIRUS_PER_MINUTE: usize = 30;
 
 /// Pages of a list: five times what a tenant may have.
 const MOST_PAGES: usize = 500;
@@ -58,7 +61,8 @@ impl MachinesClient {
         Self {
             defender,
             machines: Endpoint::new("the list of machines", "Machine.Read.All", config),
-            antivirus: Endpoint::new("antivirus health", "Machine.Read.All", config),
+            antivirus: Endpoint::new("antivirus health", "Machine.Read.All", config)
+                .at_most(ANTIVIRUS_PER_MINUTE, config),
             tags: Endpoint::new("machine tags", "Machine.ReadWrite.All", config),
         }
     }
@@ -71,6 +75,25 @@ impl MachinesClient {
     /// The antivirus health of all devices.
     pub async fn antivirus(&self, deadline: Instant) -> Source<AntivirusHealth> {
         self.list(&self.antivirus, "deviceavinfo", deadline).await
+    }
+
+    /// Asks for one machine.
+    ///
+    /// # Errors
+    /// [`DefenderError`].
+    pub async fn probe_machines(&self, deadline: Instant) -> Result<(), DefenderError> {
+        let page = self.page::<Machine>(&self.machines, "machines", "$top=1", deadline);
+        page.await.map(drop)
+    }
+
+    /// Asks for the antivirus health of one device.
+    ///
+    /// # Errors
+    /// [`DefenderError`].
+    pub async fn probe_antivirus(&self, deadline: Instant) -> Result<(), DefenderError> {
+        let page =
+            self.page::<AntivirusHealth>(&self.antivirus, "deviceavinfo", "$top=1", deadline);
+        page.await.map(drop)
     }
 
     /// Adds a tag to at most [`TAG_BATCH`] devices; adding it twice does nothing.
@@ -92,9 +115,7 @@ impl MachinesClient {
         };
         match self.defender.ask(&self.tags, &resource, deadline).await? {
             Found::Yes(_) => Ok(()),
-            Found::No => Err(DefenderError::unusable_answer(
-                "one of the devices is not known",
-            )),
+            Found::No => Err(DefenderError::unknown_device()),
         }
     }
 
@@ -126,17 +147,17 @@ impl MachinesClient {
                     };
                 }
             };
-            let (asked, count) = (rows.len(), page.value.len());
+            let (before, count) = (rows.len(), page.value.len());
             rows.extend(
                 page.value
                     .into_iter()
                     .filter(|row| known.insert(row.id().to_lowercase())),
             );
-            let is_last = page.next.is_none() && count < PAGE;
-            if is_last || count == 0 {
+            if page.next.is_none() && count < PAGE {
                 return Source { rows, gap: None };
             }
-            if rows.len() == asked {
+            // An empty page with a link is no end.
+            if rows.len() == before && count > 0 {
                 return Source {
                     rows,
                     gap: Some("the same page came again".to_owned()),
@@ -190,19 +211,23 @@ impl MachinesClient {
         loop {
             match self.defender.ask(endpoint, &resource, deadline).await {
                 Ok(Found::Yes(answer)) => {
-                    return serde_json::from_slice(&answer).map_err(|_| {
+                    return answers::parse(&answer).map_err(|_| {
                         DefenderError::unusable_answer(&format!(
                             "{} is not understood",
                             endpoint.name
                         ))
                     });
                 }
-                // Documented: a tenant without machines.
-                Ok(Found::No) => {
+                // Documented of the first page alone: a tenant without machines.
+                Ok(Found::No) if name == "machines" && !query.contains("$skip") => {
                     return Ok(Page {
                         value: Vec::new(),
                         next: None,
                     });
+                }
+                Ok(Found::No) => {
+                    let why = format!("a page of {} was not found", endpoint.name);
+                    return Err(DefenderError::unusable_answer(&why));
                 }
                 Err(error) if error.is_temporary() && resumes < MOST_RESUMES => {
                     let wait = error.retry_after.unwrap_or(Duration::from_secs(1));

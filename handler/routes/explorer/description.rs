@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 
 use crate::{
     config::ApiAuth,
-    routes::{coverage, golden_image, hashes, vdi},
+    routes::{coverage, golden_image, hashes, health, vdi},
 };
 
 #[derive(OpenApi)]
@@ -23,9 +23,10 @@ use crate::{
     tags(
         (name = "Hashes", description = "Verdicts on file hashes"),
         (name = "Coverage", description = "Coverage of Defender plans"),
-        (name = "VDI", description = "Defender on virtual desktops")
+        (name = "VDI", description = "Defender on virtual desktops"),
+        (name = "Health", description = "Whether the service has what it needs")
     ),
-    paths(hashes::one, hashes::list, coverage::newest, coverage::file, coverage::run_now, golden_image::assessed, golden_image::script, vdi::newest, vdi::file, vdi::run_now),
+    paths(hashes::one, hashes::list, coverage::newest, coverage::file, coverage::run_now, golden_image::assessed, golden_image::script, vdi::newest, vdi::file, vdi::run_now, health::health),
 )]
 struct Api;
 

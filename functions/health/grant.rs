@@ -1,0 +1,84 @@
+//! The commands that grant what is missing.
+//!
+//! They are whole: each looks up itself what it needs, so that it can be copied
+//! into a shell with the Azure CLI.
+//! Sources: <https://learn.microsoft.com/graph/api/serviceprincipal-post-approleassignments>,
+//! <https://learn.microsoft.com/cli/azure/role/assignment>
+
+/// Whom something is granted to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grantee {
+    /// Object id (`oid` of the token), or a word that says what to put there.
+    pub object_id: String,
+    /// Whether it is a person, who can hold no application role of Microsoft's.
+    pub is_person: bool,
+    /// Base URL of Microsoft Graph, without a slash at its end.
+    pub graph_url: String,
+}
+
+impl Grantee {
+    /// An application role of a service of Microsoft, by its value.
+    pub fn app_role(&self, application_id: &str, role: &str) -> String {
+        let (object, graph) = (&self.object_id, &self.graph_url);
+        if self.is_person {
+            return format!(
+                "a person's sign-in holds no application role: ask the deployed service with --server, or sign in as an identity that holds {role} (az login --identity, az login --service-principal)"
+            );
+        }
+        format!(
+            "az rest --method post --url {graph}/v1.0/servicePrincipals/{object}/appRoleAssignments --headers Content-Type=application/json \
+             --body \"{{\\\"principalId\\\":\\\"{object}\\\",\\\"resourceId\\\":\\\"$(az ad sp show --id {application_id} --query id --output tsv)\\\",\
+             \\\"appRoleId\\\":\\\"$(az ad sp show --id {application_id} --query \"appRoles[?value=='{role}' && contains(allowedMemberTypes, 'Application')].id | [0]\" --output tsv)\\\"}}\""
+        )
+    }
+
+    /// An Azure role at a scope; `scope` is a part of the command, so that it may
+    /// look something up.
+    pub fn azure_role(&self, role: &str, scope: &str) -> String {
+        let kind = if self.is_person {
+            "User"
+        } else {
+            "ServicePrincipal"
+        };
+        format!(
+            "az role assignment create --assignee-object-id {} --assignee-principal-type {kind} --role \"{role}\" --scope {scope}",
+            self.object_id
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grantee(is_person: bool) -> Grantee {
+        Grantee {
+            object_id: "11111111-2222-3333-4444-555555555555".to_owned(),
+            is_person,
+            graph_url: "https://graph.microsoft.com".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_role_is_granted_by_its_value_in_one_command() {
+        insta::assert_snapshot!(grantee(false).app_role("fc780465-2017-40d4-a0c5-307022471b92", "File.Read.All"), @r#"az rest --method post --url https://graph.microsoft.com/v1.0/servicePrincipals/11111111-2222-3333-4444-555555555555/appRoleAssignments --headers Content-Type=application/json --body "{\"principalId\":\"11111111-2222-3333-4444-555555555555\",\"resourceId\":\"$(az ad sp show --id fc780465-2017-40d4-a0c5-307022471b92 --query id --output tsv)\",\"appRoleId\":\"$(az ad sp show --id fc780465-2017-40d4-a0c5-307022471b92 --query "appRoles[?value=='File.Read.All' && contains(allowedMemberTypes, 'Application')].id | [0]" --output tsv)\"}""#);
+        assert!(
+            grantee(true)
+                .app_role("x", "File.Read.All")
+                .contains("--server")
+        );
+    }
+
+    #[test]
+    fn an_azure_role_names_what_kind_of_principal_gets_it() {
+        let application = grantee(false).azure_role("Reader", "/subscriptions/x");
+        assert!(application.ends_with(
+            "--assignee-principal-type ServicePrincipal --role \"Reader\" --scope /subscriptions/x"
+        ));
+        assert!(
+            grantee(true)
+                .azure_role("Reader", "/x")
+                .contains("--assignee-principal-type User ")
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Whether a deployment has what it needs: what `doctor` and `/api/health` tell.
+//!
+//! Every check ends in one of four states, and one that lacks something says the
+//! command that grants it.
+
+mod grant;
+
+pub use grant::Grantee;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{coverage::Query, report::text::visible};
+
+/// A query that costs nothing, to see whether hunting answers at all.
+pub const PROBE: Query = Query {
+    name: "probe",
+    text: include_str!("probe.kql"),
+};
+
+/// How a check ended, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckState {
+    /// A setting that is not there switches it off; nothing is wrong.
+    Off,
+    /// It works.
+    Ok,
+    /// It did not answer, so it is not known whether something is missing.
+    Unreachable,
+    /// Somebody has to do something: `mend` says what.
+    Missing,
+}
+
+impl CheckState {
+    /// Its word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Ok => "OK",
+            Self::Unreachable => "UNREACHABLE",
+            Self::Missing => "MISSING",
+        }
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// Stable name, `[a-z]+(-[a-z]+)*`; docs/deploy.md lists them.
+    pub id: String,
+    /// What was looked at, for people.
+    pub title: String,
+    /// How it ended.
+    pub state: CheckState,
+    /// What was found.
+    pub detail: String,
+    /// The command or step that mends it; null where nothing has to be done.
+    pub mend: Option<String>,
+}
+
+impl Check {
+    /// A check that ended in this state.
+    pub fn new(id: &str, title: &str, state: CheckState, detail: impl Into<String>) -> Self {
+        Self {
+            id: id.to_owned(),
+            title: title.to_owned(),
+            state,
+            detail: detail.into(),
+            mend: None,
+        }
+    }
+
+    /// The same with what mends it.
+    #[must_use]
+    pub fn mend(self, mend: impl Into<String>) -> Self {
+        Self {
+            mend: Some(mend.into()),
+            ..self
+        }
+    }
+}
+
+/// All checks of one look.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// The worst state of a check.
+    pub status: CheckState,
+    /// Version of the product.
+    pub version: String,
+    /// When it was looked at, RFC 3339 in UTC.
+    pub as_of: String,
+    /// The checks, in the order in which one depends on another.
+    pub checks: Vec<Check>,
+}
+
+impl Health {
+    /// The checks with their worst state.
+    pub fn new(version: &str, as_of: String, checks: Vec<Check>) -> Self {
+        let worst = checks.iter().map(|check| check.state).max();
+        Self {
+            status: worst.unwrap_or(CheckState::Ok).max(CheckState::Ok),
+            version: version.to_owned(),
+            as_of,
+            checks,
+        }
+    }
+
+    /// The checks for a terminal, a line each and what mends it below.
+    pub fn text(&self) -> String {
+        let width = self.checks.iter().map(|check| check.title.len()).max();
+        let width = width.unwrap_or_default();
+        let mut text = String::new();
+        for check in &self.checks {
+            let (state, title) = (check.state.as_str(), visible(&check.title));
+            text += &format!("{state:<12} {title:<width$}  {}\n", visible(&check.detail));
+            for line in check.mend.iter().flat_map(|mend| mend.lines()) {
+                text += &format!("{:<12} > {}\n", "", visible(line));
+            }
+        }
+        text + &self.sentence()
+    }
+
+    fn sentence(&self) -> String {
+        let count = |state| {
+            let found = self.checks.iter().filter(|check| check.state == state);
+            found.count()
+        };
+        format!(
+            "\n{} of {} checks are OK, {} missing, {} unreachable, {} off.\n",
+            count(CheckState::Ok),
+            self.checks.len(),
+            count(CheckState::Missing),
+            count(CheckState::Unreachable),
+            count(CheckState::Off)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_state_is_that_of_the_whole_and_each_line_says_what_mends_it() {
+        let checks = vec![
+            Check::new("identity", "Identity", CheckState::Ok, "a\u{1b}[31m"),
+            Check::new("files", "File verdicts", CheckState::Missing, "no role").mend("grant\nit"),
+            Check::new("key-vault", "Key Vault", CheckState::Off, "not set"),
+            Check::new("hunting", "Hunting", CheckState::Unreachable, "late"),
+        ];
+        let health = Health::new("1.0.0", "2026-11-23T06:00:00Z".to_owned(), checks);
+        assert_eq!(health.status, CheckState::Missing);
+        insta::assert_snapshot!(health.text(), @r"
+        OK           Identity       a\u{001B}[31m
+        MISSING      File verdicts  no role
+                     > grant
+                     > it
+        off          Key Vault      not set
+        UNREACHABLE  Hunting        late
+
+        1 of 4 checks are OK, 1 missing, 1 unreachable, 1 off.
+        ");
+        let none = Health::new("1.0.0", String::new(), Vec::new());
+        assert_eq!(none.status, CheckState::Ok);
+    }
+}

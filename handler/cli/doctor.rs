@@ -1,0 +1,75 @@
+//! `doctor`: what is missing, and the command that grants it.
+
+use std::{collections::BTreeMap, io::Write, sync::Arc};
+
+use clap::{Args, ValueEnum};
+use functions::health::{CheckState, Health};
+use tracing::level_filters::LevelFilter;
+
+use super::{Exit, block_on, refuse, say};
+use crate::{
+    config::{Config, Purpose},
+    http::{HttpClient, TimeLimits},
+    services::Services,
+    telemetry::{self, Reader},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// What is printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Log what happens, on standard error
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+pub(super) fn run(args: &DoctorArgs, variables: &BTreeMap<String, String>) -> Exit {
+    let level = if args.verbose {
+        LevelFilter::DEBUG
+    } else {
+        LevelFilter::OFF
+    };
+    telemetry::start(Reader::Person, level);
+    let config = match Config::read(variables, Purpose::Command) {
+        Ok(config) => config,
+        Err(problems) => return refuse(Reader::Person, &problems),
+    };
+    block_on(async {
+        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
+        tokio::select! {
+            health = services.doctor.examine() => tell(args.format, &health),
+            _ = tokio::signal::ctrl_c() => {
+                say("interrupted; nothing was changed");
+                Exit::Incomplete
+            }
+        }
+    })
+}
+
+fn tell(format: Format, health: &Health) -> Exit {
+    // A closed pipe is no mistake of ours.
+    let _ = print(format, health);
+    match health.status {
+        CheckState::Off | CheckState::Ok => Exit::Whole,
+        CheckState::Missing => Exit::Found,
+        CheckState::Unreachable => Exit::Incomplete,
+    }
+}
+
+fn print(format: Format, health: &Health) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut stdout, health)?;
+            writeln!(stdout)
+        }
+        Format::Table => stdout.write_all(health.text().as_bytes()),
+    }
+}

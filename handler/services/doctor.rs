@@ -1,0 +1,273 @@
+//! Whether everything that the settings ask for is there: the use case behind
+//! `doctor` and `/api/health?deep=true`.
+//!
+//! Each check asks one harmless thing by the way that the work itself takes, so
+//! that what it finds is what the work would meet. Nothing is changed but a small
+//! file in each place of reports, which shows that it can be written.
+
+mod azure;
+mod defender;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use functions::health::{Check, CheckState, Grantee, Health};
+use futures::future::join_all;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{notifier::Notifier, now, workbook::Workbooks};
+use crate::{
+    clients::{
+        defender::{
+            files::FilesClient, hunting::HuntingClient, indicators::IndicatorsClient,
+            machines::MachinesClient,
+        },
+        resource_graph::ResourceGraphClient,
+        resource_manager::ResourceManagerClient,
+        storage::Storage,
+    },
+    config::{Config, IdentitySource, Place},
+    http::HttpClient,
+    identity::{Identity, IdentityError, Token},
+};
+
+/// Longest time for all checks.
+const TIME: Duration = Duration::from_secs(25);
+
+/// How long an answer serves other callers: each look costs calls of the quota.
+const LIFE: Duration = Duration::from_secs(60);
+
+/// How far the clocks of Azure and of this machine may be apart.
+const SKEW: Duration = Duration::from_secs(300);
+
+/// What the checks ask.
+#[derive(Debug)]
+pub struct Doctor {
+    identity: Arc<Identity>,
+    files: Arc<FilesClient>,
+    indicators: Arc<IndicatorsClient>,
+    machines: Arc<MachinesClient>,
+    hunting: Arc<HuntingClient>,
+    graph: Arc<ResourceGraphClient>,
+    manager: Arc<ResourceManagerClient>,
+    workbooks: Arc<Workbooks>,
+    notifier: Arc<Notifier>,
+    http: Arc<HttpClient>,
+    config: Config,
+    latest: Mutex<Option<(Instant, Health)>>,
+}
+
+/// The clients that the services use, to ask by the same way.
+#[derive(Debug)]
+pub(super) struct Clients {
+    pub(super) identity: Arc<Identity>,
+    pub(super) files: Arc<FilesClient>,
+    pub(super) indicators: Arc<IndicatorsClient>,
+    pub(super) machines: Arc<MachinesClient>,
+    pub(super) hunting: Arc<HuntingClient>,
+    pub(super) graph: Arc<ResourceGraphClient>,
+    pub(super) manager: Arc<ResourceManagerClient>,
+    pub(super) workbooks: Arc<Workbooks>,
+    pub(super) notifier: Arc<Notifier>,
+    pub(super) http: Arc<HttpClient>,
+}
+
+/// A token, or why there is none.
+type Held = Result<Arc<Token>, IdentityError>;
+
+/// What one look shares among its checks.
+struct Look<'a> {
+    doctor: &'a Doctor,
+    deadline: Instant,
+    grantee: Grantee,
+    /// The tenant of the identity, where a token tells.
+    tenant: Option<String>,
+}
+
+impl Doctor {
+    /// The checks for these settings. Asks nothing yet.
+    pub(super) fn new(clients: Clients, config: &Config) -> Arc<Self> {
+        Arc::new(Self {
+            identity: clients.identity,
+            files: clients.files,
+            indicators: clients.indicators,
+            machines: clients.machines,
+            hunting: clients.hunting,
+            graph: clients.graph,
+            manager: clients.manager,
+            workbooks: clients.workbooks,
+            notifier: clients.notifier,
+            http: clients.http,
+            config: config.clone(),
+            latest: Mutex::default(),
+        })
+    }
+
+    /// What was found in the last minute, or what is found now.
+    pub async fn examine_lately(&self) -> Health {
+        let mut latest = self.latest.lock().await;
+        if let Some((at, health)) = &*latest
+            && at.elapsed() < LIFE
+        {
+            return health.clone();
+        }
+        let health = self.examine().await;
+        *latest = Some((Instant::now(), health.clone()));
+        health
+    }
+
+    /// Looks at everything now.
+    pub async fn examine(&self) -> Health {
+        let deadline = Instant::now() + TIME;
+        let token = self
+            .identity
+            .token(&self.config.arm_audience, deadline)
+            .await;
+        let look = Look {
+            doctor: self,
+            deadline,
+            grantee: self.grantee(&token),
+            tenant: token
+                .as_ref()
+                .ok()
+                .and_then(|token| token.claims.tid.clone()),
+        };
+        let mut checks = vec![self.identity_line(&token)];
+        let (clock, defender, azure) =
+            tokio::join!(look.clock(), look.defender(), look.azure(&token));
+        checks.push(clock);
+        checks.extend(defender);
+        checks.extend(azure);
+        Health::new(env!("CARGO_PKG_VERSION"), now(), checks)
+    }
+
+    fn grantee(&self, token: &Held) -> Grantee {
+        let claims = token.as_ref().ok().map(|token| &token.claims);
+        let object_id = claims.and_then(|claims| claims.oid.clone());
+        Grantee {
+            object_id: object_id.unwrap_or_else(|| "<object id of the identity>".to_owned()),
+            is_person: claims.is_some_and(|claims| claims.scp.is_some()),
+            graph_url: self
+                .config
+                .graph_url
+                .as_str()
+                .trim_end_matches('/')
+                .to_owned(),
+        }
+    }
+
+    fn identity_line(&self, token: &Held) -> Check {
+        let source = match &self.config.identity {
+            IdentitySource::Managed {
+                client_id: Some(id),
+            } => format!("managed identity with the client id {id}"),
+            IdentitySource::Managed { client_id: None } => {
+                "the system-assigned managed identity".to_owned()
+            }
+            IdentitySource::DeveloperTools => {
+                "the sign-in of the Azure CLI or the Azure Developer CLI".to_owned()
+            }
+            IdentitySource::Missing => "no identity".to_owned(),
+        };
+        let line = |state, detail| Check::new("identity", "Identity", state, detail);
+        match token {
+            Ok(token) => {
+                let of = |claim: &Option<String>| claim.clone().unwrap_or("unknown".to_owned());
+                let kind = match token.claims.scp {
+                    Some(_) => "a person",
+                    None => "an application",
+                };
+                let (oid, tid) = (of(&token.claims.oid), of(&token.claims.tid));
+                line(
+                    CheckState::Ok,
+                    format!("{source}: {kind} with the object id {oid} in the tenant {tid}"),
+                )
+            }
+            Err(error) => line(
+                CheckState::Missing,
+                format!("{source}: {}; {}", error.detail, error.cause),
+            )
+            .mend("assign the identity of infra/main.bicep to the app, or sign in with: az login"),
+        }
+    }
+
+    fn storage(&self, place: &Place) -> Storage {
+        Storage::new(
+            place.clone(),
+            Arc::clone(&self.http),
+            Arc::clone(&self.identity),
+        )
+    }
+}
+
+impl Look<'_> {
+    async fn clock(&self) -> Check {
+        let line = |state, detail| Check::new("clock", "Clock", state, detail);
+        let before = SystemTime::now();
+        let theirs = match self.doctor.manager.time(self.deadline).await {
+            Ok(theirs) => theirs,
+            Err(error) => return line(CheckState::Unreachable, error.detail),
+        };
+        let ours = before + before.elapsed().unwrap_or_default() / 2;
+        let (apart, word) = match ours.duration_since(theirs) {
+            Ok(ahead) => (ahead, "ahead of"),
+            Err(error) => (error.duration(), "behind"),
+        };
+        let detail = format!(
+            "the clock of this machine is {} s {word} that of Azure",
+            apart.as_secs()
+        );
+        if apart <= SKEW {
+            return line(CheckState::Ok, detail);
+        }
+        line(
+            CheckState::Missing,
+            format!("{detail}; tokens are refused from five minutes on"),
+        )
+        .mend("synchronise the clock of this machine")
+    }
+
+    /// What the token for an audience says of itself.
+    async fn token(&self, id: &str, title: &str, audience: &str, setting: &str) -> Check {
+        let token = self.doctor.identity.token(audience, self.deadline).await;
+        let line = |state, detail: String| Check::new(id, title, state, detail);
+        match token {
+            Ok(token) => {
+                let claims = &token.claims;
+                let roles = match (&claims.scp, claims.roles.join(", ")) {
+                    (Some(scopes), _) => {
+                        format!("a person's token with the scopes {scopes}, no application roles")
+                    }
+                    (None, roles) if roles.is_empty() => "no application roles in it".to_owned(),
+                    (None, roles) => format!("roles {roles}"),
+                };
+                line(
+                    CheckState::Ok,
+                    format!(
+                        "{roles}; issued {}, expires {}",
+                        token.issued(),
+                        token.expires()
+                    ),
+                )
+            }
+            Err(error) if error.cause.starts_with("status 4") => line(
+                CheckState::Missing,
+                format!("{}; {}", error.detail, error.cause),
+            )
+            .mend(format!(
+                "check {setting}: {audience} has to be known in the tenant"
+            )),
+            Err(error) => line(
+                CheckState::Unreachable,
+                format!("{}; {}", error.detail, error.cause),
+            ),
+        }
+    }
+}
+
+/// Checks that do not depend on each other, in their order.
+async fn all<'a>(checks: Vec<futures::future::BoxFuture<'a, Check>>) -> Vec<Check> {
+    join_all(checks).await
+}

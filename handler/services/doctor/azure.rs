@@ -1,0 +1,317 @@
+//! Checks of Resource Manager, storage, the vault and the workbooks.
+
+use std::collections::BTreeSet;
+
+use functions::{
+    coverage::{SUBSCRIPTIONS, Subscription},
+    health::{Check, CheckState},
+};
+use futures::FutureExt;
+
+use super::{Held, Look, all};
+use crate::{
+    clients::{
+        key_vault::SecretError,
+        resource_manager::{ArmError, Resource},
+        storage::{Created, STORAGE_AUDIENCE, Storage, StorageError},
+    },
+    config::Place,
+    services::notifier::WebhookProblem,
+};
+
+/// File that shows that a place can be written. In an immutable container it stays.
+const PROBE: &str = "doctor/probe.json";
+
+/// What is in it.
+const PROBE_TEXT: &[u8] = b"{\"writtenBy\":\"doctor\"}\n";
+
+/// Copies of the workbook whose permissions are looked at.
+const MOST_COPIES: usize = 20;
+
+/// Subscriptions that are named when they cannot be seen.
+const MOST_NAMED: usize = 5;
+
+impl Look<'_> {
+    pub(super) async fn azure(&self, token: &Held) -> Vec<Check> {
+        let config = &self.doctor.config;
+        let mut checks = vec![
+            self.token(
+                "token-resource-manager",
+                "Token for Resource Manager",
+                &config.arm_audience,
+                "ARM_AUDIENCE",
+            )
+            .boxed(),
+        ];
+        if token.is_ok() {
+            checks.push(self.workbooks().boxed());
+        }
+        let places = [
+            ("reports", "Coverage reports", &config.reports),
+            ("latest", "Newest reports", &config.reports_latest),
+            ("vdi-reports", "VDI reports", &config.vdi.reports),
+        ];
+        if places
+            .iter()
+            .any(|(_, _, place)| matches!(place, Place::Blob { .. }))
+        {
+            checks.push(
+                self.token(
+                    "token-storage",
+                    "Token for storage",
+                    STORAGE_AUDIENCE,
+                    "REPORTS_URL",
+                )
+                .boxed(),
+            );
+        }
+        for (index, (id, title, place)) in places.into_iter().enumerate() {
+            if !places[..index].iter().any(|(_, _, other)| *other == place) {
+                checks.push(self.place(id, title, place).boxed());
+            }
+        }
+        checks.push(self.key_vault().boxed());
+        let (subscriptions, others) = tokio::join!(self.subscriptions(), all(checks));
+        let mut found = others;
+        // After the token that they need.
+        found.splice(1..1, subscriptions);
+        found
+    }
+
+    /// How many subscriptions are seen of how many there are, and whether the
+    /// plans of one can be read.
+    async fn subscriptions(&self) -> Vec<Check> {
+        let graph = &self.doctor.graph;
+        let seen = graph.read::<Subscription>(SUBSCRIPTIONS, self.deadline);
+        let (seen, expected) = tokio::join!(seen, self.expected());
+        let ids: BTreeSet<String> = seen
+            .rows
+            .iter()
+            .map(|subscription| subscription.subscription_id.to_lowercase())
+            .collect();
+        let one = ids.first().cloned();
+        let line = |state, detail: String| {
+            Check::new("subscriptions", "Visible subscriptions", state, detail)
+        };
+        let grant = self.grantee.azure_role("Reader", &self.reader_scope());
+        let count = match (seen.gaps.is_empty(), expected) {
+            (false, _) if ids.is_empty() => line(CheckState::Missing, seen.gaps.join("; ")).mend(grant),
+            (false, _) => line(CheckState::Unreachable, seen.gaps.join("; ")),
+            (true, Err(error)) => line(
+                CheckState::Unreachable,
+                format!("{} are visible; how many there are is not known: {}", ids.len(), error.detail),
+            ),
+            (true, Ok(None)) => line(
+                CheckState::Missing,
+                format!(
+                    "{} are visible; how many there are cannot be read, because the identity does not see the management group, so some may be missing",
+                    ids.len()
+                ),
+            )
+            .mend(grant),
+            (true, Ok(Some(all))) => {
+                let hidden: Vec<&str> = all.difference(&ids).map(String::as_str).collect();
+                let detail = format!("{} of {} are visible", all.len() - hidden.len(), all.len());
+                match hidden.len() {
+                    0 if all.is_empty() => line(CheckState::Missing, "there is no subscription in the scope".to_owned()).mend(grant),
+                    0 => line(CheckState::Ok, detail),
+                    number => {
+                        let named = hidden[..number.min(MOST_NAMED)].join(", ");
+                        let more = if number > MOST_NAMED { ", ..." } else { "" };
+                        line(CheckState::Missing, format!("{detail}, not {named}{more}")).mend(grant)
+                    }
+                }
+            }
+        };
+        match one {
+            Some(id) => vec![count, self.plans(&id).await],
+            None => vec![count],
+        }
+    }
+
+    /// The subscriptions of the scope, by the management groups; `None` where the
+    /// identity does not see one of them.
+    async fn expected(&self) -> Result<Option<BTreeSet<String>>, ArmError> {
+        let scope = &self.doctor.config.coverage_scope;
+        let mut all: BTreeSet<String> = scope.subscriptions().iter().cloned().collect();
+        let whole = scope.subscriptions().is_empty() && scope.management_groups().is_empty();
+        let root = self.tenant.iter().filter(|_| whole);
+        for group in scope.management_groups().iter().chain(root) {
+            let below = self
+                .doctor
+                .manager
+                .subscriptions_below(group, self.deadline);
+            match below.await? {
+                Some(below) => all.extend(below),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(all).filter(|_| !whole || self.tenant.is_some()))
+    }
+
+    /// Where `Reader` is needed: the first part of the scope, or the tenant's root.
+    fn reader_scope(&self) -> String {
+        let scope = &self.doctor.config.coverage_scope;
+        let group = |name: &str| format!("/providers/Microsoft.Management/managementGroups/{name}");
+        match (
+            scope.management_groups().first(),
+            scope.subscriptions().first(),
+        ) {
+            (Some(name), _) => group(name),
+            (None, Some(id)) => format!("/subscriptions/{id}"),
+            (None, None) => group(self.tenant.as_deref().unwrap_or("<tenant id>")),
+        }
+    }
+
+    async fn plans(&self, subscription: &str) -> Check {
+        let path =
+            format!("/subscriptions/{subscription}/providers/Microsoft.Security/pricings/AI");
+        let query = [("api-version", "2024-01-01")];
+        let line = |state, detail: String| Check::new("plans", "Defender plans", state, detail);
+        match self.doctor.manager.get(&path, &query, self.deadline).await {
+            Ok(Resource::Found(_) | Resource::NotFound) => line(
+                CheckState::Ok,
+                format!("the plans of {subscription} can be read"),
+            ),
+            Ok(Resource::Refused) => line(
+                CheckState::Missing,
+                format!("the plans of {subscription} are refused"),
+            )
+            .mend(self.grantee.azure_role("Reader", &self.reader_scope())),
+            Err(error) => line(CheckState::Unreachable, error.detail),
+        }
+    }
+
+    async fn workbooks(&self) -> Check {
+        let line =
+            |state, detail: String| Check::new("workbooks", "Coverage workbooks", state, detail);
+        let (copies, gaps) = self.doctor.workbooks.found(self.deadline).await;
+        if !gaps.is_empty() {
+            return line(CheckState::Unreachable, gaps.join("; "));
+        }
+        let seen = format!("{} saved copies can be read", copies.len());
+        if !self.doctor.workbooks.repairs() {
+            return line(
+                CheckState::Ok,
+                format!("{seen}; WORKBOOK_REPAIR is off, so none is written"),
+            );
+        }
+        for id in copies.iter().take(MOST_COPIES) {
+            let may =
+                self.doctor
+                    .manager
+                    .may(id, "microsoft.insights/workbooks/write", self.deadline);
+            match may.await {
+                Ok(true) => {}
+                Ok(false) => {
+                    let group = id.split("/providers/").next().unwrap_or(id);
+                    return line(
+                        CheckState::Missing,
+                        format!("{seen}, but {id} cannot be written"),
+                    )
+                    .mend(self.grantee.azure_role("Workbook Contributor", group));
+                }
+                Err(error) => return line(CheckState::Unreachable, error.detail),
+            }
+        }
+        line(CheckState::Ok, format!("{seen} and written"))
+    }
+
+    /// Writes a file, and shows that nobody writes over it unnoticed.
+    async fn place(&self, id: &str, title: &str, place: &Place) -> Check {
+        let line = |state, detail: String| Check::new(id, title, state, detail);
+        let storage = self.doctor.storage(place);
+        match tokio::time::timeout_at(self.deadline, write_twice(&storage)).await {
+            Ok(Ok(true)) => line(
+                CheckState::Ok,
+                format!("{place} takes files, and none over another one"),
+            ),
+            Ok(Ok(false)) => line(
+                CheckState::Unreachable,
+                format!(
+                    "{place} took a file over another one: two runs at once could not be told apart"
+                ),
+            ),
+            Ok(Err(error)) => self.storage_failed(&line, place, &error),
+            Err(_) => line(
+                CheckState::Unreachable,
+                format!("{place} did not answer in time"),
+            ),
+        }
+    }
+
+    fn storage_failed(
+        &self,
+        line: &dyn Fn(CheckState, String) -> Check,
+        place: &Place,
+        error: &StorageError,
+    ) -> Check {
+        let detail = error.detail.clone();
+        let Place::Blob {
+            account, container, ..
+        } = place
+        else {
+            return line(CheckState::Missing, detail)
+                .mend("make the directory writable, or name another one");
+        };
+        match error.code {
+            "storage_forbidden" => {
+                let scope = format!(
+                    "\"$(az storage account show --name {account} --query id --output tsv)/blobServices/default/containers/{container}\""
+                );
+                line(CheckState::Missing, detail)
+                    .mend(self.grantee.azure_role("Storage Blob Data Contributor", &scope))
+            }
+            "storage_no_container" => line(CheckState::Missing, detail).mend(format!(
+                "az storage container create --auth-mode login --account-name {account} --name {container}"
+            )),
+            _ => line(CheckState::Unreachable, format!("{detail}; {}", error.cause)),
+        }
+    }
+
+    async fn key_vault(&self) -> Check {
+        let line = |state, detail: String| Check::new("key-vault", "Key Vault", state, detail);
+        let Some(url) = &self.doctor.config.key_vault else {
+            return line(CheckState::Off, "KEY_VAULT_URL is not set".to_owned());
+        };
+        let name = self
+            .doctor
+            .config
+            .notify_webhook
+            .as_deref()
+            .unwrap_or_default();
+        let vault = url
+            .host_str()
+            .unwrap_or_default()
+            .split('.')
+            .next()
+            .unwrap_or_default();
+        match self.doctor.notifier.check().await {
+            None => line(
+                CheckState::Off,
+                "NOTIFY_WEBHOOK is not set, so no secret is read and nobody is notified".to_owned(),
+            ),
+            Some(Ok(())) => line(CheckState::Ok, format!("the secret {name} holds a webhook's URL")),
+            Some(Err(WebhookProblem::Secret(error @ SecretError::Refused(_)))) => {
+                let scope = format!("\"$(az keyvault show --name {vault} --query id --output tsv)\"");
+                line(CheckState::Missing, error.to_string())
+                    .mend(self.grantee.azure_role("Key Vault Secrets User", &scope))
+            }
+            Some(Err(error @ WebhookProblem::Secret(SecretError::NotThere(_) | SecretError::Empty(_))))
+            | Some(Err(error @ WebhookProblem::Url(_))) => {
+                line(CheckState::Missing, error.to_string()).mend(format!(
+                    "az keyvault secret set --vault-name {vault} --name {name} --value <URL of the webhook>"
+                ))
+            }
+            Some(Err(error)) => line(CheckState::Unreachable, error.to_string()),
+        }
+    }
+}
+
+/// Whether a place keeps what is there: the second write must find the first one.
+async fn write_twice(storage: &Storage) -> Result<bool, StorageError> {
+    let json = "application/json";
+    storage.create(PROBE, json, PROBE_TEXT.into()).await?;
+    let again = storage.create(PROBE, json, PROBE_TEXT.into()).await?;
+    Ok(again == Created::Before)
+}

@@ -1,0 +1,150 @@
+//! Checks of Microsoft Defender and of hunting.
+
+use functions::{
+    hashes::FileHash,
+    health::{Check, CheckState},
+};
+use futures::FutureExt;
+
+use super::{Look, all};
+use crate::{
+    clients::defender::{DefenderError, Kind},
+    config::HuntingRoute,
+};
+
+/// Application id of the Defender for Endpoint API. Source:
+/// <https://learn.microsoft.com/defender-endpoint/api/exposed-apis-create-app-webapp>
+const WINDOWS_DEFENDER_ATP: &str = "fc780465-2017-40d4-a0c5-307022471b92";
+
+/// Application id of Microsoft Graph.
+const MICROSOFT_GRAPH: &str = "00000003-0000-0000-c000-000000000000";
+
+/// SHA-1 of EICAR's test file, which every antivirus knows and which is harmless.
+const EICAR: FileHash = FileHash::Sha1([
+    0x33, 0x95, 0x85, 0x6c, 0xe8, 0x1f, 0x2b, 0x73, 0x82, 0xde, 0xe7, 0x26, 0x02, 0xf7, 0x98, 0xb6,
+    0x42, 0xf1, 0x41, 0x40,
+]);
+
+/// What a check is about.
+struct About {
+    id: &'static str,
+    title: &'static str,
+    role: &'static str,
+    application: &'static str,
+    /// What works with it.
+    works: &'static str,
+}
+
+impl Look<'_> {
+    /// Tokens, then a call to each API.
+    pub(super) async fn defender(&self) -> Vec<Check> {
+        let (doctor, at) = (self.doctor, self.deadline);
+        let about = |id, title, role, works| About {
+            id,
+            title,
+            role,
+            application: WINDOWS_DEFENDER_ATP,
+            works,
+        };
+        all(vec![
+            self.token(
+                "token-defender",
+                "Token for Defender",
+                &doctor.config.defender_api_audience,
+                "DEFENDER_API_AUDIENCE",
+            )
+            .boxed(),
+            async move {
+                let asked = doctor.files.profile(EICAR, at).await.map(drop);
+                let about = about("files", "File verdicts", "File.Read.All", "look-ups work");
+                self.told(&about, asked)
+            }
+            .boxed(),
+            async move {
+                let asked = doctor.files.alerts(EICAR, at).await.map(drop);
+                let works = "alerts beside a verdict can be read";
+                let about = about("alerts", "Alerts of a file", "Alert.Read.All", works);
+                self.told(&about, asked)
+            }
+            .boxed(),
+            async move {
+                let asked = doctor.machines.probe_machines(at).await;
+                let works = "devices can be read";
+                let about = about("machines", "Machines", "Machine.Read.All", works);
+                self.told(&about, asked)
+            }
+            .boxed(),
+            async move {
+                let asked = doctor.machines.probe_antivirus(at).await;
+                let works = "antivirus health can be read";
+                let about = about("antivirus", "Antivirus health", "Machine.Read.All", works);
+                self.told(&about, asked)
+            }
+            .boxed(),
+            self.indicators().boxed(),
+            self.token(
+                "token-graph",
+                "Token for Microsoft Graph",
+                &doctor.config.graph_audience,
+                "GRAPH_AUDIENCE",
+            )
+            .boxed(),
+            self.hunting().boxed(),
+        ])
+        .await
+    }
+
+    /// Indicators need a role that could write them, so not everybody grants it.
+    async fn indicators(&self) -> Check {
+        let about = About {
+            id: "indicators",
+            title: "Indicators of a file",
+            role: "Ti.ReadWrite.All",
+            application: WINDOWS_DEFENDER_ATP,
+            works: "the tenant's Indicators can be read",
+        };
+        let asked = self.doctor.indicators.of_file(&[EICAR], self.deadline);
+        match asked.await {
+            Err(error) if error.kind == Kind::Forbidden => Check::new(
+                about.id,
+                about.title,
+                CheckState::Off,
+                "the role Ti.ReadWrite.All is not granted, so include=indicators tells nothing; the role could also write Indicators",
+            ),
+            asked => self.told(&about, asked.map(drop)),
+        }
+    }
+
+    async fn hunting(&self) -> Check {
+        let (role, application) = match self.doctor.config.hunting_route {
+            HuntingRoute::Graph => ("ThreatHunting.Read.All", MICROSOFT_GRAPH),
+            HuntingRoute::Defender => ("AdvancedQuery.Read.All", WINDOWS_DEFENDER_ATP),
+        };
+        let about = About {
+            id: "hunting",
+            title: "Advanced hunting",
+            role,
+            application,
+            works: "the report on virtual desktops sees several records of a host",
+        };
+        let asked = self.doctor.hunting.probe(self.deadline).await;
+        self.told(&about, asked)
+    }
+
+    fn told(&self, about: &About, asked: Result<(), DefenderError>) -> Check {
+        let line = |state, detail: String| Check::new(about.id, about.title, state, detail);
+        match asked {
+            Ok(()) => line(CheckState::Ok, about.works.to_owned()),
+            Err(error) if error.kind == Kind::Forbidden => line(CheckState::Missing, error.detail)
+                .mend(self.grantee.app_role(about.application, about.role)),
+            Err(error) if error.kind == Kind::Unauthorized => {
+                line(CheckState::Missing, error.detail)
+                    .mend("check the setting of the audience; docs/configuration.md has the clouds")
+            }
+            Err(error) => line(
+                CheckState::Unreachable,
+                format!("{}; {}", error.detail, error.cause),
+            ),
+        }
+    }
+}
