@@ -288,7 +288,7 @@ impl Assessment {
     /// A Markdown page.
     pub fn markdown(&self) -> String {
         let mut text = format!(
-            "# {}\n\n**{}** {}\n\n| item | state | severity | what | seen | what to do |\n|---|---|---|---|---|---|\n",
+            "# {}\n\n**{}** {}\n\n| item | state | severity | what | why | seen | what to do |\n|---|---|---|---|---|---|---|\n",
             markup::markdown(&self.title()),
             self.verdict(),
             self.figures()
@@ -296,12 +296,13 @@ impl Assessment {
         for item in &self.items {
             let _ = writeln!(
                 text,
-                "| [{}]({}) | {} | {} | {} | {} | {} |",
+                "| [{}]({}) | {} | {} | {} | {} | {} | {} |",
                 item.id,
                 item.source,
                 item.state.as_str(),
                 item.severity.as_str(),
                 markup::markdown(item.title),
+                markup::markdown(item.why),
                 markup::markdown(&item.seen),
                 markup::markdown(&item.remediation)
             );

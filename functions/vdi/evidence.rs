@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::checks::{Outcome, not_assessable};
+use crate::report::text::visible;
 
 /// The most that evidence may have, in bytes.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -88,9 +89,8 @@ impl Evidence {
             None => {}
             Some(version) if number(version) == Some(SCHEMA_VERSION) => {}
             Some(version) => {
-                return Err(EvidenceError::Version(
-                    version.to_string().chars().take(40).collect(),
-                ));
+                let shown: String = version.to_string().chars().take(40).collect();
+                return Err(EvidenceError::Version(visible(&shown)));
             }
         }
         Ok(Self { root })
@@ -115,7 +115,19 @@ impl Evidence {
 
     /// The role that the collector was told.
     pub fn role(&self) -> Option<super::Role> {
-        field(&self.root, "role")?.as_str()?.parse().ok()
+        if let Some(role) = field(&self.root, "role") {
+            return role.as_str()?.parse().ok();
+        }
+        let golden = self.bool("host", "isGoldenImage").ok()?;
+        Some(match golden {
+            true => super::Role::Golden,
+            false => super::Role::Pooled,
+        })
+    }
+
+    /// Whether a part has a value of this name, told or hidden.
+    pub(super) fn has(&self, part: &str, name: &str) -> bool {
+        matches!(field(&self.root, part), Some(Value::Object(holder)) if field(holder, name).is_some())
     }
 
     /// A value: `Ok(None)` when it was looked for and is not there.

@@ -436,11 +436,10 @@ async fn m1_m2_pages_are_read_once_to_the_end_with_links_and_without() {
             .all(|call| call.target.contains("$top=10000"))
     );
     stage.cloud.set_vdi(Vec::new());
-    let summary = stage.summary(0, &[]).await;
-    assert_eq!(
-        (&summary["devices"], &summary["complete"]),
-        (&json!(0), &json!(true))
-    );
+    // Nobody sets a pattern for a pool that is empty.
+    let summary = stage.summary(3, &[]).await;
+    assert_eq!(summary["devices"], 0);
+    assert!(summary["reasons"].to_string().contains("check the pattern"));
     assert!(stage.file("vdi.html").contains("No device record matches"));
 }
 
@@ -648,18 +647,12 @@ async fn tags_are_added_in_batches_and_only_when_told() {
     let count = |end: &str| run.stdout.lines().filter(|line| line.contains(end)).count();
     assert_eq!(
         (run.status, count("\ttagged"), count("FAILED")),
-        (3, 700, 500),
+        (0, 1_200, 0),
         "{}",
         run.stderr
     );
-    let run = stage.run(&["vdi", "tag", "--apply"]).await;
-    assert_eq!(
-        (run.status, run.stdout.lines().count()),
-        (0, 500),
-        "{}",
-        run.stderr
-    );
-    assert_eq!(stage.cloud.tag_batches(), [500, 200, 500]);
+    // What was rejected was tried in halves.
+    assert_eq!(stage.cloud.tag_batches(), [250, 250, 500, 200]);
     assert!(
         stage
             .cloud
@@ -672,13 +665,290 @@ async fn tags_are_added_in_batches_and_only_when_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_defender_does_not_know_fails_alone() {
+    let devices: Vec<VdiDevice> = (0..30)
+        .map(|number| VdiDevice::new(number, &format!("vdi-{number}")).tagged("Old"))
+        .collect();
+    let stage = Stage::with(devices).await;
+    stage.cloud.set_roles(&ROLES);
+    // The device left between the look and the write.
+    let gone = json!({ "value": [{ "id": "dead\u{1b}[2J", "computerDnsName": "vdi-99", "onboardingStatus": "onboarded", "lastSeen": stage.cloud.vdi_now() }], "@odata.nextLink": format!("{}/api/machines?$top=10000", stage.cloud.defender_url()) });
+    stage.cloud.add_fault(
+        Fault::json(&gone.to_string())
+            .on("/api/machines?$top=10000")
+            .times(1),
+    );
+    let run = stage.run(&["vdi", "tag", "--apply"]).await;
+    let failed: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter(|line| line.contains("FAILED"))
+        .collect();
+    assert_eq!(
+        (run.status, run.stdout.lines().count(), failed.len()),
+        (3, 31, 1),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        failed[0]
+            .starts_with("dead\\u{001B}[2j\tvdi-99\tFAILED: Defender does not know this device"),
+        "{}",
+        failed[0]
+    );
+    assert!(
+        stage
+            .cloud
+            .vdi()
+            .iter()
+            .all(|device| device.manual_tags == ["VDI-NonPersistent"])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_ends_in_nothing_is_not_whole() {
+    let devices: Vec<VdiDevice> = (0..30)
+        .map(|number| VdiDevice {
+            mode: Some("2".to_owned()),
+            ..VdiDevice::new(number, &format!("vdi-{number}"))
+        })
+        .collect();
+    let stage = Stage::with(devices).await;
+    stage.cloud.set_machine_page(10, true);
+    // A 404 means an empty tenant on the first page of machines alone.
+    for (path, number) in [
+        ("/deviceavinfo?$top=10000", "passiveAntivirus"),
+        ("/deviceavinfo?$top=10&$skip=10", "passiveAntivirus"),
+    ] {
+        stage.cloud.clear_faults();
+        stage.cloud.add_fault(Fault::status(404).on(path));
+        let summary = stage.summary(3, &[]).await;
+        assert_eq!(summary[number], Value::Null, "{path}");
+        assert!(
+            summary["reasons"]
+                .to_string()
+                .contains("antivirus health: "),
+            "{path}"
+        );
+    }
+    stage.cloud.clear_faults();
+    stage
+        .cloud
+        .add_fault(Fault::status(404).on("/machines?$top=10&$skip=10"));
+    let summary = stage.summary(3, &[]).await;
+    assert!(
+        summary["reasons"]
+            .to_string()
+            .contains("the list of machines")
+    );
+    // And an empty first page contradicts what hunting knows.
+    stage.cloud.clear_faults();
+    stage
+        .cloud
+        .add_fault(Fault::status(404).on("/machines?$top=10000"));
+    let summary = stage.summary(3, &[]).await;
+    assert!(
+        summary["reasons"]
+            .to_string()
+            .contains("although hunting knows 30 onboarded devices")
+    );
+    // An empty page with a link is no end.
+    stage.cloud.clear_faults();
+    let next = format!(
+        "{}/api/deviceavinfo?$top=10&$skip=10",
+        stage.cloud.defender_url()
+    );
+    let empty = json!({ "value": [], "@odata.nextLink": next });
+    stage.cloud.add_fault(
+        Fault::json(&empty.to_string())
+            .on("/deviceavinfo?$top=10000")
+            .times(1),
+    );
+    let summary = stage.summary(0, &[]).await;
+    assert_eq!(
+        (&summary["passiveAntivirus"], &summary["unknownAntivirus"]),
+        (&json!(20), &json!(10))
+    );
+}
+
+/// What hunting answers in place of the sandbox's own rows.
+fn hunted(rows: &Value) -> Fault {
+    Fault::json(&json!({ "schema": [], "results": rows }).to_string())
+        .on("runHuntingQuery")
+        .times(1)
+}
+
+/// A row of hunting of a device whose sensor is impaired.
+fn impaired(id: &str, name: &str, time: &str, status: &str) -> Value {
+    json!({ "DeviceId": id, "DeviceName": name, "Timestamp": time, "OnboardingStatus": status, "SensorHealthState": "ImpairedCommunication" })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_tells_little_is_counted_and_told() {
+    let stage = Stage::with(vec![VdiDevice::new(1, "vdi-1")]).await;
+    let now = stage.cloud.vdi_now();
+    let row = impaired;
+    // No time that can be read: live, and told.
+    for time in ["", "11/30/2026 1:00:00 AM", "soon"] {
+        stage
+            .cloud
+            .add_fault(hunted(&json!([row("a", "vdi-2", time, "Onboarded")])));
+        let summary = stage.summary(3, &[]).await;
+        assert_eq!(
+            (
+                &summary["devices"],
+                &summary["untagged"],
+                &summary["inactive"]
+            ),
+            (&json!(2), &json!(1), &json!(0)),
+            "{time}"
+        );
+        assert!(finding(&summary, "TN-06").is_some());
+        assert!(
+            summary["reasons"]
+                .to_string()
+                .contains("1 records tell no time"),
+            "{summary:#}"
+        );
+    }
+    // Blanks around a time are no reason.
+    stage.cloud.add_fault(hunted(&json!([row(
+        "a",
+        "vdi-2",
+        &format!(" {now} "),
+        "Onboarded"
+    )])));
+    assert_eq!(stage.summary(0, &[]).await["devices"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_hunting_does_not_tell_the_list_of_machines_may() {
+    let stage = Stage::with(vec![VdiDevice::new(1, "vdi-1")]).await;
+    let now = stage.cloud.vdi_now();
+    let row = impaired;
+    // What hunting does not tell, the list of machines may; else it counts and is told.
+    let one = format!("{:040x}", 1);
+    stage
+        .cloud
+        .add_fault(hunted(&json!([row(&one, "vdi-1", &now, "")])));
+    assert_eq!(stage.summary(0, &[]).await["devices"], 1);
+    stage
+        .cloud
+        .add_fault(hunted(&json!([row("a", "vdi-2", &now, "")])));
+    let summary = stage.summary(3, &[]).await;
+    assert_eq!(summary["devices"], 2);
+    assert!(
+        summary["reasons"]
+            .to_string()
+            .contains("do not tell whether they are onboarded")
+    );
+    // No name: a host of its own, and no duplicate of another nameless one.
+    let nameless = |id: &str| json!({ "DeviceId": id, "Timestamp": now, "OnboardingStatus": "Onboarded", "RegistryDeviceTag": "VDI-NonPersistent" });
+    stage.cloud.add_fault(hunted(&json!([
+        nameless("a"),
+        nameless("b"),
+        row("c", "", &now, "Onboarded")
+    ])));
+    let summary = stage.summary(3, &[]).await;
+    assert_eq!(
+        (&summary["devices"], &summary["duplicateHosts"]),
+        (&json!(3), &json!(0))
+    );
+    for told in [
+        "2 records have the tag and no name",
+        "1 live devices have no name",
+    ] {
+        assert!(summary["reasons"].to_string().contains(told), "{summary:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_are_not_understood_are_told() {
+    let stage = Stage::with(vec![VdiDevice::new(1, "vdi-1")]).await;
+    let now = stage.cloud.vdi_now();
+    let row = impaired;
+    // Rows without an id, and rows with columns spelt otherwise.
+    stage
+        .cloud
+        .add_fault(hunted(&json!([{ "device": "a", "DeviceName": "vdi-2" }])));
+    let summary = stage.summary(3, &[]).await;
+    assert_eq!(
+        (&summary["duplicateHosts"], &summary["devices"]),
+        (&Value::Null, &json!(1))
+    );
+    assert!(
+        summary["reasons"]
+            .to_string()
+            .contains("1 rows have no device id")
+    );
+    let spelt = json!([{ "deviceId": "a", "deviceName": "vdi-2", "timestamp": now, "onboardingStatus": "Onboarded", "registryDeviceTag": "VDI-NonPersistent", "deviceManualTags": "[\"x\",7]", "deviceDynamicTags": true }]);
+    stage.cloud.add_fault(hunted(&spelt));
+    assert_eq!(stage.summary(0, &[]).await["devices"], 2);
+    // Names whose times cannot be read say nothing of clones.
+    stage
+        .cloud
+        .add_fault(hunted(&json!([row("a", "vdi-2", &now, "Onboarded")])));
+    stage.cloud.add_fault(hunted(
+        &json!([{ "DeviceId": "a", "Host": "vdi-2", "FirstSeen": "", "LastSeen": now }]),
+    ));
+    assert_eq!(stage.summary(3, &[]).await["clonedDevices"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn activity_decides_what_is_live_whatever_defender_merged() {
+    let stage = Stage::with(vec![VdiDevice::new(1, "vdi-7")]).await;
+    let now = stage.cloud.vdi_now();
+    let row = |id: &str, name: &str| json!({ "DeviceId": id, "DeviceName": name, "Timestamp": now, "OnboardingStatus": "Onboarded", "MergedToDeviceId": "elsewhere" });
+    let one = format!("{:040x}", 1);
+    stage.cloud.add_fault(hunted(&json!([
+        row(&one, "vdi-7"),
+        row("b", "VDI-7.corp.local"),
+        row("c", "vdi-7")
+    ])));
+    let summary = stage.summary(0, &[]).await;
+    assert_eq!(
+        (&summary["duplicateHosts"], &summary["leftovers"]),
+        (&json!(1), &json!(0)),
+        "{summary:#}"
+    );
+    // A discovered device that is no part of Defender decides nothing about domains.
+    let foreign = json!({ "DeviceId": "d", "DeviceName": "vdi-7.workgroup", "Timestamp": now, "OnboardingStatus": "Can be onboarded" });
+    stage.cloud.add_fault(hunted(&json!([
+        row(&one, "vdi-7"),
+        row("b", "VDI-7.corp.local"),
+        foreign
+    ])));
+    assert_eq!(stage.summary(0, &[]).await["duplicateHosts"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expected_hosts_are_each_counted_once_and_a_golden_image_is_one() {
+    let golden = VdiDevice::new(2, "gold-1.corp.local");
+    let stage = Stage::with(vec![VdiDevice::new(1, "vdi-1.corp.local"), golden]).await;
+    let file = stage.folder.path().join("hosts");
+    let utf16: Vec<u8> = "\u{feff}vdi-1\rvdi-9\r\nvdi-9.corp.local\ngold-1\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    std::fs::write(&file, utf16).unwrap();
+    let summary = stage
+        .summary(0, &["--expected-hosts", file.to_str().unwrap()])
+        .await;
+    assert_eq!(summary["missingHosts"], 1, "{summary:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_of_hosts_that_is_none_is_refused() {
     let stage = Stage::new().await;
     let file = stage.folder.path().join("hosts");
     for (content, why) in [
         (&b""[..], "no host name"),
         (b"a,b\n", "no host name"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"\xc3\x28", "no host name"),
+        (b"v\0d\0i\0", "no text in UTF-8 or UTF-16"),
+        (b"CORP\\vdi-1\n", "no host name"),
+        (b"vdi-2$\n", "no host name"),
+        ("vdi-\u{202e}1\n".as_bytes(), "no host name"),
         (b"# only\n", "no host name"),
     ] {
         std::fs::write(&file, content).unwrap();

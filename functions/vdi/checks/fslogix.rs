@@ -4,11 +4,8 @@ use super::*;
 
 fn in_use(image: &Image<'_>) -> Read<bool> {
     let service = service(image, "frxsvc")?;
-    let Some(profiles) = image.evidence.key(PROFILES)? else {
-        return Ok(service.is_some());
-    };
-    let enabled = field(profiles, "Enabled").and_then(number);
-    Ok(service.is_some() || enabled == Some(1))
+    let enabled = image.evidence.registry(PROFILES, "Enabled")?;
+    Ok(service.is_some() || enabled.and_then(number) == Some(1))
 }
 
 pub(in crate::vdi) fn fslogix(image: &Image<'_>) -> Checked {
@@ -18,22 +15,52 @@ pub(in crate::vdi) fn fslogix(image: &Image<'_>) -> Checked {
     }
 }
 
-/// In another language the refusal to show exclusions does not start with `N/A:`.
-fn is_sentence(entry: &str) -> bool {
-    entry.trim().matches(' ').count() >= 3 && !entry.contains(['\\', '%', '*', '?'])
+/// Entries of an exclusion list, as far as they are told.
+struct Exclusions {
+    entries: Vec<String>,
+    /// Why there may be more of them; `None` when these are all.
+    hidden: Option<Outcome>,
 }
 
-/// Entries of an exclusion list, from the registry where Windows hides them.
-fn exclusions(image: &Image<'_>, kind: &str) -> Read<Vec<String>> {
+/// Whether an entry can be what it is said to be. The refusal to show exclusions is
+/// a sentence in the language of Windows.
+fn is_entry(kind: &str, entry: &str) -> bool {
+    let entry = entry.trim();
+    let has_drive =
+        entry.get(1..2) == Some(":") && entry.starts_with(|c: char| c.is_ascii_alphabetic());
+    let is_path =
+        has_drive || entry.contains('\\') || entry.starts_with('%') || entry.starts_with("//");
+    match kind {
+        "Path" => is_path,
+        "Extension" => {
+            entry.len() <= 32
+                && entry
+                    .chars()
+                    .all(|c| c.is_ascii_graphic() && !":/\\".contains(c))
+        }
+        _ => is_path || entry.contains('*') || entry.to_ascii_lowercase().ends_with(".exe"),
+    }
+}
+
+/// Entries of an exclusion list, from the registry where Windows hides them: from
+/// both of its keys, because either may hold the one that matters.
+fn exclusions(image: &Image<'_>, kind: &str) -> Exclusions {
     let shown = image.evidence.texts("mpPref", &format!("Exclusion{kind}"));
-    let shown = shown.and_then(
-        |entries| match entries.iter().find(|entry| is_sentence(entry)) {
-            Some(sentence) => Err(not_assessable(sentence)),
-            None => Ok(entries),
-        },
-    );
-    let Err(hidden) = shown else {
-        return shown;
+    let shown =
+        shown.and_then(
+            |entries| match entries.iter().find(|entry| !is_entry(kind, entry)) {
+                Some(other) => Err(not_assessable(&format!("{other}: this is no exclusion"))),
+                None => Ok(entries),
+            },
+        );
+    let mut hidden = match shown {
+        Ok(entries) => {
+            return Exclusions {
+                entries,
+                hidden: None,
+            };
+        }
+        Err(hidden) => Some(hidden),
     };
     let name = if kind == "Process" {
         "Processes".to_owned()
@@ -41,20 +68,24 @@ fn exclusions(image: &Image<'_>, kind: &str) -> Read<Vec<String>> {
         format!("{kind}s")
     };
     let mut entries = Vec::new();
-    let mut looked = false;
+    let mut read = 0;
     for root in [
         r"HKLM\SOFTWARE\Policies\Microsoft\Windows Defender",
         r"HKLM\SOFTWARE\Microsoft\Windows Defender",
     ] {
         if let Ok(key) = image.evidence.key(&format!(r"{root}\Exclusions\{name}")) {
-            looked = true;
+            read += 1;
             entries.extend(key.into_iter().flat_map(Map::keys).cloned());
         }
     }
-    if looked { Ok(entries) } else { Err(hidden) }
+    if read == 2 {
+        hidden = None;
+    }
+    Exclusions { entries, hidden }
 }
 
-/// An exclusion as Defender compares it: lower case, variables spelt out.
+/// An exclusion as Defender compares it: lower case, variables spelt out, slashes
+/// and prefixes as Windows reads them.
 fn spelt(image: &Image<'_>, entry: &str) -> String {
     let folder = |name: &str, usual: &str| {
         let told = image.evidence.text("host", name).unwrap_or_default();
@@ -66,35 +97,70 @@ fn spelt(image: &Image<'_>, entry: &str) -> String {
         }
     };
     let windows = folder("windir", r"c:\windows");
+    let drive = windows.get(..2).unwrap_or("c:").to_owned();
     let temp = folder("temp", &format!(r"{windows}\temp"));
     let data = folder("programData", r"c:\programdata");
-    let entry = entry.trim().to_lowercase();
-    let entry = entry
-        .replace("%windir%", &windows)
-        .replace("%systemroot%", &windows);
-    let entry = entry
-        .replace("%programdata%", &data)
-        .replace("%allusersprofile%", &data);
-    entry.replace("%temp%", &temp).replace("%tmp%", &temp)
+    let mut entry = entry.trim().to_lowercase().replace('/', "\\");
+    for prefix in [r"\\?\unc", r"\\?", r"\\."] {
+        if let Some(rest) = entry.strip_prefix(&format!(r"{prefix}\")) {
+            let start = if prefix.ends_with("unc") { r"\\" } else { "" };
+            entry = format!("{start}{rest}");
+        }
+    }
+    for (variable, value) in [
+        ("%windir%", windows.as_str()),
+        ("%systemroot%", &windows),
+        ("%systemdrive%", &drive),
+        ("%homedrive%", &drive),
+        ("%programdata%", &data),
+        ("%allusersprofile%", &data),
+        ("%programfiles%", &format!(r"{drive}\program files")),
+        ("%programw6432%", &format!(r"{drive}\program files")),
+        (
+            "%programfiles(x86)%",
+            &format!(r"{drive}\program files (x86)"),
+        ),
+        ("%public%", &format!(r"{drive}\users\public")),
+        ("%temp%", &temp),
+        ("%tmp%", &temp),
+    ] {
+        entry = entry.replace(variable, value);
+    }
+    while entry.contains(r"\.\") {
+        entry = entry.replace(r"\.\", "\\");
+    }
+    entry
+        .strip_suffix(r"\.")
+        .map_or(entry.clone(), str::to_owned)
 }
 
-/// Which patterns no exclusion has.
+/// Which patterns no exclusion has; not assessable where more exclusions than are
+/// told may have them.
 fn missing(image: &Image<'_>, wanted: &[String]) -> Read<Vec<String>> {
-    let entries = exclusions(image, "Path")?;
-    let entries: Vec<String> = entries.iter().map(|entry| spelt(image, entry)).collect();
-    Ok(wanted
+    let told = exclusions(image, "Path");
+    let entries: Vec<String> = told
+        .entries
         .iter()
-        .filter(|pattern| {
-            let pattern = spelt(image, pattern);
-            let folder = pattern.trim_end_matches(r"\*").to_owned();
-            let is_folder = folder != pattern;
-            !entries.iter().any(|entry| {
-                let entry = entry.trim_end_matches('\\');
-                entry == pattern || (is_folder && entry == folder)
-            })
+        .map(|entry| spelt(image, entry))
+        .collect();
+    let has = |pattern: &&String| {
+        let pattern = spelt(image, pattern);
+        let folder = pattern.trim_end_matches(r"\*").to_owned();
+        let is_folder = folder != pattern;
+        entries.iter().any(|entry| {
+            let entry = entry.trim_end_matches('\\');
+            entry == pattern || (is_folder && entry == folder)
         })
+    };
+    let missing: Vec<String> = wanted
+        .iter()
+        .filter(|pattern| !has(pattern))
         .cloned()
-        .collect())
+        .collect();
+    match told.hidden {
+        Some(hidden) if !missing.is_empty() => Err(hidden),
+        _ => Ok(missing),
+    }
 }
 
 fn covered(image: &Image<'_>, wanted: &[String]) -> Checked {
@@ -125,55 +191,92 @@ pub(in crate::vdi) fn temp_patterns(image: &Image<'_>) -> Checked {
     covered(image, &wanted.map(str::to_owned))
 }
 
-/// Shares on which profiles lie.
-fn locations(image: &Image<'_>) -> Read<Vec<String>> {
-    let mut found = Vec::new();
+/// Where profiles lie.
+enum Locations {
+    /// Shares and folders.
+    Places(Vec<String>),
+    /// In Azure storage alone, which no exclusion of a path is about.
+    AzureAlone,
+    /// Nowhere yet: a policy may tell the desktops.
+    Nowhere,
+}
+
+fn locations(image: &Image<'_>) -> Read<Locations> {
+    let (mut found, mut azure) = (Vec::new(), false);
     for name in ["VHDLocations", "CCDLocations"] {
         let Some(value) = image.evidence.registry(PROFILES, name)? else {
             continue;
         };
-        for text in items(value).iter().filter_map(Value::as_str) {
-            for part in text.split(';') {
-                let path = part
-                    .rsplit_once("connectionString=")
-                    .map_or(part, |(_, path)| path);
-                let path = path.trim().trim_matches('"').trim_end_matches('\\');
-                if path.starts_with(r"\\") || path.get(1..2) == Some(":") {
-                    found.push(path.to_owned());
+        for text in items(value) {
+            let text = match text {
+                Value::String(text) if !hidden(text) => text,
+                other => return Err(not_assessable(&format!("{name} is {other}"))),
+            };
+            for part in text.split(';').filter(|part| !part.trim().is_empty()) {
+                let lower = part.to_ascii_lowercase();
+                azure |= lower.contains("type=azure");
+                let at = lower.find("connectionstring=").map_or(0, |at| at + 17);
+                let path = part.get(at..).unwrap_or_default();
+                let path = path.trim().trim_matches('"').replace('/', "\\");
+                let path = path.trim_end_matches('\\');
+                let is_place =
+                    path.starts_with(r"\\") || path.get(1..2) == Some(":") || path.contains('%');
+                match is_place {
+                    true => found.push(path.to_owned()),
+                    false if lower.contains('=') => {}
+                    false => {
+                        return Err(not_assessable(&format!(
+                            "{name} names {part}, which is no share"
+                        )));
+                    }
                 }
             }
         }
     }
-    if found.is_empty() {
-        return Err(not_assessable(
-            "VHDLocations and CCDLocations name no share",
-        ));
-    }
-    Ok(found)
+    Ok(match (found.is_empty(), azure) {
+        (false, _) => Locations::Places(found),
+        (true, true) => Locations::AzureAlone,
+        (true, false) => Locations::Nowhere,
+    })
 }
 
-fn on_each(image: &Image<'_>, endings: &[&str]) -> Read<Vec<String>> {
-    let places = locations(image)?;
+/// A pattern for each place and ending, or how the item comes out without places.
+fn on_each(image: &Image<'_>, endings: &[&str]) -> Read<Result<Vec<String>, Outcome>> {
+    let places = match locations(image)? {
+        Locations::Places(places) => places,
+        Locations::AzureAlone => {
+            return Ok(Err(skip(
+                "profiles lie in Azure storage alone, on no share",
+            )?));
+        }
+        Locations::Nowhere => {
+            return Ok(Err(warn(
+                "VHDLocations and CCDLocations are not set here; if a policy sets them on the desktops, assess one of these",
+            )?));
+        }
+    };
     let patterns = places.iter().flat_map(|place| {
         endings
             .iter()
             .map(move |ending| format!(r"{place}\*\*.{ending}"))
     });
-    Ok(patterns.collect())
+    Ok(Ok(patterns.collect()))
 }
 
 pub(in crate::vdi) fn share_patterns(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
-    let missing = missing(image, &on_each(image, &["VHD", "VHDX"])?)?;
+    let wanted = match on_each(image, &["VHD", "VHDX"])? {
+        Ok(wanted) => wanted,
+        Err(outcome) => return Ok(outcome),
+    };
+    let missing = missing(image, &wanted)?;
     if missing.is_empty() {
         return pass("all excluded");
     }
-    let entries = exclusions(image, "Path")?;
-    let shallow = locations(image)?.iter().any(|place| {
-        let start = format!(r"{}\*.vhd", place.to_lowercase());
-        entries
-            .iter()
-            .any(|entry| entry.to_lowercase().starts_with(&start))
+    let shallow = wanted.iter().any(|pattern| {
+        let shallow = spelt(image, pattern).replacen(r"\*\*.", r"\*.", 1);
+        let told = exclusions(image, "Path").entries;
+        told.iter().any(|entry| spelt(image, entry) == shallow)
     });
     let why = if shallow {
         "; a pattern such as \\\\server\\share\\*.VHDX matches only files in the last folder, and containers lie one folder down"
@@ -193,7 +296,10 @@ pub(in crate::vdi) fn lock_patterns(image: &Image<'_>) -> Checked {
         "VHDX.meta",
         "VHDX.metadata",
     ];
-    covered(image, &on_each(image, &endings)?)
+    match on_each(image, &endings)? {
+        Ok(wanted) => covered(image, &wanted),
+        Err(outcome) => Ok(outcome),
+    }
 }
 
 pub(in crate::vdi) fn cloud_cache(image: &Image<'_>) -> Checked {
@@ -208,67 +314,109 @@ pub(in crate::vdi) fn cloud_cache(image: &Image<'_>) -> Checked {
     covered(image, &wanted.map(str::to_owned))
 }
 
+/// Folders, below a drive, that anybody's malware uses.
+const OPEN_FOLDERS: [&str; 8] = [
+    r"\users",
+    r"\users\public",
+    r"\windows",
+    r"\windows\temp",
+    r"\programdata",
+    r"\program files",
+    r"\program files (x86)",
+    r"\temp",
+];
+
+/// Endings of what runs; an exclusion of one applies to the whole machine.
+const RUNNABLE: [&str; 15] = [
+    "", "exe", "dll", "sys", "com", "scr", "msi", "ps1", "bat", "cmd", "js", "vbs", "hta", "lnk",
+    "zip",
+];
+
 /// Why an exclusion is too broad, and whether that fails.
 fn too_broad(image: &Image<'_>, entry: &str) -> Option<(bool, &'static str)> {
-    let path = spelt(image, entry);
-    let path = path.trim_end_matches(['*', '\\']);
-    let whole = [
-        "c:\\users",
-        "c:\\windows",
-        "c:\\windows\\temp",
-        "c:\\programdata",
-        "c:\\program files",
-        "c:\\program files (x86)",
-    ];
-    if path.is_empty() || (path.len() == 2 && path.ends_with(':')) {
+    let spelt_out = spelt(image, entry);
+    // What stands for every file of a folder is the folder.
+    let path = spelt_out.trim_end_matches(['*', '?', '.', '\\']);
+    let (drive, below) = match path.split_once(':') {
+        Some((drive, below)) if drive.len() == 1 => (drive, below),
+        _ => ("", path),
+    };
+    if path.is_empty() || (!drive.is_empty() && below.is_empty()) {
         return Some((true, "a whole drive"));
     }
-    if whole.contains(&path) || path == spelt(image, "%TEMP%") {
+    if (!drive.is_empty() && OPEN_FOLDERS.contains(&below)) || path == spelt(image, "%TEMP%") {
         return Some((true, "a folder that anybody's malware uses"));
     }
     if path == spelt(image, r"%ProgramData%\FSLogix") {
         return Some((false, "only Cache and Proxy are needed"));
     }
-    if entry.matches('*').count() > 6 {
+    if path.starts_with('%') {
+        return Some((
+            false,
+            "a variable that only a user has, so it means nothing to Defender",
+        ));
+    }
+    if entry.matches(['*', '?']).count() > 6 {
         return Some((false, "more than 6 wildcards, so it has no effect"));
     }
-    let drives = image.evidence.texts("fs", "localDrives").ok()?;
-    let (letter, _) = path.split_once(':')?;
-    let is_local = drives.iter().any(|drive| {
-        drive
-            .trim_end_matches([':', '\\'])
-            .eq_ignore_ascii_case(letter)
+    let windows = spelt(image, "%windir%");
+    if drive.is_empty() || windows.starts_with(drive) {
+        return None;
+    }
+    let Ok(drives) = image.evidence.texts("fs", "localDrives") else {
+        return Some((
+            false,
+            "perhaps a mapped drive: the drives were not collected",
+        ));
+    };
+    let is_local = drives.iter().any(|local| {
+        let local = local.trim_end_matches([':', '\\']);
+        local.eq_ignore_ascii_case(drive)
     });
-    (letter.len() == 1 && !drives.is_empty() && !is_local)
-        .then_some((false, "a mapped drive; use the UNC path"))
+    (!is_local).then_some((false, "a mapped drive; use the UNC path"))
 }
 
 pub(in crate::vdi) fn nothing_broad(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
+    let (extensions, paths) = (exclusions(image, "Extension"), exclusions(image, "Path"));
     let mut found = Vec::new();
     let mut fails = false;
-    for entry in exclusions(image, "Extension")? {
+    for entry in &extensions.entries {
         let ending = entry.trim_start_matches(['*', '.']).to_lowercase();
-        if ending.starts_with("vhd") {
+        let runs = RUNNABLE.contains(&ending.as_str());
+        if runs || ending.starts_with("vhd") {
+            fails |= runs;
             found.push(format!("extension {entry} (applies to the whole machine)"));
         }
     }
-    for entry in exclusions(image, "Path")? {
-        if let Some((grave, why)) = too_broad(image, &entry) {
+    for entry in &paths.entries {
+        if let Some((grave, why)) = too_broad(image, entry) {
             fails |= grave;
             found.push(format!("{entry} ({why})"));
         }
     }
     let seen = list(&found);
-    match (found.is_empty(), fails) {
-        (true, _) => pass("nothing over-broad"),
-        (false, false) => warn(seen),
-        (false, true) => fail(seen),
+    if fails {
+        return fail(seen);
+    }
+    // What is hidden may be what fails.
+    if let Some(hidden) = extensions.hidden.or(paths.hidden) {
+        return Err(hidden);
+    }
+    match found.is_empty() {
+        true => pass("nothing over-broad"),
+        false => warn(seen),
     }
 }
 
 pub(in crate::vdi) fn processes(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
-    let entries = exclusions(image, "Process")?;
-    pass(format!("optional; excluded processes: {}", list(&entries)))
+    let told = exclusions(image, "Process");
+    match told.hidden {
+        Some(hidden) => Err(hidden),
+        None => pass(format!(
+            "optional; excluded processes: {}",
+            list(&told.entries)
+        )),
+    }
 }

@@ -8,7 +8,13 @@ fn staged(image: &Image<'_>, script: &str) -> Checked {
         let name = file.rsplit(['\\', '/']).next().unwrap_or_default();
         name.eq_ignore_ascii_case(script)
     });
-    hold(found, format!("start-up folder: {}", list(&files)))
+    let by_task = match image.expected.startup {
+        Startup::Domain if !found => {
+            "; for a task of the domain, copy the files and let stage-onboarding not register them (-NoRegistration)"
+        }
+        _ => "",
+    };
+    hold(found, format!("start-up folder: {}{by_task}", list(&files)))
 }
 
 pub(in crate::vdi) fn ps1_staged(image: &Image<'_>) -> Checked {
@@ -22,47 +28,114 @@ pub(in crate::vdi) fn cmd_staged(image: &Image<'_>) -> Checked {
     staged(image, CMD)
 }
 
-/// Whether the start-up section of a scripts file runs a script.
-fn lists(file: &str, script: &str) -> bool {
-    let mut starts = true;
-    let script = script.to_ascii_lowercase();
-    file.lines().any(|line| {
-        let line = line
-            .trim()
-            .trim_start_matches('\u{feff}')
-            .to_ascii_lowercase();
-        if line.starts_with('[') {
-            starts = line == "[startup]";
-        }
-        starts && line.contains("cmdline") && line.contains(&script)
-    })
+/// The start-up section of a scripts file: what it runs, and with what.
+struct StartUp {
+    commands: Vec<String>,
+    parameters: Vec<String>,
 }
+
+impl StartUp {
+    /// Reads `psscripts.ini` or `scripts.ini`; a file that is not there is empty.
+    fn read(image: &Image<'_>, file: &str) -> Read<Self> {
+        let lines: Vec<String> = image
+            .evidence
+            .texts("gp", file)?
+            .iter()
+            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        let (mut starts, mut found) = (
+            false,
+            Self {
+                commands: Vec::new(),
+                parameters: Vec::new(),
+            },
+        );
+        for line in lines {
+            let line = line
+                .trim()
+                .trim_start_matches('\u{feff}')
+                .to_ascii_lowercase();
+            if line.starts_with('[') {
+                starts = line == "[startup]";
+            }
+            let Some((key, value)) = line.split_once('=').filter(|_| starts) else {
+                continue;
+            };
+            let name = key.trim().trim_start_matches(|c: char| c.is_ascii_digit());
+            let is_numbered = key.trim().starts_with(|c: char| c.is_ascii_digit());
+            match name {
+                "cmdline" if is_numbered => found.commands.push(value.to_owned()),
+                "parameters" if is_numbered => found.parameters.push(value.to_owned()),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether a command is this script.
+    fn runs(&self, script: &str) -> bool {
+        self.commands.iter().any(|command| {
+            let name = command.trim().trim_matches('"');
+            let name = name.rsplit(['\\', '/']).next().unwrap_or_default();
+            name.eq_ignore_ascii_case(script)
+        })
+    }
+
+    /// Whether a command or its parameters name this script anywhere.
+    fn names(&self, script: &str) -> bool {
+        let script = script.to_ascii_lowercase();
+        let mut all = self.commands.iter().chain(&self.parameters);
+        all.any(|text| text.contains(&script))
+    }
+}
+
+/// The extension of a local policy that runs its scripts.
+const SCRIPTS_EXTENSION: &str = "{42b5faae-6536-11d2-ae5a-0000f87571e3}";
 
 pub(in crate::vdi) fn registered(image: &Image<'_>) -> Checked {
     if image.expected.startup == Startup::Domain {
         return skip("a task of the domain starts the onboarding");
     }
-    let powershell = image.evidence.text("gp", "psscripts")?;
-    let plain = image.evidence.text("gp", "scripts")?;
-    let (ps1, cmd) = (lists(&powershell, PS1), lists(&plain, CMD));
-    let right = match image.expected.entry {
-        EntryModel::Single => ps1 && !cmd,
-        EntryModel::Multiple => cmd && !ps1,
-    };
-    let tasks = image.evidence.texts("gp", "tasks").unwrap_or_default();
-    let task = match tasks.as_slice() {
-        [] => String::new(),
-        tasks => format!("; started by a task: {} (--startup domain)", list(tasks)),
+    let powershell = StartUp::read(image, "psscripts")?;
+    let plain = StartUp::read(image, "scripts")?;
+    let (right, unwanted) = match image.expected.entry {
+        EntryModel::Single => (powershell.runs(PS1), plain.names(CMD)),
+        EntryModel::Multiple => (plain.runs(CMD), powershell.names(PS1) || plain.names(PS1)),
     };
     let says = |listed| if listed { "lists" } else { "does not list" };
-    hold(
-        right,
-        format!(
-            "psscripts.ini {} the .ps1, scripts.ini {} the .cmd{task}",
-            says(ps1),
-            says(cmd)
-        ),
-    )
+    let seen = format!(
+        "psscripts.ini {} the .ps1, scripts.ini {} the .cmd",
+        says(powershell.names(PS1)),
+        says(plain.names(CMD))
+    );
+    let tasks = image.evidence.texts("gp", "tasks").unwrap_or_default();
+    if !right || unwanted {
+        let by_task = match tasks.as_slice() {
+            [] => String::new(),
+            tasks => format!("; started by a task: {} (--startup domain)", list(tasks)),
+        };
+        return fail(seen + &by_task);
+    }
+    if !tasks.is_empty() {
+        return warn(format!(
+            "{seen}; it is started twice, also by a task: {} (--startup domain if the task is meant)",
+            list(&tasks)
+        ));
+    }
+    // Evidence of other collectors does not have it.
+    match image.evidence.texts("gp", "gpt") {
+        Ok(gpt)
+            if !gpt
+                .join("\n")
+                .to_ascii_lowercase()
+                .contains(SCRIPTS_EXTENSION) =>
+        {
+            warn(format!(
+                "{seen}, but the local policy (gpt.ini) does not name its scripts, so nothing starts: press OK in gpedit.msc > Startup"
+            ))
+        }
+        _ => pass(seen),
+    }
 }
 
 pub(in crate::vdi) fn unsigned_may_run(image: &Image<'_>) -> Checked {
@@ -85,7 +158,21 @@ pub(in crate::vdi) fn unsigned_may_run(image: &Image<'_>) -> Checked {
         },
         None => return Err(not_assessable("the MachinePolicy scope has no policy")),
     };
-    let stops = ["allsigned", "restricted"].contains(&policy.to_ascii_lowercase().as_str());
+    let word = policy.trim().to_ascii_lowercase();
+    // The default of clients is Restricted.
+    let stops = ["allsigned", "restricted", "default"].contains(&word.as_str());
+    let open = [
+        "undefined",
+        "unrestricted",
+        "remotesigned",
+        "bypass",
+        "undefined or open",
+    ];
+    if !stops && !open.contains(&word.as_str()) {
+        return Err(not_assessable(&format!(
+            "MachinePolicy {policy} is no execution policy"
+        )));
+    }
     match (stops, image.expected.startup) {
         (true, Startup::Domain) => warn(format!(
             "MachinePolicy {policy}; a task with -ExecutionPolicy Bypass does not win over a policy"
@@ -100,10 +187,20 @@ pub(super) fn service(image: &Image<'_>, name: &str) -> Read<Option<String>> {
         matches!(field(service, "Name"), Some(Value::String(found)) if found.eq_ignore_ascii_case(name))
     });
     let Some(service) = found else {
-        // Defender's own is always there; one whose name is not told may be the one.
-        let is_named = |service: &&Map<String, Value>| matches!(field(service, "Name"), Some(Value::String(name)) if !name.is_empty() && !hidden(name));
-        if services.is_empty() || !services.iter().all(is_named) {
-            return Err(not_assessable("not every service was collected"));
+        // One whose name is not told may be the one; and where Defender's own is not
+        // told, others may not be either.
+        let name_of = |service: &Map<String, Value>| match field(service, "Name") {
+            Some(Value::String(name)) if !name.is_empty() && !hidden(name) => {
+                Some(name.to_ascii_lowercase())
+            }
+            _ => None,
+        };
+        let names: Vec<_> = services.iter().map(|service| name_of(service)).collect();
+        let has_own = names.iter().flatten().any(|name| name == "windefend");
+        if !has_own || names.iter().any(Option::is_none) {
+            return Err(not_assessable(
+                "not every service was collected: WinDefend is not among them",
+            ));
         }
         return Ok(None);
     };

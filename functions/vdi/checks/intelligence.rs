@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// How far the clock of a share may be ahead.
+const AHEAD: Duration = Duration::minutes(10);
+
 fn shared_path(image: &Image<'_>) -> Read<String> {
     let set = image.evidence.text("mpPref", "SharedSignaturesPath");
     if let Ok(path) = &set
@@ -17,11 +20,14 @@ fn shared_path(image: &Image<'_>) -> Read<String> {
 
 pub(in crate::vdi) fn shared_path_set(image: &Image<'_>) -> Checked {
     let path = shared_path(image)?;
-    let is_unc = path.strip_prefix(r"\\").is_some_and(|rest| {
-        let mut parts = rest.split('\\');
-        parts.next().is_some_and(|server| !server.is_empty())
-            && parts.next().is_some_and(|share| !share.is_empty())
-    });
+    let is_unc = path
+        .strip_prefix(r"\\")
+        .filter(|rest| !rest.starts_with(['?', '.']))
+        .is_some_and(|rest| {
+            let mut parts = rest.split('\\');
+            parts.next().is_some_and(|server| !server.is_empty())
+                && parts.next().is_some_and(|share| !share.is_empty())
+        });
     match path.is_empty() {
         true => fail("no shared path is set"),
         false => hold(is_unc, path),
@@ -82,12 +88,19 @@ pub(in crate::vdi) fn package_fresh(image: &Image<'_>) -> Checked {
             "the evidence does not say when it was collected",
         ));
     };
-    let hours = (now - newest).whole_hours();
-    let seen = format!("newest folder {hours} h old");
-    match hours {
-        ..=24 => pass(seen),
-        25..=72 => warn(seen),
-        _ => fail(seen),
+    let age = now - newest;
+    let seen = format!("newest folder {} h old", age.whole_hours());
+    if age < -AHEAD {
+        return Err(not_assessable(
+            "the newest folder is of the future: check the clocks",
+        ));
+    }
+    if age <= Duration::hours(24) {
+        pass(seen)
+    } else if age <= Duration::hours(72) {
+        warn(seen)
+    } else {
+        fail(seen)
     }
 }
 
@@ -131,17 +144,28 @@ pub(in crate::vdi) fn maintenance_run(image: &Image<'_>) -> Checked {
         .instant("mpStatus", "AntivirusSignatureLastUpdated")?;
     let at = run.format(&Rfc3339).unwrap_or_default();
     let seen = format!("last run {at}, result {result}");
+    let now = OffsetDateTime::parse(&image.evidence.collected_at(), &Rfc3339);
+    if now.is_ok_and(|now| run - now > AHEAD) {
+        return Err(not_assessable(&format!("{seen}: this is in the future")));
+    }
     match updated {
-        Some(updated) if run + Duration::SECOND < updated => {
+        None => Err(not_assessable(&format!(
+            "{seen}; the time of the last update of security intelligence is not told"
+        ))),
+        Some(updated) if updated - run > Duration::SECOND => {
             fail(format!("{seen}; security intelligence is newer"))
         }
-        _ => hold(result == 0, seen),
+        Some(_) => hold(result == 0, seen),
     }
 }
 
 pub(in crate::vdi) fn maintenance_on(image: &Image<'_>) -> Checked {
-    match image.evidence.value("mpPref", "DisableCacheMaintenance") {
-        Err(_) if image.evidence.number("mpPref", "MAPSReporting").is_ok() => {
+    let name = "DisableCacheMaintenance";
+    match image.evidence.value("mpPref", name) {
+        Err(_)
+            if !image.evidence.has("mpPref", name)
+                && image.evidence.number("mpPref", "MAPSReporting").is_ok() =>
+        {
             pass("absent: enabled")
         }
         Ok(None) => pass("absent: enabled"),

@@ -65,7 +65,10 @@ function Clear-Leftover {
 }
 
 if (Test-Path -LiteralPath $cache) {
-    foreach ($file in @(Get-ChildItem -LiteralPath $cache -Force -File -Recurse)) {
+    $files = @()
+    try { $files = @(Get-ChildItem -LiteralPath $cache -Force -File -Recurse) }
+    catch { $left += $cache; Write-Warning "$cache cannot be listed: $($_.Exception.Message)" }
+    foreach ($file in $files) {
         Clear-Leftover $file.FullName { Remove-Item -LiteralPath $file.FullName -Force }
     }
 }

@@ -219,6 +219,7 @@ Read-Part $evidence['fs'] 'localDrives' -List {
 $evidence['gp'] = [ordered] @{}
 Read-Part $evidence['gp'] 'psscripts' { Read-File "$scripts\psscripts.ini" }
 Read-Part $evidence['gp'] 'scripts' { Read-File "$scripts\scripts.ini" }
+Read-Part $evidence['gp'] 'gpt' { Read-File "$env:windir\System32\GroupPolicy\gpt.ini" }
 
 Read-Part $evidence['gp'] 'tasks' -List {
     foreach ($task in @(Get-ScheduledTask)) {

@@ -42,6 +42,9 @@ $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 $folder = {folder}
 $name = '{00000000-0000-0000-0000-' + (Get-Date).ToUniversalTime().ToString('yyMMddHHmmss') + '}'
+# Only SYSTEM and administrators write here: what is unpacked as SYSTEM must be what was checked.
+& icacls.exe $folder /inheritance:r /grant:r '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F' '*S-1-5-11:(OI)(CI)RX' | Out-Null
+if ($LASTEXITCODE -ne 0) { throw "The permissions of $folder cannot be set: icacls ended with $LASTEXITCODE" }
 $working = Join-Path $folder ('unpacking-' + [guid]::NewGuid())
 $null = New-Item -ItemType Directory -Path $working -Force
 try {

@@ -12,6 +12,8 @@ Source: https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-
 The folder of the unpacked package.
 .PARAMETER Entry
 Single for one device record a host name, Multiple for one a machine.
+.PARAMETER NoRegistration
+Copy the files alone, where a task of the domain starts the onboarding: both would run it.
 .EXAMPLE
 .\stage-onboarding.ps1 -Package C:\Temp\package -WhatIf
 #>
@@ -19,7 +21,8 @@ Single for one device record a host name, Multiple for one a machine.
 param(
     [string] $Package = {{package}},
     [ValidateSet('Single', 'Multiple')]
-    [string] $Entry = {{entry}}
+    [string] $Entry = {{entry}},
+    [switch] $NoRegistration
 )
 
 $ErrorActionPreference = 'Stop'
@@ -75,6 +78,10 @@ foreach ($file in $files) {
     $same = (Test-Path -LiteralPath $to) -and ((Get-FileHash -LiteralPath $from).Hash -eq (Get-FileHash -LiteralPath $to).Hash)
     if (-not $same -and $PSCmdlet.ShouldProcess($to, "Copy from $Package")) { Copy-Item -LiteralPath $from -Destination $to -Force }
 }
+if ($NoRegistration) {
+    Write-Output "Copied: $($files -join ', '). Nothing starts them here; the task of the domain does."
+    return
+}
 
 $lines = @(Get-Lines $ini)
 $place = Find-Script $lines $registered
@@ -88,7 +95,7 @@ if (-not $place.Listed -and $PSCmdlet.ShouldProcess($ini, "Register $registered"
     }
     Set-Content -LiteralPath $ini -Value $lines -Encoding Unicode -Force
 }
-if ((Find-Script @(Get-Lines $other) $unwanted).Listed) {
+if (@(Get-Lines $other) -match [regex]::Escape($unwanted)) {
     Write-Warning "$other also lists $unwanted. Remove it there: both would run."
 }
 $gpt = "$env:windir\System32\GroupPolicy\gpt.ini"

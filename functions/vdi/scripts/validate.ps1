@@ -27,15 +27,19 @@ function Show-Check {
 
 $sensor = 'HKLM:\SOFTWARE\Microsoft\Windows Advanced Threat Protection'
 $tagging = 'HKLM:\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection\DeviceTagging'
+$checks = @(
 Show-Check 'Sensor runs' { [string] (Get-Service -Name Sense).Status } { $_ -eq 'Running' }
 Show-Check 'Onboarded' { (Get-Item -LiteralPath "$sensor\Status").GetValue('OnboardingState') } { $_ -eq 1 }
 Show-Check 'Device tag' { [string] (Get-Item -LiteralPath $tagging).GetValue('Group') } { $_ -ne '' }
 Show-Check 'Antivirus mode' { (Get-MpComputerStatus).AMRunningMode } { $_ -eq 'Normal' }
 Show-Check 'Real-time protection' { (Get-MpComputerStatus).RealTimeProtectionEnabled } { $_ -eq $true }
 Show-Check 'Tamper protection' { (Get-MpComputerStatus).IsTamperProtected } { $_ -eq $true }
-Show-Check 'Age of security intelligence, days' { (Get-MpComputerStatus).AntivirusSignatureAge } { $_ -le 1 }
+Show-Check 'Age of security intelligence, days' { (Get-MpComputerStatus).AntivirusSignatureAge } { $null -ne $_ -and $_ -le 1 }
 Show-Check 'Shared security intelligence' { [string] (Get-MpPreference).SharedSignaturesPath } { $_ -like '\\*' }
 Show-Check 'Processor limit of scans' { (Get-MpPreference).ScanAvgCPULoadFactor } { $_ -ge 5 -and $_ -le 50 }
 Show-Check 'Quick scan at' { [string] (Get-MpPreference).ScanScheduleQuickScanTime } { $_ -ne '' -and $_ -notmatch '^00:00' }
 Show-Check 'Interval of updates, hours' { (Get-MpPreference).SignatureUpdateInterval } { $_ -ge 1 -and $_ -le 8 }
+)
+# As text: a table that is made while the script ends would be lost.
+Write-Output ($checks | Format-Table -Property Good, Check, Seen -AutoSize | Out-String -Width 160).Trim()
 if ($bad -gt 0) { exit 1 }

@@ -48,6 +48,7 @@ function Get-WinEvent {
     }
     [pscustomobject] @{ TimeCreated = [datetime] $at }
 }
+function icacls.exe { Add-Content -LiteralPath 'C:\state\icacls.txt' -Value ($args -join ' '); $global:LASTEXITCODE = 0 }
 function Get-ExecutionPolicy { param([switch] $List) [pscustomobject] @{ Scope = 'MachinePolicy'; ExecutionPolicy = 'Undefined' } }
 function Get-ScheduledTaskInfo {
     param($TaskPath, $TaskName)

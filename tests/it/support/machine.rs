@@ -77,12 +77,12 @@ impl Machine {
                 "CCDLocations": "type=smb,connectionString=\\\\files\\profiles;type=azure,connectionString=\"DefaultEndpointsProtocol=https;AccountName=a;AccountKey=topsecret==\"",
             },
         }));
-        let soon = "2099-01-01T00:00:00Z";
+        let after_the_update = "2026-11-23T06:00:00Z";
         machine.write("c/state/system.json", &json!({
             "os": { "Caption": "Windows 11", "Version": "10.0.26100", "BuildNumber": "26100", "ProductType": 1, "OSArchitecture": "64-bit", "LastBootUpTime": "2026-11-23T04:00:00Z" },
-            "services": [{ "Name": "Sense", "State": "Stopped", "StartMode": "Manual" }, { "Name": "frxsvc", "State": "Running", "StartMode": "Auto" }],
+            "services": [{ "Name": "Sense", "State": "Stopped", "StartMode": "Manual" }, { "Name": "frxsvc", "State": "Running", "StartMode": "Auto" }, { "Name": "WinDefend", "State": "Running", "StartMode": "Auto" }],
             "events": { "onboarding": null, "rename": null },
-            "task": { "LastRunTime": soon, "LastTaskResult": 0 },
+            "task": { "LastRunTime": after_the_update, "LastTaskResult": 0 },
         }));
         machine.write("c/state/status.json", &json!({
             "AMServiceEnabled": true, "AntivirusEnabled": true, "AMRunningMode": "Normal", "RealTimeProtectionEnabled": true,
