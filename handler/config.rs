@@ -240,8 +240,8 @@ pub const PLATFORM_SETTINGS: [&str; 9] = [
 /// timer function.
 pub const SCHEDULES: [&str; 3] = ["COVERAGE_SCHEDULE", "WORKBOOK_SCHEDULE", "VDI_SCHEDULE"];
 
-/// Settings of the command line that later versions read.
-const RESERVED: [&str; 1] = ["DEFENDER_FUNCTIONS_URL"];
+/// Settings of the command line alone.
+pub const COMMAND_SETTINGS: [&str; 1] = ["DEFENDER_FUNCTIONS_URL"];
 
 const PREFIXES: [&str; 12] = [
     "ARM_",
@@ -284,6 +284,36 @@ pub fn host_port(variables: &BTreeMap<String, String>) -> Result<Option<u16>, Co
             "`FUNCTIONS_CUSTOMHANDLER_PORT` is `{}`, not a port from 1 to 65535",
             printable(text)
         )])),
+    }
+}
+
+/// The deployed service that a command asks.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Base URL, without a path. Option `--server`, or setting
+    /// `DEFENDER_FUNCTIONS_URL`.
+    pub url: Url,
+    /// Audience of the tokens that it takes: the first value of `API_AUDIENCE`.
+    pub audience: String,
+}
+
+/// The deployed service that a command should ask; `None` when none is named.
+///
+/// # Errors
+/// Every problem at once; somebody has to change the option or the settings.
+pub fn server(
+    variables: &BTreeMap<String, String>,
+    option: Option<&str>,
+) -> Result<Option<Server>, ConfigProblems> {
+    let mut reader = Reader {
+        variables,
+        problems: Vec::new(),
+    };
+    let named = option.or_else(|| reader.text("DEFENDER_FUNCTIONS_URL"));
+    let server = named.map(|text| reader.server(text));
+    match reader.problems.is_empty() {
+        true => Ok(server),
+        false => Err(ConfigProblems(reader.problems)),
     }
 }
 

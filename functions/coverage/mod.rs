@@ -3,6 +3,7 @@
 //!
 //! In reading order: the records, the state of a plan, the report, its files.
 
+pub mod ai_plan;
 pub mod baseline;
 pub mod change;
 pub mod estate;
@@ -13,6 +14,7 @@ pub mod plan;
 pub mod report;
 pub mod workbook;
 
+pub use ai_plan::{AiPlan, Sums};
 pub use baseline::{Baseline, Point};
 pub use change::{Change, ChangeKind};
 pub use estate::{AiResource, Estate, Pricing, Subscription};

@@ -1,6 +1,8 @@
 //! The answer to a list: one result for each input, and the sum of them.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
 use crate::report::csv::{self, Column};
 
 /// Counts of an answer, which add up to `total`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Inputs.
@@ -85,13 +87,13 @@ fn is_of_answered_file(item: &HashResult, results: &[HashResult]) -> bool {
 }
 
 /// The answer to a list.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LookupAnswer {
     /// When the answer was made, RFC 3339 in UTC.
     pub as_of: String,
     /// Version of the verdict rules.
-    pub rule_set: &'static str,
+    pub rule_set: Cow<'static, str>,
     /// Whether every item is `ok` or `invalid`.
     pub complete: bool,
     /// Counts and the worst verdict.
@@ -106,7 +108,7 @@ impl LookupAnswer {
         let summary = Summary::of(&results);
         Self {
             as_of,
-            rule_set: RULE_SET,
+            rule_set: RULE_SET.into(),
             complete: summary.failed == 0,
             summary,
             results,
@@ -142,10 +144,10 @@ impl LookupAnswer {
 #[rustfmt::skip]
 const CSV_COLUMNS: [Column<HashResult>; 21] = [
     ("hash", |r| r.hash.clone()),
-    ("hashType", |r| r.hash_type.unwrap_or_default().to_owned()),
+    ("hashType", |r| r.hash_type.as_deref().unwrap_or_default().to_owned()),
     ("status", |r| status_word(r.status).to_owned()),
     ("verdict", |r| r.verdict.map(Verdict::as_str).unwrap_or_default().to_owned()),
-    ("reasonCode", |r| r.reasons.first().map(|reason| reason.code.to_owned()).unwrap_or_default()),
+    ("reasonCode", |r| r.reasons.first().map(|reason| reason.code.to_string()).unwrap_or_default()),
     ("reason", |r| r.reasons.first().map(|reason| reason.text.clone()).unwrap_or_default()),
     ("found", |r| r.found.map(|found| found.to_string()).unwrap_or_default()),
     ("cached", |r| r.cached.to_string()),

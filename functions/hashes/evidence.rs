@@ -29,6 +29,22 @@ pub struct Source<T> {
     pub error: Option<ItemError>,
 }
 
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Source<T> {
+    /// What a source says beside an error is nothing.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(bound = "T: Deserialize<'de>")]
+        struct Told<T> {
+            #[serde(flatten)]
+            data: Option<T>,
+            error: Option<ItemError>,
+        }
+        let Told { data, error } = Told::deserialize(deserializer)?;
+        let data = data.filter(|_| error.is_none());
+        Ok(Self { data, error })
+    }
+}
+
 impl<T> Source<T> {
     /// A source that answered, or one that did not.
     pub fn new(result: Result<T, ItemError>) -> Self {
@@ -167,7 +183,7 @@ pub struct Indicator {
 }
 
 /// The Indicators of the tenant for a file, under any of its known hashes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Indicators {
     /// How many the identity can see.
@@ -222,7 +238,7 @@ pub fn read_indicators(
 }
 
 /// A list of a source: all of them counted, some of them shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Listed<T> {
     /// How many there are; at least so many where `more` is true.
     #[schema(required = false)]
@@ -248,7 +264,7 @@ impl<T> Listed<T> {
 }
 
 /// The evidence that was asked for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Evidence {
     /// How often the tenant saw the file; null unless `include` lists `stats`.
     pub stats: Option<Source<FileStats>>,

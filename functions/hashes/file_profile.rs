@@ -226,7 +226,7 @@ mod tests {
         );
         let list = json!({ "sha256": SHA256, "determinationType": ["Malware"] });
         assert_eq!(
-            judge(&read(&list, asked()).unwrap()).1[0].code,
+            &*judge(&read(&list, asked()).unwrap()).1[0].code,
             "unrecognised_determination"
         );
         let twice = format!(

@@ -3,7 +3,9 @@
 //! Source of how file Indicators behave:
 //! <https://learn.microsoft.com/defender-endpoint/indicator-file>
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
@@ -13,14 +15,14 @@ use super::{
 };
 
 /// One piece of advice. JSON `nextActions[]`.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NextAction {
     /// `create_indicator`, `review_indicator`, `hunt`, `review_alerts`, `isolate_or_scan_devices` or
     /// `open_file_page`.
-    pub action: &'static str,
+    pub action: Cow<'static, str>,
     /// What to do, in a few words.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// Why.
     pub reason: String,
     /// Where a person does it in the Defender portal; null for none.
@@ -53,12 +55,13 @@ pub fn advise(
     let page = format!("{}/file/{}/overview", setting.portal, hash);
     if verdict >= Verdict::Suspicious && may_be_enforced(file) {
         advice.push(NextAction {
-            action: "create_indicator",
+            action: "create_indicator".into(),
             title: if verdict == Verdict::Malicious {
                 "Block the file"
             } else {
                 "Watch the file"
-            },
+            }
+            .into(),
             reason: indicator_reason(verdict),
             portal_url: Some(page.clone()),
             kql: None,
@@ -67,8 +70,8 @@ pub fn advise(
     }
     if verdict >= Verdict::Unknown {
         advice.push(NextAction {
-            action: "hunt",
-            title: "Hunt for the file",
+            action: "hunt".into(),
+            title: "Hunt for the file".into(),
             reason: hunt_reason(file, verdict),
             portal_url: Some(format!("{}/v2/advanced-hunting", setting.portal)),
             kql: Some(sightings(&known(hash, file))),
@@ -77,8 +80,8 @@ pub fn advise(
     }
     if file.is_some() {
         advice.push(NextAction {
-            action: "open_file_page",
-            title: "Open the file in the Defender portal",
+            action: "open_file_page".into(),
+            title: "Open the file in the Defender portal".into(),
             reason: "it shows the devices and alerts of this tenant".to_owned(),
             portal_url: Some(page),
             kql: None,
@@ -98,9 +101,9 @@ pub fn advise_on_evidence(
     evidence: &Evidence,
     setting: &Setting,
 ) {
-    let page = |action, title, reason| NextAction {
-        action,
-        title,
+    let page = |action: &'static str, title: &'static str, reason| NextAction {
+        action: action.into(),
+        title: title.into(),
         reason,
         portal_url: Some(format!("{}/file/{hash}/overview", setting.portal)),
         kql: None,
@@ -326,7 +329,10 @@ mod tests {
     fn actions(file: Option<&FileProfile>, verdict: Verdict) -> Vec<&'static str> {
         advise(SHA1.parse().unwrap(), file, verdict, &setting())
             .iter()
-            .map(|advice| advice.action)
+            .map(|advice| match &advice.action {
+                Cow::Borrowed(action) => *action,
+                Cow::Owned(action) => panic!("{action}"),
+            })
             .collect()
     }
 

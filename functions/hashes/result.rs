@@ -1,6 +1,8 @@
 //! The result for one input: a verdict with its reasons, or why there is none.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
@@ -23,7 +25,7 @@ pub struct Verified {
 }
 
 /// How the look-up of one input ended. JSON `status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ItemStatus {
     /// There is a verdict.
@@ -37,7 +39,7 @@ pub enum ItemStatus {
 }
 
 /// Why an item has no verdict. JSON `error`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemError {
     /// Stable code, such as `hash_md5`, `upstream_throttled`, `missing_permission`.
@@ -53,13 +55,13 @@ pub struct ItemError {
 }
 
 /// The result for one input.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HashResult {
     /// The hash in lower case; for an invalid item the input, made visible.
     pub hash: String,
     /// `sha1` or `sha256`; null for an invalid item.
-    pub hash_type: Option<&'static str>,
+    pub hash_type: Option<Cow<'static, str>>,
     /// How the look-up ended.
     pub status: ItemStatus,
     /// The verdict; null unless `status` is `ok`.
@@ -167,7 +169,7 @@ impl HashResult {
     ) -> Self {
         Self {
             hash: hash.to_owned(),
-            hash_type: kind.map(HashKind::as_str),
+            hash_type: kind.map(|kind| kind.as_str().into()),
             status,
             verdict: None,
             reasons: Vec::new(),

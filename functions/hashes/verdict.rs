@@ -5,6 +5,8 @@
 //! of `determinationType` are not published, so a word that the table does not
 //! have is `Unknown`, with a reason that says so.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -41,10 +43,10 @@ impl Verdict {
 }
 
 /// One reason of a verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
     /// Stable code, such as `determination_malware` or `not_seen`.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// One sentence for a person.
     pub text: String,
 }
@@ -93,7 +95,7 @@ pub fn judge(profile: &FileProfile) -> (Verdict, Vec<Reason>) {
             classified.as_str()
         );
         let reason = Reason {
-            code: "file_classification",
+            code: "file_classification".into(),
             text,
         };
         let decides = classified > verdict;
@@ -109,7 +111,7 @@ pub fn judge_not_seen() -> (Verdict, Vec<Reason>) {
     (
         Verdict::Unknown,
         vec![Reason {
-            code: "not_seen",
+            code: "not_seen".into(),
             text,
         }],
     )
@@ -158,7 +160,13 @@ fn by_determination(profile: &FileProfile) -> (Verdict, Reason) {
             format!("`determinationType` is {word}, which these rules do not know"),
         ),
     };
-    (verdict, Reason { code, text })
+    (
+        verdict,
+        Reason {
+            code: code.into(),
+            text,
+        },
+    )
 }
 
 fn rule(word: &str) -> Option<&'static Rule> {
@@ -194,7 +202,7 @@ mod tests {
     fn check(kind: Option<&str>, value: Option<&str>, verdict: Verdict, code: &str) {
         let (actual, reasons) = judge(&profile(kind, value, None));
         assert_eq!(
-            (actual, reasons[0].code),
+            (actual, &*reasons[0].code),
             (verdict, code),
             "{kind:?} {value:?}"
         );
@@ -246,12 +254,12 @@ mod tests {
     fn classification_counts_only_when_it_is_more_severe() {
         let (verdict, reasons) = judge(&profile(Some("Clean"), None, Some("malware")));
         assert_eq!(
-            (verdict, reasons[0].code),
+            (verdict, &*reasons[0].code),
             (Verdict::Malicious, "file_classification")
         );
         let (verdict, reasons) = judge(&profile(Some("Malware"), None, Some("Clean")));
         assert_eq!(
-            (verdict, reasons[0].code),
+            (verdict, &*reasons[0].code),
             (Verdict::Malicious, "determination_malware")
         );
         let (verdict, _) = judge(&profile(None, None, Some("Clean")));
@@ -259,7 +267,7 @@ mod tests {
         for word in ["Foo", "Unknown"] {
             let (verdict, reasons) = judge(&profile(Some("Clean"), None, Some(word)));
             assert_eq!(
-                (verdict, reasons[0].code),
+                (verdict, &*reasons[0].code),
                 (Verdict::Unknown, "file_classification")
             );
         }

@@ -13,20 +13,25 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use functions::{
-    coverage::{Baseline, CoverageReport, PlanCoverage, files, html, plan::AI},
+    coverage::{AiPlan, Baseline, CoverageReport, Sums, files, html},
     report::{
-        run::{NoSlot, Slot},
+        run::{Manifest, NoSlot, Slot},
         text::visible,
     },
 };
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    Exit, block_on, refuse, say, shown,
+    Exit, block_on, refuse, say,
+    server::{self, ServerArgs},
+    shown,
     workbook::{self, WorkbookArgs},
 };
 use crate::{
-    clients::storage::StorageError,
+    clients::{
+        service::{ServiceClient, ServiceError},
+        storage::StorageError,
+    },
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
     services::{Services, coverage::Coverage},
@@ -50,6 +55,8 @@ pub(super) struct CoverageArgs {
     /// Compare with a run of the history, named by its time such as 20261123T060000Z, or with the newest one
     #[arg(long, value_name = "RUN|latest")]
     since: Option<Since>,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Log what happens, on standard error
     #[arg(short, long)]
     verbose: bool,
@@ -97,6 +104,17 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
         LevelFilter::OFF
     };
     telemetry::start(Reader::Person, level);
+    match args.server.client(variables) {
+        Err(exit) => return exit,
+        Ok(Some(_)) if args.since.is_some() => {
+            say(
+                "error: the report of the deployed service is compared already, with the run before; leave --since out, or run without --server and `DEFENDER_FUNCTIONS_URL`",
+            );
+            return Exit::Unusable;
+        }
+        Ok(Some(service)) => return block_on(of_service(&service, args)),
+        Ok(None) => {}
+    }
     let config = match Config::read(variables, Purpose::Command) {
         Ok(config) => config,
         Err(problems) => return refuse(Reader::Person, &problems),
@@ -200,7 +218,8 @@ fn print(format: Format, report: &CoverageReport) -> std::io::Result<()> {
             if report.summary.since.is_some() {
                 writeln!(stdout, "{}\n", changes(report))?;
             }
-            writeln!(stdout, "{}\n\n{}", table(report), sums(report))
+            let sums = Sums::of(&report.summary).text();
+            writeln!(stdout, "{}\n\n{sums}", table(&AiPlan::of(report)))
         }
     }
 }
@@ -243,8 +262,8 @@ fn changes(report: &CoverageReport) -> String {
     table.trim_fmt()
 }
 
-/// The AI plan of every subscription, exposed ones first.
-fn table(report: &CoverageReport) -> String {
+/// The AI plan of every subscription.
+fn table(rows: &[AiPlan]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
         "AI PLAN",
@@ -254,43 +273,97 @@ fn table(report: &CoverageReport) -> String {
         "EXTENSIONS OFF",
     ]);
     table.force_no_tty();
-    let mut rows: Vec<&PlanCoverage> = report.rows.iter().filter(|row| &*row.plan == AI).collect();
-    rows.sort_by_key(|row| (!row.exposed, std::cmp::Reverse(row.ai_accounts), row.state));
     for row in rows {
-        let state = match (row.exposed, row.subscription.is_enabled()) {
-            (true, _) => format!("{} EXPOSED", row.state.as_str()),
-            (false, true) => row.state.as_str().to_owned(),
-            (false, false) => format!(
-                "{} ({})",
-                row.state.as_str(),
-                visible(&row.subscription.state)
-            ),
+        let state = match (row.is_exposed(), row.is_enabled()) {
+            (true, _) => format!("{} EXPOSED", row.state),
+            (false, true) => row.state.clone(),
+            (false, false) => format!("{} ({})", row.state, visible(&row.subscription_state)),
         };
         table.add_row([
             state,
-            row.ai_accounts.to_string(),
-            row.subscription.subscription_id.clone(),
-            visible(&row.subscription.name),
-            row.extensions_off.join(" "),
+            row.ai_accounts.clone(),
+            visible(&row.subscription_id),
+            visible(&row.subscription_name),
+            visible(&row.extensions_off),
         ]);
     }
     table.trim_fmt()
 }
 
-fn sums(report: &CoverageReport) -> String {
-    let s = &report.summary;
-    format!(
-        "{} subscriptions ({} not enabled): AI plan on in {}, off in {}, not registered in {}, not listed in {}, not available in {}, not readable in {}\n\
-         {} AI accounts exposed; {} paid plans on",
-        s.subscriptions,
-        s.disabled_subscriptions,
-        s.ai_on,
-        s.ai_off,
-        s.ai_not_registered,
-        s.ai_not_listed,
-        s.ai_not_available,
-        s.ai_not_readable,
-        s.exposed,
-        s.paid_plans_on
-    )
+/// The newest report of the deployed service.
+async fn of_service(service: &ServiceClient, args: &CoverageArgs) -> Exit {
+    match ask_service(service, args).await {
+        Ok(sums) => {
+            say(&format!("as of {}", visible(&sums.as_of)));
+            for reason in &sums.reasons {
+                say(&format!("NOT complete: {}", visible(reason)));
+            }
+            match sums.complete {
+                true => Exit::Whole,
+                false => Exit::Incomplete,
+            }
+        }
+        Err(Refused::Service(error)) => server::failed(&error),
+        Err(Refused::Folder(error)) => {
+            let folder = args.out.as_deref().map(shown).unwrap_or_default();
+            say(&format!("error: {folder} cannot be written: {error}"));
+            Exit::Unusable
+        }
+    }
+}
+
+/// Why a report of the service is not told whole.
+enum Refused {
+    Service(ServiceError),
+    Folder(std::io::Error),
+}
+
+impl From<ServiceError> for Refused {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(error)
+    }
+}
+
+/// Prints and copies the newest report; its sums.
+async fn ask_service(service: &ServiceClient, args: &CoverageArgs) -> Result<Sums, Refused> {
+    let sums: Sums = service.json("coverage/summary.json", None).await?;
+    if let Some(folder) = &args.out {
+        let manifest: Manifest = service.json("coverage/manifest.json", None).await?;
+        fs::create_dir_all(folder).map_err(Refused::Folder)?;
+        // Names are the product's own; another one would lead out of the folder.
+        let plain = |name: &str| {
+            name.bytes()
+                .all(|b| b.is_ascii_lowercase() || b"-.".contains(&b))
+        };
+        for file in manifest.files.iter().filter(|file| plain(&file.name)) {
+            let bytes = service.file(&format!("coverage/{}", file.name)).await?;
+            let written = fs::File::create_new(folder.join(&file.name))
+                .and_then(|mut open| open.write_all(&bytes));
+            written.map_err(Refused::Folder)?;
+        }
+    }
+    let name = match args.format {
+        Format::Table | Format::Csv => "coverage.csv",
+        Format::Json => "summary.json",
+        Format::Html => "coverage.html",
+    };
+    let file = service.file(&format!("coverage/{name}")).await?;
+    let text = String::from_utf8_lossy(&file);
+    // A closed pipe is no mistake of ours.
+    let _ = print_file(args.format, &text, &sums);
+    Ok(sums)
+}
+
+fn print_file(format: Format, text: &str, sums: &Sums) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match format {
+        Format::Table => {
+            let rows = AiPlan::read(text).map_err(std::io::Error::other)?;
+            writeln!(stdout, "{}\n\n{}", table(&rows), sums.text())
+        }
+        Format::Csv if stdout.is_terminal() => text
+            .lines()
+            .try_for_each(|line| writeln!(stdout, "{}", visible(line))),
+        _ => stdout.write_all(text.as_bytes()),
+    }
 }

@@ -6,8 +6,12 @@ use clap::{Args, ValueEnum};
 use functions::health::{CheckState, Health};
 use tracing::level_filters::LevelFilter;
 
-use super::{Exit, block_on, refuse, say};
+use super::{
+    Exit, block_on, refuse, say,
+    server::{self, ServerArgs},
+};
 use crate::{
+    clients::service::ServiceClient,
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
     services::Services,
@@ -19,6 +23,8 @@ pub(super) struct DoctorArgs {
     /// What is printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Log what happens, on standard error
     #[arg(short, long)]
     verbose: bool,
@@ -37,6 +43,11 @@ pub(super) fn run(args: &DoctorArgs, variables: &BTreeMap<String, String>) -> Ex
         LevelFilter::OFF
     };
     telemetry::start(Reader::Person, level);
+    match args.server.client(variables) {
+        Err(exit) => return exit,
+        Ok(Some(service)) => return block_on(of_service(&service, args.format)),
+        Ok(None) => {}
+    }
     let config = match Config::read(variables, Purpose::Command) {
         Ok(config) => config,
         Err(problems) => return refuse(Reader::Person, &problems),
@@ -51,6 +62,14 @@ pub(super) fn run(args: &DoctorArgs, variables: &BTreeMap<String, String>) -> Ex
             }
         }
     })
+}
+
+/// What the deployed service found with its own identity.
+async fn of_service(service: &ServiceClient, format: Format) -> Exit {
+    match service.json::<Health>("health", Some("deep=true")).await {
+        Ok(health) => tell(format, &health),
+        Err(error) => server::failed(&error),
+    }
 }
 
 fn tell(format: Format, health: &Health) -> Exit {

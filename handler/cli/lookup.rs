@@ -12,16 +12,18 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use functions::{
-    hashes::{HashResult, LookupAnswer, Observable, Verdict, payload},
+    hashes::{FileHash, HashResult, LookupAnswer, Observable, Verdict, payload},
     report::text::visible,
 };
-use futures::{FutureExt, StreamExt, future::FusedFuture};
+use futures::{FutureExt, Stream, StreamExt, future::FusedFuture};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    Exit, block_on, refuse, say, shown,
+    Exit, block_on, refuse, say,
+    server::{self, ServerArgs},
+    shown,
     table::{summary, table},
 };
 use crate::{
@@ -58,6 +60,8 @@ pub(super) struct LookupArgs {
     /// End with exit code 1 when a verdict is at least this severe
     #[arg(long, value_enum, value_name = "VERDICT")]
     fail_on: Option<Threshold>,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Log what happens, on standard error
     #[arg(short, long)]
     verbose: bool,
@@ -77,6 +81,15 @@ enum Source {
     Alerts,
     Devices,
     Indicators,
+}
+
+impl Source {
+    /// The words of the query parameter `include`.
+    fn names(sources: &[Self]) -> String {
+        let names = sources.iter().filter_map(Self::to_possible_value);
+        let names: Vec<String> = names.map(|name| name.get_name().to_owned()).collect();
+        names.join(",")
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -115,24 +128,23 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
             return Exit::Unusable;
         }
     };
+    let service = match args.server.client(variables) {
+        Ok(service) => service,
+        Err(exit) => return exit,
+    };
     let no_color = variables
         .get("NO_COLOR")
         .is_some_and(|value| !value.is_empty());
     block_on(async {
-        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
         // Listens from here on: a signal between two answers must not be lost.
         let mut interrupted = pin!(tokio::signal::ctrl_c().fuse());
-        let answer = ask(&services, &inputs, interrupted.as_mut()).await;
-        let answer = if interrupted.is_terminated() {
-            answer
-        } else {
-            tokio::select! {
-                more = add_evidence(&services, answer.clone(), &args.include) => more,
-                _ = interrupted.as_mut() => {
-                    say("interrupted; the evidence is missing");
-                    answer
-                }
+        let answer = match &service {
+            Some(service) => {
+                let include = Source::names(&args.include);
+                let answers = server::look_up_each(service, distinct_hashes(&inputs), &include);
+                collect(&inputs, answers, interrupted.as_mut()).await
             }
+            None => ask_directly(args, &config, &inputs, interrupted.as_mut()).await,
         };
         match print(args.format, &answer, !no_color) {
             Ok(()) => judge(args, &answer),
@@ -175,23 +187,46 @@ fn hashes_in(bytes: &[u8]) -> Result<Vec<Observable>, String> {
     Ok(payload::read_text(&text))
 }
 
-/// Asks for everything; Ctrl-C ends it early with what there is.
-async fn ask(
-    services: &Services,
+/// Asks Defender with the identity of the process, and for the evidence after it.
+async fn ask_directly(
+    args: &LookupArgs,
+    config: &Config,
     inputs: &[Observable],
+    mut interrupted: Pin<&mut (impl Future<Output = std::io::Result<()>> + FusedFuture)>,
+) -> LookupAnswer {
+    let services = Services::new(config, Arc::new(HttpClient::new(TimeLimits::default())));
+    let answers = services
+        .hashes
+        .look_up_each(inputs, Instant::now() + NO_DEADLINE);
+    let answer = collect(inputs, answers, interrupted.as_mut()).await;
+    if interrupted.is_terminated() {
+        return answer;
+    }
+    tokio::select! {
+        more = add_evidence(&services, answer.clone(), &args.include) => more,
+        _ = interrupted.as_mut() => {
+            say("interrupted; the evidence is missing");
+            answer
+        }
+    }
+}
+
+/// Each hash of the input once, in its order.
+fn distinct_hashes(inputs: &[Observable]) -> Vec<FileHash> {
+    let mut seen = HashSet::new();
+    let hashes = inputs.iter().filter_map(|input| input.hash.as_ref().ok());
+    hashes.copied().filter(|hash| seen.insert(*hash)).collect()
+}
+
+/// Waits for all answers; Ctrl-C ends it early with what there is.
+async fn collect(
+    inputs: &[Observable],
+    answers: impl Stream<Item = (FileHash, HashResult)>,
     mut interrupted: Pin<&mut impl Future<Output = std::io::Result<()>>>,
 ) -> LookupAnswer {
-    let distinct: HashSet<_> = inputs
-        .iter()
-        .filter_map(|input| input.hash.as_ref().ok())
-        .collect();
-    let progress = progress_bar(distinct.len());
+    let progress = progress_bar(distinct_hashes(inputs).len());
     let mut results = HashMap::new();
-    let mut answers = pin!(
-        services
-            .hashes
-            .look_up_each(inputs, Instant::now() + NO_DEADLINE)
-    );
+    let mut answers = pin!(answers);
     let mut missing = DefenderError::deadline();
     loop {
         tokio::select! {

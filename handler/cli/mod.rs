@@ -6,6 +6,7 @@ mod golden_image;
 mod lookup;
 mod run;
 mod serve;
+mod server;
 mod table;
 mod vdi;
 mod workbook;

@@ -18,8 +18,14 @@ use functions::{
 use time::OffsetDateTime;
 use tracing::level_filters::LevelFilter;
 
-use super::{Exit, block_on, refuse, run, say, shown, table::fitted};
+use super::{
+    Exit, block_on, refuse, run, say,
+    server::{self, ServerArgs},
+    shown,
+    table::fitted,
+};
 use crate::{
+    clients::service::ServiceClient,
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
     services::{
@@ -50,6 +56,8 @@ pub(super) struct VdiArgs {
     /// What is printed: a table of the findings, or summary.json
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Log what happens, on standard error
     #[arg(short, long)]
     verbose: bool,
@@ -93,6 +101,19 @@ pub(super) fn run(args: &VdiArgs, variables: &BTreeMap<String, String>) -> Exit 
         LevelFilter::OFF
     };
     telemetry::start(Reader::Person, level);
+    if args.command.is_none() {
+        match args.server.client(variables) {
+            Err(exit) => return exit,
+            Ok(Some(_)) if args.expected_hosts.is_some() => {
+                say(
+                    "error: the deployed service does not take --expected-hosts: run without --server and `DEFENDER_FUNCTIONS_URL`",
+                );
+                return Exit::Unusable;
+            }
+            Ok(Some(service)) => return block_on(of_service(&service, args.format)),
+            Ok(None) => {}
+        }
+    }
     let config = match Config::read(variables, Purpose::Command) {
         Ok(config) => config,
         Err(problems) => return refuse(Reader::Person, &problems),
@@ -180,6 +201,25 @@ async fn report(service: &Vdi, expected: Option<Vec<String>>, format: Format) ->
     }
 }
 
+/// The newest report of the deployed service.
+async fn of_service(service: &ServiceClient, format: Format) -> Exit {
+    let summary: Summary = match service.json("vdi/summary.json", None).await {
+        Ok(summary) => summary,
+        Err(error) => return server::failed(&error),
+    };
+    // A closed pipe is no mistake of ours.
+    let _ = print(format, &summary);
+    say(&format!("as of {}", visible(&summary.as_of)));
+    for reason in &summary.reasons {
+        say(&format!("NOT complete: {}", visible(reason)));
+    }
+    if summary.complete {
+        Exit::Whole
+    } else {
+        Exit::Incomplete
+    }
+}
+
 fn print(format: Format, summary: &Summary) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match format {
@@ -213,12 +253,12 @@ fn table(summary: &Summary) -> String {
             .map(|one| one.host.as_str())
             .collect();
         table.add_row([
-            finding.id,
+            &finding.id,
             finding.severity.as_str(),
             &finding.devices.to_string(),
-            finding.title,
+            &finding.title,
             &visible(&hosts.join(", ")),
-            finding.next_step,
+            &finding.next_step,
         ]);
     }
     table.trim_fmt()

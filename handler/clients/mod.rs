@@ -4,4 +4,5 @@ pub mod defender;
 pub mod key_vault;
 pub mod resource_graph;
 pub mod resource_manager;
+pub mod service;
 pub mod storage;

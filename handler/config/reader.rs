@@ -6,7 +6,8 @@ use functions::vdi::hygiene::HostPattern;
 use url::{Host, Url};
 
 use super::{
-    ApiAuth, IdentitySource, PREFIXES, Place, RESERVED, SCHEDULES, SETTINGS, Scope, VdiSettings,
+    ApiAuth, COMMAND_SETTINGS, IdentitySource, PREFIXES, Place, SCHEDULES, SETTINGS, Scope, Server,
+    VdiSettings,
 };
 
 /// Every method reads one setting, and on a mistake notes it and goes on.
@@ -27,7 +28,7 @@ impl<'a> Reader<'a> {
     pub(super) fn find_misspelt(&mut self) {
         for name in self.variables.keys() {
             let ours = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-            let known = [&SETTINGS[..], &SCHEDULES, &RESERVED].concat();
+            let known = [&SETTINGS[..], &SCHEDULES, &COMMAND_SETTINGS].concat();
             if ours && !known.contains(&name.as_str()) {
                 self.problems.push(format!(
                     "`{}` is not a setting; see docs/configuration.md for their names",
@@ -161,8 +162,29 @@ impl<'a> Reader<'a> {
         Some(name.to_owned())
     }
 
+    /// The deployed service at a URL.
+    pub(super) fn server(&mut self, text: &str) -> Server {
+        let audiences = self.text("API_AUDIENCE").unwrap_or_default();
+        let audience = audiences.split_whitespace().next().unwrap_or_default();
+        if audience.is_empty() {
+            self.problems.push(
+                "`API_AUDIENCE` is not set: asking the deployed service needs the audience of its tokens, such as `api://<client id>`, \
+                 output API_AUDIENCE of infra/graph"
+                    .to_owned(),
+            );
+        }
+        Server {
+            url: self.url_of("--server", text),
+            audience: audience.trim_end_matches('/').to_owned(),
+        }
+    }
+
     pub(super) fn base_url(&mut self, name: &str, default: &str) -> Url {
         let text = self.text(name).unwrap_or(default);
+        self.url_of(name, text)
+    }
+
+    fn url_of(&mut self, name: &str, text: &str) -> Url {
         let url = Url::parse(text)
             .ok()
             .filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none());

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use handler::config::{PLATFORM_SETTINGS, SCHEDULES, SETTINGS};
+use handler::config::{COMMAND_SETTINGS, PLATFORM_SETTINGS, SCHEDULES, SETTINGS};
 use serde_json::Value;
 
 use crate::support::package::repository;
@@ -148,7 +148,8 @@ fn a_call_answers_within_the_functions_time() {
 #[test]
 fn every_setting_is_in_the_documents() {
     let configuration = read("docs/configuration.md");
-    for name in SETTINGS.iter().chain(&PLATFORM_SETTINGS).chain(&SCHEDULES) {
+    let all = SETTINGS.iter().chain(&PLATFORM_SETTINGS).chain(&SCHEDULES);
+    for name in all.chain(&COMMAND_SETTINGS) {
         assert!(configuration.contains(&format!("`{name}`")), "{name}");
     }
 }
@@ -163,6 +164,7 @@ fn every_setting_that_the_documents_name_is_read() {
         .iter()
         .chain(&PLATFORM_SETTINGS)
         .chain(&SCHEDULES)
+        .chain(&COMMAND_SETTINGS)
         .copied()
         .chain(["NO_COLOR"])
         .collect();

@@ -30,6 +30,7 @@ mod kql;
 mod layout;
 mod package;
 mod payloads;
+mod remote;
 mod reports;
 mod scripts;
 mod storage;

@@ -96,6 +96,8 @@ pub(crate) struct State {
     pub(crate) hunting_rows: usize,
     pub(crate) hunting_bytes: usize,
     pub(crate) tag_batches: Vec<usize>,
+    /// What the identity gets for the product's own API.
+    pub(crate) caller_token: Option<String>,
     pub(crate) tokens_issued: u64,
     pub(crate) issued: HashSet<String>,
     pub(crate) latency: Duration,
@@ -153,6 +155,7 @@ impl Sandbox {
             hunting_rows: 100_000,
             hunting_bytes: 50 << 20,
             tag_batches: Vec::new(),
+            caller_token: None,
             tokens_issued: 0,
             issued: HashSet::new(),
             latency: Duration::ZERO,
@@ -271,6 +274,11 @@ impl Sandbox {
     /// Base URL of the Defender for Endpoint API.
     pub fn defender_url(&self) -> String {
         format!("http://{}", self.defender)
+    }
+
+    /// What the identity endpoint gives for the audience of the product's own API.
+    pub fn set_caller_token(&self, token: &str) {
+        self.lock().caller_token = Some(token.to_owned());
     }
 
     /// A token as the managed identity gets it, for an audience.

@@ -59,14 +59,14 @@ pub(super) fn time(at: Option<OffsetDateTime>) -> String {
 #[rustfmt::skip]
 fn finding_columns<'a>() -> [Column<(&'a Finding, &'a Affected)>; 8] {
     [
-        ("id", |(finding, _)| finding.id.to_owned()),
+        ("id", |(finding, _)| finding.id.to_string()),
         ("severity", |(finding, _)| finding.severity.as_str().to_owned()),
         ("deviceId", |(_, one)| one.device_id.clone()),
         ("host", |(_, one)| one.host.clone()),
-        ("title", |(finding, _)| finding.title.to_owned()),
+        ("title", |(finding, _)| finding.title.to_string()),
         ("detail", |(_, one)| one.detail.clone()),
         ("lastSeen", |(_, one)| one.last_seen.clone()),
-        ("nextStep", |(finding, _)| finding.next_step.to_owned()),
+        ("nextStep", |(finding, _)| finding.next_step.to_string()),
     ]
 }
 

@@ -1,9 +1,12 @@
 //! The tenant's items of the checklist, TN-01 and on: what is counted, and which
 //! devices it concerns.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, HashSet},
+};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
@@ -17,26 +20,26 @@ use crate::vdi::{EntryModel, Severity};
 const MOST_EXAMPLES: usize = 50;
 
 /// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = VdiFinding)]
 pub struct Finding {
     /// `TN-01` and on.
-    pub id: &'static str,
+    pub id: Cow<'static, str>,
     /// How bad it is.
     pub severity: Severity,
     /// What is wrong.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// How many devices it concerns; of `TN-08`, hosts.
     pub devices: usize,
     /// The first of them.
     pub examples: Vec<Example>,
     /// What to do.
-    pub next_step: &'static str,
+    pub next_step: Cow<'static, str>,
 }
 
 /// A device that a finding concerns.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = VdiExample)]
 pub struct Example {
@@ -414,25 +417,25 @@ fn finding(kind: &Kind, affected: &[Affected]) -> Finding {
         host: one.host.clone(),
     });
     Finding {
-        id: kind.id,
+        id: kind.id.into(),
         severity: kind.severity,
-        title: kind.title,
+        title: kind.title.into(),
         devices: affected.len(),
         examples: examples.collect(),
-        next_step: kind.next_step,
+        next_step: kind.next_step.into(),
     }
 }
 
 fn mark(counted: &mut [Counted], told: &[(Finding, Vec<Affected>)]) {
-    let mut ids: HashMap<&str, Vec<&'static str>> = HashMap::new();
+    let mut ids: HashMap<&str, Vec<&str>> = HashMap::new();
     for (finding, affected) in told {
         for one in affected {
-            ids.entry(&one.device_id).or_default().push(finding.id);
+            ids.entry(&one.device_id).or_default().push(&finding.id);
         }
     }
     for record in counted {
         if let Some(found) = ids.remove(record.device.id.as_str()) {
-            record.findings = found;
+            record.findings = found.into_iter().map(str::to_owned).collect();
         }
     }
 }

@@ -165,10 +165,10 @@ fn section(finding: &Finding, affected: &[Affected]) -> String {
     format!(
         "<h2>{}: {}</h2>\n<p>{} ({}). Next: {}.</p>\n{}{note}",
         finding.id,
-        markup::html(finding.title),
+        markup::html(&finding.title),
         finding.severity.as_str(),
         finding.devices,
-        code(finding.next_step),
+        code(&finding.next_step),
         table(
             "Devices",
             &["Host", "Device id", "Seen", "Last seen"],

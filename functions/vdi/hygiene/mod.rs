@@ -145,7 +145,7 @@ pub struct Point {
 }
 
 /// `summary.json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = VdiSummary)]
 pub struct Summary {
@@ -183,7 +183,7 @@ pub struct Counted {
     /// Silent, while its host has an active record.
     pub is_leftover: bool,
     /// Ids of the findings that it is among.
-    pub findings: Vec<&'static str>,
+    pub findings: Vec<String>,
 }
 
 /// The whole report.

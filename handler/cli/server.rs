@@ -1,0 +1,132 @@
+//! `--server`: what commands that read ask of the deployed service.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+use functions::hashes::{FileHash, HashResult, ItemError, ItemStatus};
+use futures::stream::{self, Stream, StreamExt};
+use tokio::time::sleep;
+
+use super::{Exit, refuse, say};
+use crate::{
+    clients::service::{ServiceClient, ServiceError},
+    config::{self, Config, Purpose},
+    http::{HttpClient, TimeLimits},
+    identity::Identity,
+    telemetry::Reader,
+};
+
+/// Hashes of a call: few enough that most calls answer all of them.
+const BATCH: usize = 100;
+
+/// Calls that answer nothing more, after which the rest is given up.
+const MOST_IDLE: usize = 20;
+
+#[derive(Debug, Args)]
+pub(super) struct ServerArgs {
+    /// Ask the deployed service at this URL, with your own token; needs `API_AUDIENCE` [default: `DEFENDER_FUNCTIONS_URL`]
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+}
+
+impl ServerArgs {
+    /// The service that is to be asked; `None` when none is named.
+    ///
+    /// # Errors
+    /// The exit code, when what is wrong was told.
+    pub(super) fn client(
+        &self,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Option<ServiceClient>, Exit> {
+        let refused = |problems| refuse(Reader::Person, &problems);
+        let server = config::server(variables, self.server.as_deref()).map_err(refused)?;
+        let Some(server) = server else {
+            return Ok(None);
+        };
+        let config = Config::read(variables, Purpose::Command).map_err(refused)?;
+        let http = Arc::new(HttpClient::new(TimeLimits::default()));
+        Ok(Some(ServiceClient::new(
+            server,
+            Identity::new(config.identity, http),
+        )))
+    }
+}
+
+/// Tells why the service gave no answer.
+pub(super) fn failed(error: &ServiceError) -> Exit {
+    say(&format!(
+        "error: {}",
+        functions::report::text::visible(&error.detail)
+    ));
+    Exit::Incomplete
+}
+
+/// What is still to be asked.
+struct Rest {
+    hashes: VecDeque<FileHash>,
+    idle: usize,
+}
+
+/// Results for hashes as they come in. A hash that the service put off is asked
+/// again, after the time that it names.
+pub(super) fn look_up_each<'a>(
+    service: &'a ServiceClient,
+    hashes: Vec<FileHash>,
+    include: &'a str,
+) -> impl Stream<Item = (FileHash, HashResult)> + 'a {
+    let rest = Rest {
+        hashes: hashes.into(),
+        idle: 0,
+    };
+    stream::unfold(rest, move |mut rest| async move {
+        let batch: Vec<FileHash> = rest.hashes.iter().take(BATCH).copied().collect();
+        if batch.is_empty() {
+            return None;
+        }
+        rest.hashes.drain(..batch.len());
+        let answered = match service.look_up(&batch, include).await {
+            Ok(answer) => {
+                let wait = answer.retry_after_seconds().unwrap_or(1).clamp(1, 600);
+                let mut answered = Vec::new();
+                for (hash, result) in batch.iter().zip(answer.results) {
+                    match result.status {
+                        ItemStatus::Throttled if rest.idle < MOST_IDLE => {
+                            rest.hashes.push_back(*hash);
+                        }
+                        _ => answered.push((*hash, result)),
+                    }
+                }
+                rest.idle = if answered.is_empty() {
+                    rest.idle + 1
+                } else {
+                    0
+                };
+                if answered.len() < batch.len() {
+                    sleep(Duration::from_secs(wait)).await;
+                }
+                answered
+            }
+            // The same would come of every other batch.
+            Err(error) => {
+                let all = batch.into_iter().chain(rest.hashes.drain(..));
+                all.map(|hash| (hash, unanswered(hash, &error))).collect()
+            }
+        };
+        Some((stream::iter(answered), rest))
+    })
+    .flatten()
+}
+
+fn unanswered(hash: FileHash, error: &ServiceError) -> HashResult {
+    let error = ItemError {
+        code: error.code.clone(),
+        detail: error.detail.clone(),
+        retry_after_seconds: None,
+        cause: String::new(),
+    };
+    HashResult::unanswered(&hash.to_string(), hash.kind(), ItemStatus::Failed, error)
+}
