@@ -17,9 +17,9 @@ test:
 check:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings && $(CARGO) test --workspace --locked
 
-# Release executable, target/package/ and target/package.zip; AUTH_LEVEL=function for API_AUTH=host.
+# Release executable for the images of Azure Functions, target/package/ and target/package.zip; AUTH_LEVEL=function for API_AUTH=host.
 package:
-	$(CARGO) build --release --locked -p handler && python3 infra/package.py --executable target/release/defender-functions --out target/package --auth-level $(AUTH_LEVEL)
+	python3 infra/package.py --executable "$$(bash infra/build.sh)" --out target/package --auth-level $(AUTH_LEVEL)
 
 # The product against a bare axum server, in ratios; ARGS=cached runs one case.
 bench: package

@@ -192,7 +192,7 @@ async fn ask_directly(
     args: &LookupArgs,
     config: &Config,
     inputs: &[Observable],
-    mut interrupted: Pin<&mut (impl Future<Output = std::io::Result<()>> + FusedFuture)>,
+    mut interrupted: Pin<&mut impl FusedFuture<Output = std::io::Result<()>>>,
 ) -> LookupAnswer {
     let services = Services::new(config, Arc::new(HttpClient::new(TimeLimits::default())));
     let answers = services

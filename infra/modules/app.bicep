@@ -55,11 +55,13 @@ param loginUrl string
 param workspaceId string
 
 var isFlex = hostingPlan == 'flex'
-// Anybody may read these: liveness, and a page that holds no data.
+// Anybody may read these: liveness, and a page that holds no data. App Service knows no wildcards;
+// the checks of /api/health?deep=true need a token, which the executable looks at.
 var openPaths = [
+  '/api/health'
   '/api/explorer'
-  '/api/explorer/explorer.css'
-  '/api/explorer/explorer.js'
+  '/api/explorer/page.css'
+  '/api/explorer/page.js'
   '/api/explorer/openapi.json'
   '/api/explorer/swagger.json'
 ]

@@ -221,9 +221,29 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
     workspaceId: workspaceId
     logs: [
       {
+        category: 'StorageRead'
+        enabled: true
+      }
+      {
         category: 'StorageWrite'
         enabled: true
       }
+      {
+        category: 'StorageDelete'
+        enabled: true
+      }
+    ]
+  }
+}
+
+// Who replaced or deleted the package; the leases of the host would be noise.
+#disable-next-line use-recent-api-versions
+resource hostLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'to-workspace'
+  scope: hostBlobs
+  properties: {
+    workspaceId: workspaceId
+    logs: [
       {
         category: 'StorageDelete'
         enabled: true

@@ -52,7 +52,8 @@ async fn measure(only: Option<&str>) -> Result<bool, Failure> {
     process::say(&process::machine());
     process::say("| figure | seen | target | |\n|---|---|---|---|");
     let release = PathBuf::from(std::env::current_exe()?.parent().ok_or("no folder")?);
-    let bench = cases::Bench { release };
+    let product = release.join("../package/defender-functions");
+    let bench = cases::Bench { release, product };
     let mut met = true;
     let wanted = |name: &str| only.is_none_or(|only| only == name);
     let mut tell = |rows: Vec<Row>| {

@@ -30,6 +30,8 @@ const VERDICTS: usize = 100_000;
 /// Where the executables are that are measured.
 pub(crate) struct Bench {
     pub(crate) release: PathBuf,
+    /// The executable of the package.
+    pub(crate) product: PathBuf,
 }
 
 /// Limits that nothing here reaches.
@@ -45,7 +47,7 @@ impl Bench {
         settings: &[(&str, &str)],
     ) -> Result<(Child, u16), Failure> {
         let port = process::free_port()?;
-        let child = process::pinned(&self.release.join("defender-functions"))
+        let child = process::pinned(&self.product)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .envs(cloud.variables())
@@ -68,7 +70,7 @@ impl Bench {
     /// The release executable and the package.
     pub(crate) fn size(&self) -> Result<Vec<Row>, Failure> {
         let mib = |bytes: u64| bytes as f64 / 1e6;
-        let executable = fs::metadata(self.release.join("defender-functions"))?.len();
+        let executable = fs::metadata(&self.product)?.len();
         let zip = fs::metadata(self.release.join("../package.zip"))?.len();
         Ok(vec![
             Row {

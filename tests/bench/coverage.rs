@@ -128,7 +128,7 @@ pub(crate) async fn report(
     folder: &Path,
 ) -> Result<(Duration, u64), Failure> {
     let began = Instant::now();
-    let mut child = process::pinned(&bench.release.join("defender-functions"))
+    let mut child = process::pinned(&bench.product)
         .args(["run", function])
         .env_clear()
         .env("PATH", "/usr/bin:/bin")

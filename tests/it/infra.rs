@@ -14,7 +14,10 @@ use handler::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{package::repository, tools::run};
+use crate::support::{
+    package::repository,
+    tools::{python_command, run},
+};
 
 /// Settings that the Functions host, App Service or the SDK read.
 const PLATFORM: [&str; 6] = [
@@ -185,6 +188,8 @@ fn nothing_is_public_shared_or_secret_in_what_is_deployed() {
         };
         stores_are_closed(&resources, if private { "Disabled" } else { "Enabled" });
         the_site_is_closed(&resources);
+        every_log_goes_to_the_workspace(&resources);
+        every_assignment_is_told_apart(&resources);
         let immutable =
             "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies";
         let name = &of_type(&resources, immutable)[0]["name"];
@@ -224,13 +229,320 @@ fn stores_are_closed(resources: &[Value], open: &str) {
     assert_eq!(is["publicNetworkAccess"], open);
 }
 
+/// Diagnostic settings of the app, the vault and both accounts.
+fn every_log_goes_to_the_workspace(resources: &[Value]) {
+    let logs = of_type(resources, "Microsoft.Insights/diagnosticSettings");
+    for of in [
+        "/Microsoft.Web/sites/",
+        "/vaults/",
+        "host/blobServices/",
+        "reports/blobServices/",
+    ] {
+        let is_of = |setting: &&&Value| setting["id"].as_str().unwrap().contains(of);
+        let setting = logs.iter().find(is_of).unwrap_or_else(|| panic!("{of}"));
+        assert!(
+            setting["properties"]["workspaceId"]
+                .as_str()
+                .unwrap()
+                .contains("/workspaces/")
+        );
+        assert!(!setting["properties"]["logs"].as_array().unwrap().is_empty());
+    }
+}
+
+/// Role assignments have names that follow from what they are, so that a second
+/// deployment makes none twice, and are for the app's identity alone.
+fn every_assignment_is_told_apart(resources: &[Value]) {
+    let assignments = of_type(resources, "Microsoft.Authorization/roleAssignments");
+    let names: BTreeSet<&str> = assignments
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!((assignments.len(), names.len()), (7, 7));
+    for one in assignments {
+        let is = &one["properties"];
+        assert_eq!(is["principalType"], "ServicePrincipal");
+        assert!(
+            is["principalId"]
+                .as_str()
+                .unwrap()
+                .contains("userAssignedIdentities"),
+            "{one:#}"
+        );
+        let scope = one["scope"].as_str().or(one["id"].as_str()).unwrap();
+        assert!(
+            scope.contains("/providers/Microsoft."),
+            "not the whole resource group: {one:#}"
+        );
+    }
+}
+
+#[test]
+fn where_flex_is_not_offered_a_premium_plan_runs_the_same() {
+    let Some(resources) = deployed("param hostingPlan = 'premium'") else {
+        return;
+    };
+    stores_are_closed(&resources, "Enabled");
+    let is = &of_type(&resources, "Microsoft.Web/sites")[0]["properties"];
+    assert_eq!(
+        (&is["httpsOnly"], &is["functionAppConfig"]),
+        (&json!(true), &Value::Null)
+    );
+    let plan = of_type(&resources, "Microsoft.Web/serverfarms")[0];
+    assert_eq!(plan["sku"]["name"], "EP1");
+    let settings = settings(&resources);
+    assert_eq!(settings["FUNCTIONS_WORKER_RUNTIME"], "custom");
+    assert_eq!(settings["FUNCTIONS_EXTENSION_VERSION"], "~4");
+}
+
+#[test]
+fn the_government_cloud_is_a_matter_of_parameters() {
+    for (parameter, name, value) in [
+        (
+            "param defenderApiUrl = 'https://api-gov.securitycenter.microsoft.us'",
+            "DEFENDER_API_URL",
+            "https://api-gov.securitycenter.microsoft.us",
+        ),
+        (
+            "param graphUrl = 'https://graph.microsoft.us'",
+            "GRAPH_AUDIENCE",
+            "https://graph.microsoft.us",
+        ),
+    ] {
+        let Some(resources) = deployed(parameter) else {
+            return;
+        };
+        assert_eq!(settings(&resources)[name], value);
+    }
+    // And by default it follows the cloud that it is deployed in.
+    let main = fs::read_to_string(infra().join("main.bicep")).unwrap();
+    for host in [
+        "api-gov.securitycenter.microsoft.us",
+        "graph.microsoft.us",
+        "privatelink.vaultcore.usgovcloudapi.net",
+    ] {
+        assert!(main.contains(host), "{host}");
+    }
+    for public in [
+        "login.microsoftonline.com",
+        "management.azure.com",
+        "core.windows.net",
+        "vault.azure.net'",
+    ] {
+        assert!(!main.contains(public), "{public} comes from environment()");
+    }
+}
+
+/// Names of a resource's app settings, with their values.
+fn settings(resources: &[Value]) -> Value {
+    let configs = of_type(resources, "Microsoft.Web/sites/config");
+    let ends = |config: &&Value| config["name"].as_str().unwrap().ends_with("/appsettings");
+    configs.into_iter().find(ends).unwrap()["properties"].clone()
+}
+
+/// What checkov asks for and we do otherwise, with the reason.
+const SKIPPED: [(&str, &str); 13] = [
+    (
+        "CKV_AZURE_13",
+        "authentication is a resource of its own, authsettingsV2, which it takes for a web app",
+    ),
+    (
+        "CKV_AZURE_17",
+        "callers authenticate by token; a client certificate would be a secret to keep",
+    ),
+    (
+        "CKV_AZURE_36",
+        "no service of Microsoft reads these accounts past the network",
+    ),
+    (
+        "CKV_AZURE_225",
+        "a plan of one region; whoever wants zones takes the premium plan",
+    ),
+    (
+        "CKV_AZURE_63",
+        "a custom handler has no IIS log; requests are in Application Insights",
+    ),
+    ("CKV_AZURE_65", "detailed error pages are of IIS"),
+    ("CKV_AZURE_66", "failed request tracing is of IIS"),
+    ("CKV_AZURE_80", "there is no .NET in it"),
+    (
+        "CKV_AZURE_88",
+        "nothing is mounted; the package is read-only",
+    ),
+    (
+        "CKV_AZURE_206",
+        "copies in another region are the deployer's choice; reports are zone-redundant",
+    ),
+    ("CKV_AZURE_212", "Flex Consumption scales from zero"),
+    ("CKV_AZURE_213", "Flex Consumption has no health check path"),
+    (
+        "CKV_AZURE_222",
+        "playbooks and analysts call it from outside; it takes tokens alone",
+    ),
+];
+
+#[test]
+fn checkov_finds_nothing_that_has_no_reason() {
+    let Some(resources) = deployed("param privateNetwork = true") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("evaluated.json");
+    // It reads no template of the newer language version, so it gets what that deploys.
+    let template = json!({
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
+        "contentVersion": "1.0.0.0", "resources": resources,
+    });
+    fs::write(&file, template.to_string()).unwrap();
+    let skipped: Vec<&str> = SKIPPED.iter().map(|(id, _)| *id).collect();
+    let mut checkov = python_command("infra", "checkov");
+    checkov.arg("-f").arg(&file);
+    checkov.args([
+        "--framework",
+        "arm",
+        "--output",
+        "json",
+        "--quiet",
+        "--skip-download",
+    ]);
+    checkov.args(["--skip-check", &skipped.join(",")]);
+    let output = checkov.output().expect("it runs");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let summary = &report["summary"];
+    let failed = report["results"]["failed_checks"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let failed: Vec<String> = failed
+        .map(|check| format!("{} {}", check["check_id"], check["resource"]))
+        .collect();
+    assert_eq!(
+        (&summary["failed"], &summary["parsing_errors"]),
+        (&json!(0), &json!(0)),
+        "{failed:?}"
+    );
+    assert!(summary["passed"].as_u64() > Some(25), "{summary}");
+}
+
+#[test]
+fn the_workflows_are_sound_and_pin_what_they_use() {
+    let folder = repository().join(".github/workflows");
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 2);
+    run(python_command("infra", "actionlint")
+        .args(["-no-color"])
+        .args(&files));
+    run(python_command("infra", "zizmor")
+        .args(["--offline", "--pedantic"])
+        .args(&files));
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains("\npermissions: {}\n"), "{}", file.display());
+        for line in text.lines().filter(|line| line.contains("uses:")) {
+            let (_, pin) = line.split_once('@').unwrap();
+            let (sha, version) = pin.split_once(" # v").expect("a version beside the hash");
+            assert!(
+                sha.len() == 40
+                    && sha.bytes().all(|b| b.is_ascii_hexdigit())
+                    && !version.is_empty(),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_app_service_lets_through_is_what_needs_no_token() {
+    let app = fs::read_to_string(infra().join("modules/app.bicep")).unwrap();
+    let open = app
+        .split("var openPaths = [")
+        .nth(1)
+        .unwrap()
+        .split(']')
+        .next()
+        .unwrap();
+    let open: BTreeSet<&str> = open
+        .lines()
+        .map(|line| line.trim().trim_matches('\''))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let assets = fs::read_to_string(repository().join("handler/routes/explorer.rs")).unwrap();
+    let named = assets.lines().filter_map(|line| {
+        line.trim()
+            .strip_prefix('"')?
+            .split_once("\" => ")
+            .map(|(name, _)| name)
+    });
+    let mut expected: BTreeSet<String> = named
+        .map(|name| {
+            format!("/api/explorer/{name}")
+                .trim_end_matches('/')
+                .to_owned()
+        })
+        .collect();
+    expected.insert("/api/health".to_owned());
+    assert_eq!(open, expected.iter().map(String::as_str).collect());
+}
+
+#[test]
+fn every_timer_has_its_schedule() {
+    let Some(resources) = deployed("param privateNetwork = false") else {
+        return;
+    };
+    let settings = settings(&resources);
+    let mut found = 0;
+    for folder in fs::read_dir(repository().join("functions"))
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+    {
+        for function in fs::read_dir(folder.path()).unwrap().flatten() {
+            let text =
+                fs::read_to_string(function.path().join("function.json")).unwrap_or_default();
+            let Some(name) = text
+                .split("\"schedule\": \"%")
+                .nth(1)
+                .and_then(|rest| rest.split('%').next())
+            else {
+                continue;
+            };
+            found += 1;
+            let schedule = settings[name].as_str().unwrap_or_default();
+            assert_eq!(schedule.split(' ').count(), 6, "{name}");
+        }
+    }
+    assert_eq!(found, SCHEDULES.len());
+}
+
 fn the_site_is_closed(resources: &[Value]) {
     let is = &of_type(resources, "Microsoft.Web/sites")[0]["properties"];
     assert_eq!(
-        (&is["httpsOnly"], &is["siteConfig"]["ftpsState"]),
-        (&json!(true), &json!("Disabled"))
+        (
+            &is["httpsOnly"],
+            &is["siteConfig"]["ftpsState"],
+            &is["siteConfig"]["minTlsVersion"]
+        ),
+        (&json!(true), &json!("Disabled"), &json!("1.2"))
     );
     assert_eq!(is["functionAppConfig"]["runtime"]["name"], "custom");
+    let settings = settings(resources);
+    assert_eq!(
+        settings["AzureWebJobsStorage__credential"],
+        "managedidentity"
+    );
+    assert!(
+        settings["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"]
+            .as_str()
+            .unwrap()
+            .contains(";Authorization=AAD")
+    );
+    for one in of_type(resources, "Microsoft.Insights/components") {
+        assert_eq!(one["properties"]["DisableLocalAuth"], true);
+    }
     let policies = of_type(
         resources,
         "Microsoft.Web/sites/basicPublishingCredentialsPolicies",

@@ -114,6 +114,64 @@ fn the_executable_holds_nothing_of_the_sandbox() {
     );
 }
 
+/// The released executable; `None`, with a line that says so, where the tests run
+/// against the one that cargo built for them.
+#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+fn released() -> Option<Vec<u8>> {
+    if !package::is_released() {
+        eprintln!("left out: PACKAGED_EXECUTABLE names no release executable");
+        return None;
+    }
+    Some(std::fs::read(package::executable()).unwrap())
+}
+
+#[test]
+fn the_release_runs_on_the_glibc_of_the_images() {
+    let Some(executable) = released() else { return };
+    let text = String::from_utf8_lossy(&executable);
+    let versions = text.match_indices("GLIBC_2.").map(|(at, sign)| {
+        let digits = text[at + sign.len()..]
+            .chars()
+            .take_while(char::is_ascii_digit);
+        digits
+            .collect::<String>()
+            .parse::<u32>()
+            .unwrap_or(u32::MAX)
+    });
+    let versions: BTreeSet<u32> = versions.collect();
+    // Debian 11, the oldest image that Microsoft has.
+    assert!(
+        versions.len() > 3 && versions.last() <= Some(&31),
+        "{versions:?}"
+    );
+}
+
+#[test]
+fn the_release_holds_the_list_of_its_dependencies_and_no_symbols() {
+    let Some(executable) = released() else { return };
+    let mut reader = &executable[..];
+    let info =
+        auditable_info::audit_info_from_reader(&mut reader, auditable_info::Limits::default());
+    let info = info.expect("a list");
+    let names: BTreeSet<&str> = info
+        .packages
+        .iter()
+        .map(|package| package.name.as_str())
+        .collect();
+    for name in ["handler", "functions", "rustls", "tokio", "azure_identity"] {
+        assert!(names.contains(name), "{name} {names:?}");
+    }
+    for name in ["sandbox", "demo", "insta", "proptest"] {
+        assert!(!names.contains(name), "{name}");
+    }
+    let symbols = executable.windows(8).any(|window| window == b".symtab\0");
+    assert!(
+        !symbols && executable.len() < 12_000_000,
+        "{} bytes",
+        executable.len()
+    );
+}
+
 #[test]
 fn the_functions_bindings_let_the_host_forward_the_request() {
     let text = std::fs::read(package::unpacked().join("hash_lookup/function.json")).unwrap();

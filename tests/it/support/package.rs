@@ -20,6 +20,11 @@ pub fn executable() -> PathBuf {
     named.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_defender-functions")))
 }
 
+/// Whether the executable under test is that of a release.
+pub fn is_released() -> bool {
+    handler::config::environment().contains_key("PACKAGED_EXECUTABLE")
+}
+
 /// Runs the packaging script; the folder `out` and the zip beside it.
 pub fn make(out: &Path, arguments: &[&str]) {
     let made = Command::new("python3")
