@@ -1,16 +1,19 @@
 #Requires -Version 5.1
 <#
 .SYNOPSIS
-Grants the app's identity what infra/graph/main.bicep grants, for people without the Graph extension.
+Does what infra/graph/main.bicep does, for people without the Graph extension.
 .DESCRIPTION
-Needs the module Microsoft.Graph.Applications and Privileged Role Administrator; granting twice
-does nothing.
+Grants the app's identity its roles, and with -Api makes the API's application registration. Needs
+the module Microsoft.Graph.Applications, Privileged Role Administrator, and for -Api Application
+Administrator; twice does nothing more.
 .PARAMETER IdentityPrincipalId
 Output IDENTITY_PRINCIPAL_ID of infra/main.bicep.
 .PARAMETER Indicators
 Also Ti.ReadWrite.All, to see everybody's Indicators. The app writes none.
 .PARAMETER NoHunting
 Not ThreatHunting.Read.All.
+.PARAMETER Api
+Also the API's application registration, with its roles and its service principal.
 .EXAMPLE
 infra/graph/grant.ps1 -IdentityPrincipalId 00000000-0000-0000-0000-000000000000 -WhatIf
 #>
@@ -19,7 +22,8 @@ param(
     [Parameter(Mandatory)]
     [guid] $IdentityPrincipalId,
     [switch] $Indicators,
-    [switch] $NoHunting
+    [switch] $NoHunting,
+    [switch] $Api
 )
 
 $ErrorActionPreference = 'Stop'
@@ -44,5 +48,30 @@ foreach ($grant in $grants) {
         $body = @{ ServicePrincipalId = $IdentityPrincipalId; PrincipalId = $IdentityPrincipalId; ResourceId = $resource[0].Id; AppRoleId = $role[0].Id }
         $null = New-MgServicePrincipalAppRoleAssignment @body
         Write-Output "$($grant.Role) is granted"
+    }
+}
+
+if ($Api) {
+    $name = 'defender-functions'
+    $known = @(Get-MgApplication -Filter "displayName eq '$name'")
+    if ($known.Count -eq 0 -and $PSCmdlet.ShouldProcess($name, 'Register the application')) {
+        $roles = @('Hashes.Read', 'Devices.Read', 'Indicators.Write', 'Reports.Read', 'Reports.Run' | ForEach-Object {
+                @{ Id = [guid]::NewGuid(); Value = $_; DisplayName = $_; Description = $_; IsEnabled = $true; AllowedMemberTypes = @('Application', 'User') }
+            })
+        $scope = @{
+            Id = [guid]::NewGuid(); Value = 'access_as_user'; Type = 'User'; IsEnabled = $true
+            AdminConsentDisplayName = 'Call Defender Functions'
+            AdminConsentDescription = 'Calls Defender Functions as the signed-in person, within the roles of that person.'
+        }
+        $access = @{ RequestedAccessTokenVersion = 2; Oauth2PermissionScopes = @($scope) }
+        $known = @(New-MgApplication -DisplayName $name -SignInAudience 'AzureADMyOrg' -AppRoles $roles -Api $access)
+        # The Azure CLI, so that people can call the API with their own sign-in.
+        $access.PreAuthorizedApplications = @(@{ AppId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'; DelegatedPermissionIds = @([string] $scope.Id) })
+        Update-MgApplication -ApplicationId $known[0].Id -IdentifierUris @("api://$($known[0].AppId)") -Api $access
+        $null = New-MgServicePrincipal -AppId $known[0].AppId -AppRoleAssignmentRequired
+    }
+    if ($known.Count -gt 0) {
+        Write-Output "API_CLIENT_ID=$($known[0].AppId)"
+        Write-Output "API_AUDIENCE=api://$($known[0].AppId)"
     }
 }

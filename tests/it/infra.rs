@@ -15,6 +15,7 @@ use handler::{
 use serde_json::{Value, json};
 
 use crate::support::{
+    machine::engine,
     package::repository,
     tools::{python_command, run},
 };
@@ -756,6 +757,80 @@ esac
     assert_eq!(
         body,
         json!({ "principalId": "the-identity", "resourceId": "resource", "appRoleId": "id-File.Read.All" })
+    );
+}
+
+#[test]
+fn the_shell_script_registers_the_api_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let az = folder.path().join("az");
+    fs::write(
+        &az,
+        r#"#!/usr/bin/env bash
+here=$(dirname "$0")
+case "$*" in
+    *"cloud show"*) echo https://graph.microsoft.com/ ;;
+    *"--method "*) echo "${@: -1}" >> "$here/sent"; touch "$here/there" ;;
+    *"applications(uniqueName='defender-functions')"*) if [ -e "$here/there" ]; then echo the-client; else exit 1; fi ;;
+    *"length(@)"*) echo 1 ;;
+    *) echo found ;;
+esac
+"#,
+    )
+    .unwrap();
+    run(Command::new("chmod").arg("+x").arg(&az));
+    let register = || {
+        let mut command = Command::new("bash");
+        command
+            .arg(infra().join("graph/grant.sh"))
+            .args(["the-identity", "--api"])
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+        String::from_utf8(run(&mut command).stdout).unwrap()
+    };
+    let said = register();
+    assert!(
+        said.contains("is registered\nAPI_CLIENT_ID=the-client\nAPI_AUDIENCE=api://the-client\n"),
+        "{said}"
+    );
+    let sent = fs::read_to_string(folder.path().join("sent")).unwrap();
+    let sent: Vec<Value> = sent
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(sent.len(), 3, "{sent:?}");
+    let roles = sent[0]["appRoles"].as_array().unwrap();
+    let values: Vec<&str> = roles
+        .iter()
+        .map(|role| role["value"].as_str().unwrap())
+        .collect();
+    for role in Role::ALL {
+        assert!(values.contains(&role.as_str()), "{values:?}");
+    }
+    let scope = &sent[0]["api"]["oauth2PermissionScopes"][0]["id"];
+    assert_eq!(
+        &sent[1]["api"]["preAuthorizedApplications"][0]["delegatedPermissionIds"][0],
+        scope
+    );
+    assert_eq!(sent[1]["identifierUris"], json!(["api://the-client"]));
+    assert_eq!(sent[2]["appId"], "the-client");
+    assert!(register().contains("registered already"));
+    let again = fs::read_to_string(folder.path().join("sent")).unwrap();
+    assert_eq!(again.lines().count(), 3);
+}
+
+#[test]
+fn the_scripts_for_windows_parse() {
+    let Some(engine) = engine() else { return };
+    let scripts = ["graph/grant.ps1", "hooks/deploy.ps1"].map(|script| infra().join(script));
+    let parsed = Command::new(engine)
+        .arg("--parse")
+        .args(&scripts)
+        .output()
+        .unwrap();
+    assert!(
+        parsed.status.success(),
+        "{}",
+        String::from_utf8_lossy(&parsed.stdout)
     );
 }
 

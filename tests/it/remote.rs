@@ -177,7 +177,6 @@ async fn the_reports_of_the_service_are_read_and_copied() {
         none.stderr
     );
     stage.report("/api/coverage").await;
-    stage.report("/api/vdi").await;
     let table = stage.run(&["coverage"]).await;
     assert_eq!(table.code, 0, "{}", table.stderr);
     assert!(
@@ -213,6 +212,13 @@ async fn the_reports_of_the_service_are_read_and_copied() {
         "files are written over no others: {}",
         again.stderr
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn virtual_desktops_and_health_are_what_the_service_sees() {
+    let roles = ["Reports.Read", "Reports.Run"];
+    let stage = Stage::with(&roles, &[("VDI_HOST_PATTERN", "^vdi-")]).await;
+    stage.report("/api/vdi").await;
     let vdi = stage.run(&["vdi"]).await;
     assert_eq!(vdi.code, 0, "{}", vdi.stderr);
     assert!(
