@@ -37,7 +37,9 @@ impl AiPlan {
         let line = |row: &&PlanCoverage| Self {
             plan: AI.to_owned(),
             state: row.state.as_str().to_owned(),
-            ai_accounts: row.ai_accounts.to_string(),
+            ai_accounts: row
+                .ai_accounts
+                .map_or("not read".to_owned(), |number| number.to_string()),
             exposed: row.exposed.to_string(),
             subscription_id: row.subscription.subscription_id.clone(),
             subscription_name: row.subscription.name.clone(),

@@ -21,6 +21,10 @@ pub struct Baseline {
     pub scope: String,
     /// By id.
     pub subscriptions: BTreeMap<String, Known>,
+    /// Whether the list of subscriptions never came whole: then one that is not in
+    /// it may have been there.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_short: bool,
     /// The runs up to here, the oldest first.
     pub history: Vec<Point>,
 }
@@ -31,9 +35,15 @@ pub struct Baseline {
 pub struct Known {
     /// Its name.
     pub name: String,
+    /// Whether it was not in use.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_disabled: bool,
     /// AI accounts that lay open.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub exposed: usize,
+    /// Whether it was never read if AI accounts lay open.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exposure_unread: bool,
     /// Plans that were on; another that was read was not.
     #[serde(default)]
     pub on: BTreeMap<String, On>,
@@ -64,10 +74,19 @@ pub struct Point {
     pub subscriptions: usize,
     /// Enabled ones with the AI plan on.
     pub ai_on: usize,
-    /// AI accounts that lay open.
-    pub exposed: usize,
+    /// AI accounts that lay open; null when they could not all be read.
+    #[serde(default)]
+    pub exposed: Option<usize>,
     /// Whether everything could be read.
     pub complete: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde wants"
+)]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 #[expect(
@@ -92,51 +111,43 @@ impl Point {
 
 impl Baseline {
     /// What the next report is compared with: the states of this one, and those
-    /// of `before` where this one could not read them. `kept` are subscriptions
-    /// that vanished without being told as gone.
-    pub fn after(
-        report: &CoverageReport,
-        before: Option<&Self>,
-        scope: &str,
-        kept: &BTreeSet<String>,
-    ) -> Self {
-        let empty = Self::default();
-        let before = before
-            .filter(|before| before.scope == scope)
-            .unwrap_or(&empty);
-        let mut subscriptions: BTreeMap<String, Known> = report
+    /// of `before` where this one could not read them.
+    pub fn after(report: &CoverageReport, before: Option<&Self>, scope: &str) -> Self {
+        let before = before.filter(|before| before.scope.eq_ignore_ascii_case(scope));
+        let subscriptions: BTreeMap<String, Known> = report
             .by_subscription()
             .map(|rows| {
                 let id = &rows[0].subscription.subscription_id;
-                (id.clone(), Known::of(rows, before.subscriptions.get(id)))
+                let known = before.and_then(|before| before.subscriptions.get(id));
+                // One that a baseline does not have is new, not unread.
+                let is_new = known.is_none() && before.is_some_and(|before| !before.is_short);
+                (id.clone(), Known::of(rows, known, is_new))
             })
             .collect();
-        for id in kept {
-            if let Some(known) = before.subscriptions.get(id) {
-                subscriptions
-                    .entry(id.clone())
-                    .or_insert_with(|| known.clone());
-            }
-        }
-        let mut history = before.history.clone();
+        let mut history = before
+            .map(|before| before.history.clone())
+            .unwrap_or_default();
         history.push(Point::of(&report.summary));
         history.drain(..history.len().saturating_sub(MOST_POINTS));
         Self {
             scope: scope.to_owned(),
             subscriptions,
+            is_short: !report.subscriptions_are_whole
+                && before.is_none_or(|before| before.is_short),
             history,
         }
     }
 }
 
 impl Known {
-    fn of(rows: &[PlanCoverage], before: Option<&Self>) -> Self {
-        let mut known = Self {
-            name: rows[0].subscription.name.clone(),
-            ..Self::default()
-        };
+    fn of(rows: &[PlanCoverage], before: Option<&Self>, is_new: bool) -> Self {
         // What a subscription that is not in use lists says nothing.
         let is_enabled = rows[0].subscription.is_enabled();
+        let mut known = Self {
+            name: rows[0].subscription.name.clone(),
+            is_disabled: !is_enabled,
+            ..Self::default()
+        };
         for row in rows {
             let plan = row.plan.to_string();
             match (row.state, before) {
@@ -156,12 +167,16 @@ impl Known {
                 _ => {}
             }
             if &*row.plan == AI {
-                let unclear = row.state == PlanState::NotReadable || !is_enabled;
-                known.exposed = match before {
-                    Some(before) if unclear => before.exposed,
-                    _ if row.exposed => row.ai_accounts,
-                    _ => 0,
-                };
+                let unclear =
+                    row.state == PlanState::NotReadable || !is_enabled || row.ai_accounts.is_none();
+                match before {
+                    _ if row.exposed => known.exposed = row.ai_accounts.unwrap_or_default(),
+                    Some(before) if unclear => {
+                        known.exposed = before.exposed;
+                        known.exposure_unread = before.exposure_unread;
+                    }
+                    _ => known.exposure_unread = unclear && is_enabled && !is_new,
+                }
             }
         }
         known

@@ -2,7 +2,10 @@
 //! Manager says of them: Resource Graph lags, and a lost Reader grant looks like
 //! a clean-up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -85,7 +88,7 @@ pub struct Change {
     pub before: String,
     /// What is read now.
     pub after: String,
-    /// AI accounts in the subscription.
+    /// AI accounts in the subscription; 0 when that is not known.
     pub ai_accounts: usize,
     /// Whether Resource Manager says the same; `None` for what it is not asked.
     pub confirmed: Option<bool>,
@@ -138,26 +141,34 @@ pub fn subscription_of(answer: &Value) -> Option<Subscription> {
     (!subscription.subscription_id.is_empty()).then_some(subscription)
 }
 
+/// Contradictions that say nothing yet of what was not asked.
+const FEW: usize = 5;
+
 /// Whether so many of `all` vanished that a lost grant is likelier than a
 /// clean-up: more than 5 %.
 fn are_many(vanished: usize, all: usize) -> bool {
     vanished * 20 > all
 }
 
-/// What to ask Resource Manager before changes are told, at most `most`.
+/// What to ask Resource Manager before changes are told, at most `most`: the AI
+/// plan where most accounts lie first, then vanished subscriptions, then the rest.
 pub fn questions(report: &CoverageReport, before: &Baseline, most: usize) -> Vec<Question> {
     let mut asked = BTreeSet::new();
+    let mut changes = compare(report, before);
+    changes.retain(|change| change.change.is_downgrade() && change.change != ChangeKind::Gone);
+    changes.sort_by_key(|change| Reverse(change.ai_accounts));
+    let (ai, others): (Vec<Change>, Vec<Change>) =
+        changes.into_iter().partition(|change| change.plan == AI);
     let vanished = vanished(report, before).map(|(id, _)| Question::Subscription(id.clone()));
     let vanished: Vec<Question> = if report.subscriptions_are_whole {
         vanished.collect()
     } else {
         Vec::new()
     };
-    compare(report, before)
-        .into_iter()
-        .filter(|change| change.change.is_downgrade() && change.change != ChangeKind::Gone)
-        .map(|change| Question::Plan(change.subscription_id, change.plan))
-        .chain(vanished)
+    let plan = |change: Change| Question::Plan(change.subscription_id, change.plan);
+    let ai = ai.into_iter().map(plan);
+    ai.chain(vanished)
+        .chain(others.into_iter().map(plan))
         .filter(|question| asked.insert(question.clone()))
         .take(most)
         .collect()
@@ -177,17 +188,33 @@ fn vanished<'a>(
         .filter(move |(id, _)| !seen.contains(*id))
 }
 
-/// A report with the changes since `before`, and the subscriptions that vanished
-/// without being told as gone. `is_limited` says whether the scope names groups
-/// or subscriptions, so that one can leave it.
+/// Where a subscription has to be to belong to the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// In the tenant: none can leave it.
+    Tenant,
+    /// Among these, as Resource Manager tells the management groups of the scope.
+    These(BTreeSet<String>),
+    /// Below management groups that could not be asked.
+    Unknown,
+}
+
+impl Within {
+    /// Whether a subscription is known to be elsewhere.
+    fn is_left_by(&self, id: &str) -> bool {
+        matches!(self, Self::These(ids) if !ids.contains(id))
+    }
+}
+
+/// A report with the changes since `before`.
 pub fn reconcile(
     mut report: CoverageReport,
     before: &Baseline,
     answers: &BTreeMap<Question, Answer>,
-    is_limited: bool,
-) -> (CoverageReport, BTreeSet<String>) {
+    within: &Within,
+) -> CoverageReport {
     correct_plans(&mut report, before, answers);
-    let (gone, kept) = judge_vanished(&mut report, before, answers, is_limited);
+    let gone = judge_vanished(&mut report, before, answers, within);
     report.sum_again();
     let mut changes = compare(&report, before);
     for change in changes
@@ -203,7 +230,7 @@ pub fn reconcile(
         (
             change.change,
             !is_ai,
-            std::cmp::Reverse(change.ai_accounts),
+            Reverse(change.ai_accounts),
             change.subscription_id.clone(),
             change.plan.clone(),
         )
@@ -225,7 +252,7 @@ pub fn reconcile(
         .collect();
     report.changes = changes;
     report.history.clone_from(&before.history);
-    (report, kept)
+    report
 }
 
 /// Puts the answer of Resource Manager in place of a row that contradicts it.
@@ -239,9 +266,12 @@ fn correct_plans(
         .filter(|change| change.change.is_downgrade())
         .map(|change| (change.subscription_id, change.plan))
         .collect();
-    let mut unreadable = BTreeSet::new();
+    let (mut unreadable, mut unasked, mut answered) = (BTreeSet::new(), Vec::new(), 0);
+    let stale = report.summary.stale_rows;
     for (subscription, plan) in asked {
-        match answers.get(&Question::Plan(subscription.clone(), plan.clone())) {
+        let answer = answers.get(&Question::Plan(subscription.clone(), plan.clone()));
+        answered += usize::from(answer.is_some());
+        match answer {
             Some(Answer::Plan(pricing)) if plan::state_of(pricing) == PlanState::On => {
                 report.correct(&subscription, &plan, Some(pricing));
                 report.summary.stale_rows += 1;
@@ -250,10 +280,22 @@ fn correct_plans(
                 report.correct(&subscription, &plan, None);
                 unreadable.insert(subscription);
             }
-            _ => {}
+            Some(_) => {}
+            None => unasked.push((subscription, plan)),
         }
     }
     note_unreadable(report, unreadable.len());
+    // Where Resource Graph is contradicted so often, nothing it says alone counts.
+    let contradicted = report.summary.stale_rows - stale;
+    if are_many(contradicted, answered) && contradicted >= FEW && !unasked.is_empty() {
+        report.summary.reasons.push(format!(
+            "Resource Manager contradicts Resource Graph in {contradicted} of {answered} plans, so {} more that were not asked count as not readable",
+            unasked.len()
+        ));
+        for (subscription, plan) in unasked {
+            report.correct(&subscription, &plan, None);
+        }
+    }
 }
 
 fn note_unreadable(report: &mut CoverageReport, count: usize) {
@@ -264,31 +306,33 @@ fn note_unreadable(report: &mut CoverageReport, count: usize) {
     }
 }
 
-/// What became of the subscriptions that are not in the list any more: those
-/// that are told as gone, and those whose state is kept for the next report.
+/// What became of the subscriptions that are not in the list any more: those that
+/// are gone. The others stay in the report, as not readable.
 fn judge_vanished(
     report: &mut CoverageReport,
     before: &Baseline,
     answers: &BTreeMap<Question, Answer>,
-    is_limited: bool,
-) -> (Vec<Change>, BTreeSet<String>) {
+    within: &Within,
+) -> Vec<Change> {
     let vanished: Vec<(String, Known)> = vanished(report, before)
         .map(|(id, known)| (id.clone(), known.clone()))
         .collect();
     let answer = |id: &String| answers.get(&Question::Subscription(id.clone()));
-    let unclear = vanished
-        .iter()
-        .filter(|(id, _)| answer(id).is_none())
-        .count();
-    let suspicious = unclear > 0 && are_many(vanished.len(), before.subscriptions.len());
+    let is_explained = |id: &String| match answer(id) {
+        Some(Answer::NotFound) => true,
+        Some(Answer::Subscription(_)) => within.is_left_by(id),
+        _ => false,
+    };
+    let unclear = vanished.iter().filter(|(id, _)| !is_explained(id)).count();
+    let suspicious = are_many(unclear, before.subscriptions.len());
     if suspicious && report.subscriptions_are_whole {
         report.summary.reasons.push(format!(
-            "{} of {} subscriptions are not in the list any more, and Resource Manager did not confirm that they are gone: did the identity lose Reader?",
+            "{} of {} subscriptions are not in the list any more, and Resource Manager did not confirm of {unclear} that they are gone: did the identity lose Reader?",
             vanished.len(),
             before.subscriptions.len()
         ));
     }
-    let (mut gone, mut kept, mut unreadable) = (Vec::new(), BTreeSet::new(), 0);
+    let (mut gone, mut kept, mut unreadable, mut stale) = (Vec::new(), Vec::new(), 0, 0);
     for (id, known) in vanished {
         let told = |confirmed, reason: &str| Change {
             change: ChangeKind::Gone,
@@ -303,31 +347,49 @@ fn judge_vanished(
             reason: reason.to_owned(),
         };
         match answer(&id) {
-            _ if !report.subscriptions_are_whole => _ = kept.insert(id),
+            _ if !report.subscriptions_are_whole => kept.push(known.subscription(&id)),
+            Some(Answer::NotFound) => gone.push(told(true, "")),
+            Some(Answer::Subscription(_)) if within.is_left_by(&id) => {
+                gone.push(told(true, "it left the scope of the report"));
+            }
+            Some(Answer::Subscription(found)) => {
+                kept.push(found.clone());
+                stale += 1;
+            }
             Some(Answer::Refused) => {
-                let subscription = Subscription {
-                    subscription_id: id,
-                    name: known.name,
-                    state: "Enabled".to_owned(),
-                    ..Subscription::default()
-                };
-                report.add_unreadable(subscription);
+                kept.push(known.subscription(&id));
                 unreadable += 1;
             }
-            Some(Answer::Subscription(found)) if !is_limited => {
-                report.add_unreadable(found.clone());
-                report.summary.stale_rows += 1;
-            }
-            _ if suspicious => _ = kept.insert(id),
-            Some(Answer::Subscription(_)) => {
-                gone.push(told(true, "it left the scope of the report"))
-            }
-            Some(_) => gone.push(told(true, "")),
-            None => gone.push(told(false, "Resource Manager could not be asked")),
+            _ if suspicious => kept.push(known.subscription(&id)),
+            _ => gone.push(told(false, "Resource Manager could not be asked")),
         }
     }
+    report.add_unreadable(kept);
+    report.summary.stale_rows += stale;
     note_unreadable(report, unreadable);
-    (gone, kept)
+    if stale > 0 {
+        report.summary.reasons.push(format!(
+            "{stale} subscriptions are missing in Resource Graph although Resource Manager knows them, so their plans could not be read"
+        ));
+    }
+    gone
+}
+
+impl Known {
+    /// The subscription as it was known.
+    fn subscription(&self, id: &str) -> Subscription {
+        Subscription {
+            subscription_id: id.to_owned(),
+            name: self.name.clone(),
+            state: if self.is_disabled {
+                "Disabled"
+            } else {
+                "Enabled"
+            }
+            .to_owned(),
+            ..Subscription::default()
+        }
+    }
 }
 
 /// The changes of what is in the report, as Resource Graph tells them.
@@ -343,6 +405,8 @@ fn compare(report: &CoverageReport, before: &Baseline) -> Vec<Change> {
                     .iter()
                     .flat_map(|row| compare_plan(row, known))
                     .collect(),
+                // Of a list that never came whole, nobody knows what is new.
+                None if before.is_short => Vec::new(),
                 None => {
                     let ai = rows.iter().find(|row| &*row.plan == AI).unwrap_or(&rows[0]);
                     let on = rows.iter().filter(|row| row.state == PlanState::On).count();
@@ -375,19 +439,29 @@ fn change(kind: ChangeKind, row: &PlanCoverage, before: String, after: String) -
         plan_label: row.label.to_string(),
         before,
         after,
-        ai_accounts: row.ai_accounts,
+        ai_accounts: row.ai_accounts.unwrap_or_default(),
         confirmed: None,
         reason: String::new(),
     }
 }
 
 fn compare_plan(row: &PlanCoverage, known: &Known) -> Vec<Change> {
-    let readable = row.state != PlanState::NotReadable && !known.unread.contains(&*row.plan);
-    if !readable || !row.subscription.is_enabled() {
+    if row.state == PlanState::NotReadable || !row.subscription.is_enabled() {
         return Vec::new();
     }
     let state = row.state.as_str().to_owned();
     let mut changes = Vec::new();
+    if row.exposed && known.exposed == 0 && !known.exposure_unread {
+        changes.push(change(
+            ChangeKind::NewlyExposed,
+            row,
+            String::new(),
+            state.clone(),
+        ));
+    }
+    if known.unread.contains(&*row.plan) {
+        return changes;
+    }
     match (known.on.get(&*row.plan), row.state == PlanState::On) {
         (Some(_), false) => changes.push(change(
             ChangeKind::Disabled,
@@ -420,9 +494,6 @@ fn compare_plan(row: &PlanCoverage, known: &Known) -> Vec<Change> {
             }
         }
         (None, false) => {}
-    }
-    if row.exposed && known.exposed == 0 {
-        changes.push(change(ChangeKind::NewlyExposed, row, String::new(), state));
     }
     changes
 }
@@ -478,7 +549,7 @@ mod tests {
     }
 
     fn baseline(estate: Estate) -> Baseline {
-        Baseline::after(&report(estate), None, "tenant", &BTreeSet::new())
+        Baseline::after(&report(estate), None, "tenant")
     }
 
     fn account(id: &str) -> AiResource {
@@ -534,9 +605,13 @@ mod tests {
         }];
         now.ai_resources = vec![account("e")];
         let report = report(now);
-        assert_eq!(questions(&report, &before, 200), [asked("a"), asked("e")]);
+        assert_eq!(
+            questions(&report, &before, 200),
+            [asked("e"), asked("a")],
+            "accounts lie in e"
+        );
         let answers = BTreeMap::from([(asked("e"), Answer::NotFound)]);
-        let (report, kept) = reconcile(report, &before, &answers, false);
+        let report = reconcile(report, &before, &answers, &Within::Tenant);
         assert_eq!(
             told(&report.changes),
             [
@@ -549,7 +624,7 @@ mod tests {
                 ("enabled", "c", "AI", None),
             ]
         );
-        assert!(kept.is_empty() && report.summary.complete);
+        assert!(report.summary.complete);
         assert_eq!(report.summary.changes["disabled"], 2);
         let marked: Vec<_> = report
             .rows
@@ -567,20 +642,20 @@ mod tests {
     #[test]
     fn nothing_changed_is_no_change_and_another_scope_begins_again() {
         let before = baseline(estate(&[Some("Standard"), None]));
-        let (report, _) = reconcile(
+        let report = reconcile(
             report(estate(&[Some("Standard"), None])),
             &before,
             &BTreeMap::new(),
-            false,
+            &Within::Tenant,
         );
         assert_eq!(report.changes, []);
-        let next = Baseline::after(&report, Some(&before), "tenant", &BTreeSet::new());
+        let next = Baseline::after(&report, Some(&before), "tenant");
         assert_eq!(
             (next.history.len(), &next.subscriptions),
             (2, &before.subscriptions)
         );
         assert_eq!(
-            Baseline::after(&report, Some(&before), "mg:a", &BTreeSet::new())
+            Baseline::after(&report, Some(&before), "mg:a")
                 .history
                 .len(),
             1
@@ -601,19 +676,19 @@ mod tests {
             ),
             (asked("b"), Answer::Refused),
         ]);
-        let (report, _) = reconcile(report(now), &before, &answers, false);
+        let report = reconcile(report(now), &before, &answers, &Within::Tenant);
         assert_eq!(report.changes, []);
         let s = &report.summary;
         assert_eq!(
             (s.stale_rows, s.ai_on, s.ai_not_readable, s.exposed),
-            (1, 1, 1, 0)
+            (1, 1, 1, Some(0))
         );
         assert!(
             !s.complete && s.reasons[0].contains("can no longer be read"),
             "{:?}",
             s.reasons
         );
-        let next = Baseline::after(&report, Some(&before), "tenant", &BTreeSet::new());
+        let next = Baseline::after(&report, Some(&before), "tenant");
         assert_eq!(
             next.subscriptions, before.subscriptions,
             "what cannot be read keeps its last state"
@@ -627,11 +702,11 @@ mod tests {
             ..estate(&[None])
         };
         let before = baseline(partial);
-        let (report, _) = reconcile(
+        let report = reconcile(
             report(estate(&[Some("Standard")])),
             &before,
             &BTreeMap::new(),
-            false,
+            &Within::Tenant,
         );
         assert_eq!(report.changes, []);
     }
@@ -640,16 +715,16 @@ mod tests {
     fn a_subscription_is_gone_only_when_resource_manager_says_so() {
         let tiers = [Some("Standard"); 2];
         let before = baseline(estate(&tiers));
-        let gone = |answer: Option<Answer>, is_limited| {
+        let gone = |answer: Option<Answer>, within: &Within| {
             let answers = answer.map(|answer| (Question::Subscription("b".into()), answer));
             reconcile(
                 report(estate(&tiers[..1])),
                 &before,
                 &answers.into_iter().collect(),
-                is_limited,
+                within,
             )
         };
-        let (report, _) = gone(Some(Answer::NotFound), false);
+        let report = gone(Some(Answer::NotFound), &Within::Tenant);
         assert_eq!(told(&report.changes), [("gone", "b", "", Some(true))]);
         let known = Subscription {
             subscription_id: "b".into(),
@@ -657,7 +732,10 @@ mod tests {
             state: "Enabled".into(),
             ..Subscription::default()
         };
-        let (report, _) = gone(Some(Answer::Subscription(known.clone())), true);
+        let report = gone(
+            Some(Answer::Subscription(known.clone())),
+            &Within::These(BTreeSet::from(["a".to_owned()])),
+        );
         assert_eq!(
             (
                 report.changes[0].reason.as_str(),
@@ -665,7 +743,7 @@ mod tests {
             ),
             ("it left the scope of the report", 1)
         );
-        let (report, _) = gone(Some(Answer::Subscription(known)), false);
+        let report = gone(Some(Answer::Subscription(known.clone())), &Within::Tenant);
         assert_eq!(
             (
                 report.changes.len(),
@@ -674,7 +752,7 @@ mod tests {
             ),
             (0, 1, 2)
         );
-        let (report, _) = gone(Some(Answer::Refused), false);
+        let report = gone(Some(Answer::Refused), &Within::Tenant);
         assert_eq!(
             (
                 report.changes.len(),
@@ -683,24 +761,24 @@ mod tests {
             ),
             (0, 1, false)
         );
-        let (report, kept) = gone(None, false);
+        let report = gone(None, &Within::Tenant);
         assert_eq!(
             (report.changes.len(), report.summary.complete),
             (0, false),
             "half of them vanished"
         );
-        let next = Baseline::after(&report, Some(&before), "tenant", &kept);
+        let next = Baseline::after(&report, Some(&before), "tenant");
         assert_eq!(next.subscriptions, before.subscriptions);
     }
 
     #[test]
     fn one_of_many_that_vanished_is_told_as_not_confirmed() {
         let before = baseline(estate(&[Some("Free"); 26]));
-        let (report, _) = reconcile(
+        let report = reconcile(
             report(estate(&[Some("Free"); 25])),
             &before,
             &BTreeMap::new(),
-            false,
+            &Within::Tenant,
         );
         assert_eq!(told(&report.changes), [("gone", "z", "", Some(false))]);
     }
@@ -715,7 +793,188 @@ mod tests {
         };
         let report = report(partial);
         assert_eq!(questions(&report, &before, 200), []);
-        let (report, kept) = reconcile(report, &before, &BTreeMap::new(), false);
-        assert_eq!((report.changes.len(), kept.len()), (0, 1));
+        let report = reconcile(report, &before, &BTreeMap::new(), &Within::Tenant);
+        assert_eq!(
+            (report.changes.len(), report.summary.subscriptions),
+            (0, 26),
+            "it stays in the report"
+        );
+    }
+
+    /// What is told of a run after the one that `before` was made of.
+    fn since(before: &Baseline, now: Estate) -> CoverageReport {
+        reconcile(report(now), before, &BTreeMap::new(), &Within::Tenant)
+    }
+
+    fn with_accounts(tiers: &[Option<&str>], accounts: &[&str]) -> Estate {
+        Estate {
+            ai_resources: accounts.iter().map(|id| account(id)).collect(),
+            ..estate(tiers)
+        }
+    }
+
+    #[test]
+    fn accounts_that_could_not_be_read_are_neither_none_nor_new() {
+        let whole = || with_accounts(&[Some("Free"), Some("Free")], &["a"]);
+        let first = baseline(whole());
+        let partial = Estate {
+            ai_resources: Vec::new(),
+            partial: [crate::coverage::AI_RESOURCES.name].into(),
+            ..whole()
+        };
+        let second = since(&first, partial);
+        assert_eq!(second.summary.exposed, None);
+        let ai = second.rows.iter().find(|row| &*row.plan == AI).unwrap();
+        assert_eq!((ai.ai_accounts, ai.exposed), (None, false));
+        let second = Baseline::after(&second, Some(&first), "tenant");
+        let third = since(&second, whole());
+        assert_eq!(third.changes, []);
+        // A history that begins without them tells of no flood when they come.
+        let partial = Estate {
+            ai_resources: Vec::new(),
+            partial: [crate::coverage::AI_RESOURCES.name].into(),
+            ..whole()
+        };
+        assert_eq!(since(&baseline(partial), whole()).changes, []);
+    }
+
+    #[test]
+    fn what_came_new_in_an_incomplete_run_is_told_when_it_lies_open() {
+        let first = baseline(estate(&[Some("Free")]));
+        let partial = Estate {
+            partial: ["pricings"].into(),
+            pricings: Vec::new(),
+            ..with_accounts(&[Some("Free"), Some("Free")], &["b"])
+        };
+        let second = since(&first, partial);
+        assert_eq!(told(&second.changes), [("new", "b", "", None)]);
+        let second = Baseline::after(&second, Some(&first), "tenant");
+        let third = since(
+            &second,
+            with_accounts(&[Some("Free"), Some("Free")], &["b"]),
+        );
+        assert_eq!(
+            told(&third.changes),
+            [("newlyExposed", "b", "AI", Some(false))]
+        );
+    }
+
+    #[test]
+    fn a_list_that_its_own_plans_contradict_tells_of_none_that_are_gone() {
+        let before = baseline(estate(&[Some("Free"); 3]));
+        let mut short = estate(&[Some("Free"); 3]);
+        short.subscriptions.remove(1);
+        let report = since(&before, short);
+        assert_eq!(report.changes, []);
+        let s = &report.summary;
+        assert_eq!(
+            (s.subscriptions, s.ai_not_readable, s.complete),
+            (3, 1, false)
+        );
+        assert!(
+            s.reasons[0].ends_with("are not in the list of subscriptions (b)"),
+            "{:?}",
+            s.reasons
+        );
+    }
+
+    #[test]
+    fn a_clean_up_is_told_as_far_as_it_is_confirmed() {
+        let before = baseline(estate(&[Some("Free"); 26]));
+        let mut answers = BTreeMap::new();
+        for id in 'n'..='w' {
+            answers.insert(Question::Subscription(id.to_string()), Answer::NotFound);
+        }
+        let now = estate(&[Some("Free"); 13]);
+        let report = reconcile(report(now), &before, &answers, &Within::Tenant);
+        let gone = report
+            .changes
+            .iter()
+            .filter(|one| one.change == ChangeKind::Gone);
+        assert_eq!(gone.count(), 10);
+        // The three that were not asked stay in the report, and are asked next.
+        let s = &report.summary;
+        assert_eq!(
+            (s.subscriptions, s.ai_not_readable, s.complete),
+            (16, 3, false)
+        );
+        let next = Baseline::after(&report, Some(&before), "tenant");
+        let report = CoverageReport::new(estate(&[Some("Free"); 13]), Cloud::Public, "later");
+        assert_eq!(questions(&report, &next, 200).len(), 3);
+    }
+
+    #[test]
+    fn only_what_is_known_to_be_elsewhere_left_the_scope() {
+        let tiers = [Some("Standard"); 2];
+        let before = baseline(estate(&tiers));
+        let known = Subscription {
+            subscription_id: "b".into(),
+            state: "Enabled".into(),
+            ..Subscription::default()
+        };
+        let answers = BTreeMap::from([(
+            Question::Subscription("b".into()),
+            Answer::Subscription(known),
+        )]);
+        for (within, gone) in [
+            (Within::Unknown, 0),
+            (Within::These(BTreeSet::from(["b".to_owned()])), 0),
+            (Within::These(BTreeSet::new()), 1),
+        ] {
+            let now = report(estate(&tiers[..1]));
+            let report = reconcile(now, &before, &answers, &within);
+            assert_eq!(report.changes.len(), gone, "{within:?}");
+            assert_eq!(report.summary.complete, gone == 1, "{within:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_never_came_whole_makes_nothing_new() {
+        let short = Estate {
+            partial: ["subscriptions"].into(),
+            gaps: vec!["short".into()],
+            ..with_accounts(&[Some("Free")], &[])
+        };
+        let first = baseline(short);
+        let second = since(&first, with_accounts(&[Some("Free"); 3], &["b", "c"]));
+        assert_eq!(second.changes, []);
+        let second = Baseline::after(&second, Some(&first), "tenant");
+        let third = since(&second, with_accounts(&[Some("Free"); 4], &["b", "c", "d"]));
+        assert_eq!(
+            told(&third.changes),
+            [
+                ("newlyExposed", "d", "AI", Some(false)),
+                ("new", "d", "", None)
+            ]
+        );
+    }
+
+    #[test]
+    fn what_resource_manager_contradicts_again_and_again_is_not_told() {
+        let before = baseline(estate(&[Some("Standard"); 26]));
+        let now = report(estate(&[Some("Free"); 26]));
+        let still_on =
+            json!({ "id": "/x", "name": "AI", "properties": { "pricingTier": "Standard" } });
+        let asked = questions(&now, &before, 20);
+        assert_eq!(asked.len(), 20);
+        let answer = || Answer::Plan(Box::new(plan_of("x", &still_on).unwrap()));
+        let answers = asked
+            .into_iter()
+            .map(|question| (question, answer()))
+            .collect();
+        let report = reconcile(now, &before, &answers, &Within::Tenant);
+        assert_eq!(report.changes, []);
+        let s = &report.summary;
+        assert_eq!(
+            (s.ai_on, s.ai_not_readable, s.stale_rows, s.complete),
+            (20, 6, 20, false)
+        );
+    }
+
+    #[test]
+    fn a_scope_in_other_letters_is_the_same() {
+        let first = Baseline::after(&report(estate(&[Some("Free")])), None, "mg:Contoso");
+        let second = Baseline::after(&report(estate(&[Some("Free")])), Some(&first), "mg:contoso");
+        assert_eq!(second.history.len(), 2);
     }
 }

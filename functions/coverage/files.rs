@@ -111,8 +111,8 @@ fn coverage_columns<'a>() -> [Column<(&'a str, &'a PlanCoverage)>; 23] {
     ("replacedBy", |(_, r)| r.replaced_by.join(" ")),
     ("extensionsOn", |(_, r)| r.extensions_on.join(" ")),
     ("extensionsOff", |(_, r)| r.extensions_off.join(" ")),
-    ("aiAccounts", |(_, r)| r.ai_accounts.to_string()),
-    ("exposed", |(_, r)| yes(r.exposed)),
+    ("aiAccounts", |(_, r)| r.ai_accounts.map(|number| number.to_string()).unwrap_or_default()),
+    ("exposed", |(_, r)| r.ai_accounts.map(|_| yes(r.exposed)).unwrap_or_default()),
     ("change", |(_, r)| r.change.map(ChangeKind::as_str).unwrap_or_default().to_owned()),
     ("portalUrl", |(_, r)| portal(&r.subscription.subscription_id)),
 ]

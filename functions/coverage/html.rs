@@ -94,14 +94,16 @@ fn over_time(report: &CoverageReport) -> String {
         return String::new();
     }
     let s = &report.summary;
-    let of = |past: fn(&Point) -> usize, now: usize| -> Vec<usize> {
-        report.history.iter().map(past).chain([now]).collect()
+    // A run that could not read a number is no point of its line.
+    let of = |past: fn(&Point) -> Option<usize>, now: Option<usize>| -> Vec<usize> {
+        let runs = report.history.iter().map(past).chain([now]);
+        runs.flatten().collect()
     };
     let lines = [
         ("AI accounts exposed", of(|point| point.exposed, s.exposed)),
         (
             "subscriptions with the AI plan on",
-            of(|point| point.ai_on, s.ai_on),
+            of(|point| Some(point.ai_on), Some(s.ai_on)),
         ),
     ];
     let items: String = lines
@@ -130,7 +132,13 @@ fn incomplete(reasons: &[String]) -> String {
 fn figures(s: &Summary) -> String {
     let unclear = s.ai_not_registered + s.ai_not_listed + s.ai_not_available + s.ai_not_readable;
     let figures = [
-        figure(s.exposed, "AI accounts without the AI plan", s.exposed > 0),
+        match s.exposed {
+            Some(exposed) => figure(exposed, "AI accounts without the AI plan", exposed > 0),
+            None => {
+                "<li class=\"bad\"><strong>unknown</strong> AI accounts without the AI plan</li>\n"
+                    .to_owned()
+            }
+        },
         figure(s.ai_on, "enabled subscriptions with the AI plan on", false),
         figure(s.ai_off, "enabled subscriptions with it off", s.ai_off > 0),
         figure(
@@ -153,6 +161,10 @@ const MOST_EXPOSED: usize = 1_000;
 
 fn exposure(report: &CoverageReport) -> String {
     let exposed = report.exposed();
+    if exposed.is_empty() && !report.accounts_are_whole {
+        return "<h2>Exposed</h2>\n<p>Not known: the AI accounts could not be read.</p>\n"
+            .to_owned();
+    }
     if exposed.is_empty() {
         return "<h2>Exposed</h2>\n<p>No AI account was found in a subscription whose AI plan is known not to be on.</p>\n".to_owned();
     }
@@ -164,7 +176,7 @@ fn exposure(report: &CoverageReport) -> String {
                 &found.subscription.name,
                 &found.subscription.subscription_id,
                 &found.subscription.management_group_path(),
-                &found.ai_accounts.to_string(),
+                &found.ai_accounts.unwrap_or_default().to_string(),
                 found.state.as_str(),
             ])
         })
@@ -283,9 +295,8 @@ mod tests {
     use crate::coverage::{
         AiResource, Cloud, Estate, Subscription,
         baseline::{Baseline, Known},
-        change::{Answer, Question, reconcile},
+        change::{Answer, Question, Within, reconcile},
     };
-    use std::collections::BTreeSet;
 
     fn report(name: &str, gaps: Vec<String>) -> CoverageReport {
         let estate = Estate {
@@ -333,8 +344,8 @@ mod tests {
     #[test]
     fn changes_come_before_the_sums_and_the_runs_are_a_line() {
         let before = report("x", Vec::new());
-        let baseline = Baseline::after(&before, None, "", &BTreeSet::new());
-        let (same, _) = reconcile(before, &baseline, &BTreeMap::new(), false);
+        let baseline = Baseline::after(&before, None, "");
+        let same = reconcile(before, &baseline, &BTreeMap::new(), &Within::Tenant);
         assert!(render(&same).contains("<p>None.</p>"));
         let mut gone = baseline;
         gone.subscriptions.insert(
@@ -345,7 +356,7 @@ mod tests {
             },
         );
         let answers = [(Question::Subscription("b".into()), Answer::NotFound)].into();
-        let (report, _) = reconcile(report("x", Vec::new()), &gone, &answers, false);
+        let report = reconcile(report("x", Vec::new()), &gone, &answers, &Within::Tenant);
         let html = render(&report);
         let (told, sums) = (
             html.find("<td>gone</td>").unwrap(),

@@ -11,7 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    AiResource, Change, ChangeKind, Estate, PRICINGS, Point, Pricing, SUBSCRIPTIONS, Subscription,
+    AI_RESOURCES, AiResource, Change, ChangeKind, Estate, PRICINGS, Point, Pricing, SUBSCRIPTIONS,
+    Subscription,
     plan::{self, AI, PlanState, state_of},
 };
 
@@ -55,8 +56,9 @@ pub struct PlanCoverage {
     pub extensions_on: Vec<String>,
     /// Extensions that are off or unclear, sorted.
     pub extensions_off: Vec<String>,
-    /// AI accounts in the subscription; 0 for other plans.
-    pub ai_accounts: usize,
+    /// AI accounts in the subscription; 0 for other plans, `None` when they could
+    /// not be read.
+    pub ai_accounts: Option<usize>,
     /// Whether they lie open: the AI plan is not on.
     pub exposed: bool,
     /// The worst that changed since the report before; `None` for nothing, and
@@ -107,8 +109,9 @@ pub struct Summary {
     pub ai_not_available: usize,
     /// Whose AI plan could not be read.
     pub ai_not_readable: usize,
-    /// AI accounts in enabled subscriptions whose AI plan is not on.
-    pub exposed: usize,
+    /// AI accounts in enabled subscriptions whose AI plan is not on; null when the
+    /// AI accounts could not all be read.
+    pub exposed: Option<usize>,
     /// Plans that cost and are on, over all enabled subscriptions.
     pub paid_plans_on: usize,
     /// Rows that Resource Manager corrected.
@@ -145,6 +148,8 @@ pub struct CoverageReport {
     pub history: Vec<Point>,
     /// Whether the list of subscriptions came whole.
     pub subscriptions_are_whole: bool,
+    /// Whether the AI accounts did.
+    pub accounts_are_whole: bool,
     plans: Vec<Plan>,
     cloud: Cloud,
 }
@@ -164,7 +169,7 @@ impl CoverageReport {
         let accounts = count_accounts(&estate.ai_resources);
         let mut subscriptions = estate.subscriptions;
         subscriptions.sort_by(|one, other| one.subscription_id.cmp(&other.subscription_id));
-        note_strangers(&subscriptions, &pricings, &accounts, &mut gaps);
+        let is_short = note_strangers(&subscriptions, &pricings, &accounts, &mut gaps);
         let mut ai_resources = estate.ai_resources;
         ai_resources.sort_by(|one, other| one.id.cmp(&other.id));
         let mut report = Self {
@@ -179,7 +184,8 @@ impl CoverageReport {
             overrides,
             changes: Vec::new(),
             history: Vec::new(),
-            subscriptions_are_whole: !estate.partial.contains(SUBSCRIPTIONS.name),
+            subscriptions_are_whole: !is_short && !estate.partial.contains(SUBSCRIPTIONS.name),
+            accounts_are_whole: !estate.partial.contains(AI_RESOURCES.name),
             plans: plans(&pricings),
             cloud,
         };
@@ -190,7 +196,11 @@ impl CoverageReport {
             let facts = Facts {
                 pricings: (!plans.is_empty()).then_some(plans),
                 is_whole: pricings_are_whole,
-                accounts: accounts.get(id).copied().unwrap_or_default(),
+                // None that were found are none only where all were read.
+                accounts: accounts
+                    .get(id)
+                    .copied()
+                    .or(report.accounts_are_whole.then_some(0)),
             };
             let rows = report.rows_of(subscription, facts);
             report.rows.extend(rows);
@@ -237,19 +247,56 @@ impl CoverageReport {
         *row = coverage(Arc::clone(&row.subscription), plan, facts, cloud);
     }
 
-    /// Adds a subscription whose plans cannot be read. The sums are those from
+    /// Adds subscriptions whose plans cannot be read. The sums are those from
     /// before.
-    pub(super) fn add_unreadable(&mut self, subscription: Subscription) {
-        let at = self
-            .rows
-            .partition_point(|row| row.subscription.subscription_id < subscription.subscription_id);
+    pub(super) fn add_unreadable(&mut self, subscriptions: Vec<Subscription>) {
         let facts = Facts {
             pricings: None,
             is_whole: false,
-            accounts: 0,
+            accounts: None,
         };
-        let rows = self.rows_of(subscription, facts);
-        self.rows.splice(at..at, rows);
+        for subscription in subscriptions {
+            let rows = self.rows_of(subscription, facts);
+            self.rows.extend(rows);
+        }
+        // Stable: the plans of a subscription stay in their order.
+        self.rows.sort_by(|one, other| {
+            let (one, other) = (&one.subscription, &other.subscription);
+            if Arc::ptr_eq(one, other) {
+                std::cmp::Ordering::Equal
+            } else {
+                one.subscription_id.cmp(&other.subscription_id)
+            }
+        });
+    }
+
+    /// Adds what the scope names and Azure did not tell of: a subscription that the
+    /// identity cannot read is no reason to leave it out.
+    pub fn expect(&mut self, ids: &[String]) {
+        let seen: BTreeSet<&str> = self
+            .by_subscription()
+            .map(|rows| rows[0].subscription.subscription_id.as_str())
+            .collect();
+        let missing: BTreeSet<&String> = ids
+            .iter()
+            .filter(|id| !seen.contains(id.as_str()))
+            .collect();
+        if missing.is_empty() {
+            return;
+        }
+        self.summary.reasons.push(format!(
+            "{} subscriptions of `COVERAGE_SCOPE` are not visible ({}): grant the identity Reader on them, or take them out",
+            missing.len(),
+            first(missing.iter().map(|id| id.as_str()))
+        ));
+        let named = |id: &String| Subscription {
+            subscription_id: id.clone(),
+            state: "Enabled".to_owned(),
+            ..Subscription::default()
+        };
+        let missing = missing.into_iter().map(named).collect();
+        self.add_unreadable(missing);
+        self.sum_again();
     }
 
     fn rows_of(&self, subscription: Subscription, facts: Facts<'_>) -> Vec<PlanCoverage> {
@@ -335,13 +382,22 @@ fn count_accounts(resources: &[AiResource]) -> BTreeMap<String, usize> {
     counts
 }
 
+/// Up to five of some ids, for a sentence.
+pub(super) fn first<'a>(ids: impl Iterator<Item = &'a str>) -> String {
+    let mut ids: Vec<&str> = ids.take(6).collect();
+    if ids.len() == 6 {
+        ids[5] = "...";
+    }
+    ids.join(", ")
+}
+
 /// Rows of subscriptions that the list does not have: the list is not whole.
 fn note_strangers(
     subscriptions: &[Subscription],
     pricings: &[Pricing],
     accounts: &BTreeMap<String, usize>,
     gaps: &mut Vec<String>,
-) {
+) -> bool {
     let listed: BTreeSet<&str> = subscriptions
         .iter()
         .map(|subscription| subscription.subscription_id.as_str())
@@ -352,12 +408,16 @@ fn note_strangers(
     let named: BTreeSet<&str> = of_plans
         .chain(accounts.keys().map(String::as_str))
         .collect();
-    let strangers = named.difference(&listed).count();
-    if strangers > 0 {
-        gaps.push(format!(
-            "{strangers} subscriptions have plans or AI resources but are not in the list of subscriptions"
-        ));
+    let strangers: Vec<&str> = named.difference(&listed).copied().collect();
+    if strangers.is_empty() {
+        return false;
     }
+    gaps.push(format!(
+        "{} subscriptions have plans or AI resources but are not in the list of subscriptions ({})",
+        strangers.len(),
+        first(strangers.iter().copied())
+    ));
+    true
 }
 
 /// What is known of the plans of a subscription.
@@ -366,7 +426,8 @@ struct Facts<'a> {
     pricings: Option<&'a [Pricing]>,
     /// Whether a plan that is not among them is none.
     is_whole: bool,
-    accounts: usize,
+    /// AI accounts; `None` when they could not be read.
+    accounts: Option<usize>,
 }
 
 fn coverage(
@@ -385,7 +446,7 @@ fn coverage(
         (None, Some(_)) => PlanState::NotListed,
         (None, None) => PlanState::NotRegistered,
     };
-    let ai_accounts = if is_ai { facts.accounts } else { 0 };
+    let ai_accounts = if is_ai { facts.accounts } else { Some(0) };
     let empty = Pricing::default();
     let pricing = pricing.unwrap_or(&empty);
     let names = |on: bool| {
@@ -398,7 +459,7 @@ fn coverage(
         names
     };
     let trial = pricing.free_trial_remaining_time.as_str();
-    let exposed = ai_accounts > 0 && state.leaves_open() && subscription.is_enabled();
+    let exposed = ai_accounts > Some(0) && state.leaves_open() && subscription.is_enabled();
     PlanCoverage {
         subscription,
         plan: Arc::clone(&plan.name),
@@ -436,7 +497,7 @@ impl CoverageReport {
                 .entry(row.state.as_str())
                 .or_default() += 1;
             if row.exposed {
-                exposed += row.ai_accounts;
+                exposed += row.ai_accounts.unwrap_or_default();
             }
             let is_free = plan::known(&row.plan).is_some_and(|plan| plan.is_free);
             paid_plans_on += usize::from(row.state == PlanState::On && !is_free);
@@ -461,7 +522,7 @@ impl CoverageReport {
             ai_not_listed: ai(PlanState::NotListed),
             ai_not_available: ai(PlanState::NotAvailable),
             ai_not_readable: ai(PlanState::NotReadable),
-            exposed,
+            exposed: self.accounts_are_whole.then_some(exposed),
             paid_plans_on,
             complete: self.summary.reasons.is_empty(),
             plans: plans.collect(),
@@ -604,7 +665,7 @@ mod tests {
             .map(|row| row.subscription.name.clone())
             .collect();
         assert_eq!(
-            (exposed, report.summary.exposed),
+            (exposed, report.summary.exposed.unwrap()),
             (vec!["B".to_owned(), "D".to_owned()], 2)
         );
         assert_eq!(
@@ -617,7 +678,10 @@ mod tests {
     fn c12_in_a_sovereign_cloud_the_ai_plan_is_not_available_and_nothing_is_exposed() {
         let report = CoverageReport::new(estate(), Cloud::Sovereign, "");
         assert_eq!(
-            (report.summary.ai_not_available, report.summary.exposed),
+            (
+                report.summary.ai_not_available,
+                report.summary.exposed.unwrap()
+            ),
             (3, 0)
         );
     }
@@ -686,7 +750,10 @@ mod tests {
         assert_eq!(find(&report, "d", AI).state, PlanState::NotReadable);
         assert_eq!(find(&report, "b", AI).state, PlanState::Off);
         assert_eq!(
-            (report.summary.ai_not_registered, report.summary.exposed),
+            (
+                report.summary.ai_not_registered,
+                report.summary.exposed.unwrap()
+            ),
             (0, 1)
         );
     }

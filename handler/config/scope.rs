@@ -35,6 +35,11 @@ impl Scope {
         Ok(scope)
     }
 
+    /// Whether it is the whole tenant.
+    pub fn is_empty(&self) -> bool {
+        self.management_groups.is_empty() && self.subscriptions.is_empty()
+    }
+
     /// Names of its management groups.
     pub fn management_groups(&self) -> &[String] {
         &self.management_groups

@@ -9,7 +9,8 @@ use std::{
 use functions::{
     coverage::{
         AI_RESOURCES, Baseline, Cloud, CoverageReport, Estate, PRICINGS, SUBSCRIPTIONS, Summary,
-        change, files, notice,
+        change::{self, Answer, Question, Within},
+        files, notice,
     },
     report::run::{File, JSON, Manifest, Slot},
 };
@@ -25,7 +26,7 @@ use crate::{
         resource_manager::ResourceManagerClient,
         storage::StorageError,
     },
-    config::Config,
+    config::{Config, Scope},
 };
 
 /// What the next run compares with.
@@ -45,7 +46,7 @@ pub struct Coverage {
     /// The history.
     pub reports: Reports,
     cloud: Cloud,
-    scope: String,
+    scope: Scope,
     account_settings: bool,
     csv_bom: bool,
     running: Mutex<()>,
@@ -56,8 +57,8 @@ pub struct Coverage {
 pub struct Compared {
     /// The report.
     pub report: CoverageReport,
-    /// Subscriptions that vanished without being told as gone.
-    kept: BTreeSet<String>,
+    /// Whether no subscription at all could be read: then there is no run.
+    is_empty: bool,
 }
 
 impl Report for Coverage {
@@ -78,12 +79,9 @@ impl Report for Coverage {
             None => None,
         };
         let compared = self.report(time.reading, before.as_ref()).await;
-        let summary = &compared.report.summary;
-        if summary.subscriptions == 0 && !summary.complete {
-            return Err(RunError::Nothing(
-                "no subscription",
-                together(&summary.reasons),
-            ));
+        if compared.is_empty {
+            let reasons = &compared.report.summary.reasons;
+            return Err(RunError::Nothing("no subscription", together(reasons)));
         }
         let draft = self.draft(&compared, before.as_ref());
         let published = self.reports.publish(slot, draft).await?;
@@ -111,7 +109,7 @@ impl Coverage {
             manager,
             reports,
             cloud: config.cloud(),
-            scope: config.coverage_scope.to_string(),
+            scope: config.coverage_scope.clone(),
             account_settings: config.coverage_account_settings,
             csv_bom: config.csv_bom,
             running: Mutex::default(),
@@ -123,19 +121,39 @@ impl Coverage {
     pub async fn report(&self, time: Duration, before: Option<&Baseline>) -> Compared {
         let deadline = Instant::now() + time;
         let mut report = self.read(deadline).await;
-        let before = before.filter(|before| before.scope == self.scope);
-        let mut kept = BTreeSet::new();
+        let is_empty = report.summary.subscriptions == 0 && !report.summary.complete;
+        let before =
+            before.filter(|before| before.scope.eq_ignore_ascii_case(&self.scope.to_string()));
         if let Some(before) = before {
             let deadline = deadline.max(Instant::now() + QUESTION_TIME / 2);
             let questions = change::questions(&report, before, MOST_QUESTIONS);
-            let answers = self
-                .manager
-                .answers(questions, deadline.min(Instant::now() + QUESTION_TIME));
-            (report, kept) =
-                change::reconcile(report, before, &answers.await, !self.scope.is_empty());
+            let deadline = deadline.min(Instant::now() + QUESTION_TIME);
+            let answers = self.manager.answers(questions, deadline).await;
+            let within = self.within(&answers, deadline).await;
+            report = change::reconcile(report, before, &answers, &within);
         }
         log(&report.summary);
-        Compared { report, kept }
+        Compared { report, is_empty }
+    }
+
+    /// Where a subscription that Resource Graph lost has to be to belong to the
+    /// report. Asked only where it matters.
+    async fn within(&self, answers: &BTreeMap<Question, Answer>, deadline: Instant) -> Within {
+        let is_known = |answer: &Answer| matches!(answer, Answer::Subscription(_));
+        if self.scope.is_empty() {
+            return Within::Tenant;
+        }
+        if !answers.values().any(is_known) {
+            return Within::Unknown;
+        }
+        let mut ids: BTreeSet<String> = self.scope.subscriptions().iter().cloned().collect();
+        for group in self.scope.management_groups() {
+            match self.manager.subscriptions_below(group, deadline).await {
+                Ok(Some(below)) => ids.extend(below),
+                Ok(None) | Err(_) => return Within::Unknown,
+            }
+        }
+        Within::These(ids)
     }
 
     async fn read(&self, deadline: Instant) -> CoverageReport {
@@ -162,7 +180,12 @@ impl Coverage {
             partial: partial.map(|(query, _)| query.name).collect(),
             gaps: read.into_iter().flat_map(|(_, gaps)| gaps).collect(),
         };
-        CoverageReport::new(estate, self.cloud, &as_of)
+        let mut report = CoverageReport::new(estate, self.cloud, &as_of);
+        // Where nothing at all is visible, there is no report.
+        if report.summary.subscriptions > 0 {
+            report.expect(self.scope.subscriptions());
+        }
+        report
     }
 
     /// The setting of each AI account, as far as the time goes.
@@ -198,7 +221,7 @@ impl Coverage {
             rows: 0,
         };
         let mut files = files::render(report, self.csv_bom);
-        let baseline = Baseline::after(report, before, &self.scope, &compared.kept);
+        let baseline = Baseline::after(report, before, &self.scope.to_string());
         let baseline = serde_json::to_string(&baseline).unwrap_or_default();
         files.push(json(BASELINE, baseline));
         if let Some(message) = notice::render(report) {
@@ -222,7 +245,9 @@ fn log(summary: &Summary) {
         subscriptions = s.subscriptions,
         disabled = s.disabled_subscriptions,
         ai_on = s.ai_on,
-        exposed = s.exposed,
+        exposed = s
+            .exposed
+            .map_or(-1, |exposed| i64::try_from(exposed).unwrap_or(i64::MAX)),
         changes = s.changes.values().sum::<usize>(),
         complete = s.complete,
         "read the coverage of Defender plans"

@@ -247,6 +247,37 @@ async fn the_scope_is_a_management_group_or_subscriptions() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_the_scope_names_is_in_the_report_whether_it_is_visible_or_not() {
+    let cloud = cloud().await;
+    let scope = format!(
+        "sub:{} sub:{} sub:{}",
+        subscription_id(1),
+        subscription_id(2),
+        subscription_id(0x77)
+    );
+    cloud.hide_subscription(&subscription_id(2));
+    let run = coverage(&cloud, &["--format", "json"], &[("COVERAGE_SCOPE", &scope)]).await;
+    assert_eq!(run.status, 3, "{}", run.stderr);
+    let summary = run.json();
+    assert_eq!(
+        (
+            &summary["subscriptions"],
+            &summary["aiNotReadable"],
+            &summary["complete"]
+        ),
+        (&json!(3), &json!(2), &json!(false))
+    );
+    let hidden = subscription_id(2);
+    assert!(
+        run.stderr
+            .contains("2 subscriptions of `COVERAGE_SCOPE` are not visible")
+            && run.stderr.contains(&hidden),
+        "{}",
+        run.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d11_an_estate_without_rows_is_no_coverage_of_nothing() {
     let cloud = cloud().await;
     cloud.add_fault(Fault::status(403).on("ResourceGraph"));
@@ -387,7 +418,7 @@ fn the_join_agrees_with_another_engine_on_random_estates() {
             .map(|row| {
                 (
                     row.subscription.subscription_id.clone(),
-                    row.ai_accounts as u64,
+                    row.ai_accounts.unwrap() as u64,
                 )
             })
             .collect();

@@ -303,6 +303,33 @@ async fn a28_a_lost_grant_is_no_clean_up() {
     assert_eq!(changes(&app).await, []);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_resource_graph_lost_did_not_leave_the_scope() {
+    let app = App::start_with(&[("COVERAGE_SCOPE", "mg:contoso-root")]).await;
+    app.cloud.set_graph_quota(false);
+    tick(&app, FIRST).await;
+    let lost = subscription_id(2);
+    app.cloud.hide_subscription(&lost);
+    tick(&app, SECOND).await;
+    assert_eq!(
+        changes(&app).await,
+        [],
+        "Resource Manager has it below the group"
+    );
+    let summary = get(&app, "").await.json();
+    assert_eq!(
+        (&summary["complete"], &summary["staleRows"]),
+        (&json!(false), &json!(1)),
+        "{summary:#}"
+    );
+    let coverage = get(&app, "/coverage.csv").await.text;
+    assert!(
+        coverage
+            .lines()
+            .any(|line| line.contains(&lost) && line.contains(",NotReadable,"))
+    );
+}
+
 #[tokio::test]
 async fn another_scope_is_another_baseline() {
     let app = App::start().await;
