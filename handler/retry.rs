@@ -29,6 +29,12 @@ pub(crate) fn delay(retry: u32, hint: Option<Duration>, jitter: f64) -> Duration
     }
 }
 
+/// A wait that all callers were told at once, up to a quarter longer, with
+/// `jitter` from 0 to 1.
+pub(crate) fn spread(wait: Duration, jitter: f64) -> Duration {
+    wait.min(LONGEST_PAUSE).mul_f64(1.0 + jitter / 4.0)
+}
+
 /// The wait that `Retry-After` asks for, in seconds or as an HTTP date.
 ///
 /// A date in the past is zero; what is neither, a negative number included,
@@ -51,6 +57,12 @@ mod tests {
         let now = httpdate::parse_http_date("Mon, 23 Nov 2026 10:00:00 GMT").unwrap();
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).unwrap())]);
         retry_after(&headers, now)
+    }
+
+    #[test]
+    fn a_wait_of_any_length_is_spread() {
+        let spread = |seconds| spread(Duration::from_secs(seconds), 1.0).as_secs();
+        assert_eq!((spread(4), spread(u64::MAX)), (5, 4_500));
     }
 
     #[test]

@@ -42,17 +42,35 @@ pub struct Patch {
     pub coverage: Coverage,
     /// What was added, a sentence each; empty for nothing.
     pub edits: Vec<String>,
+    /// Whether all that was added is how a column looks, not what is asked.
+    pub is_look_only: bool,
+    /// Why nothing could be added to a copy that shows plans, and what to do;
+    /// empty for nothing.
+    pub problem: String,
     /// The content; the same bytes when nothing was added.
     pub content: String,
 }
 
+impl Patch {
+    fn nothing(coverage: Coverage, content: &str) -> Self {
+        Self {
+            coverage,
+            edits: Vec::new(),
+            is_look_only: false,
+            problem: String::new(),
+            content: content.to_owned(),
+        }
+    }
+
+    /// A copy that needs nothing.
+    pub fn whole(content: &str) -> Self {
+        Self::nothing(Coverage::Patched, content)
+    }
+}
+
 /// Adds what is missing of the AI plan to a workbook.
 pub fn patch(content: &str) -> Patch {
-    let unchanged = |coverage| Patch {
-        coverage,
-        edits: Vec::new(),
-        content: content.to_owned(),
-    };
+    let unchanged = |coverage| Patch::nothing(coverage, content);
     let Ok(mut workbook) = serde_json::from_str::<Value>(content) else {
         return unchanged(Coverage::NotCoverage);
     };
@@ -61,17 +79,22 @@ pub fn patch(content: &str) -> Patch {
     work.shares(workbook.get_mut("items"), 0);
     let coverage = match (work.found, work.edits.len(), work.there) {
         (0, _, _) => Coverage::NotCoverage,
-        _ if work.is_stuck => Coverage::NotCoverage,
+        _ if !work.problem.is_empty() => Coverage::NotCoverage,
         (_, 0, _) => Coverage::Patched,
         (_, _, 0) => Coverage::Unpatched,
         _ => Coverage::PartlyPatched,
     };
-    if work.edits.is_empty() || work.is_stuck {
-        return unchanged(coverage);
+    if work.edits.is_empty() || !work.problem.is_empty() {
+        return Patch {
+            problem: work.problem,
+            ..unchanged(coverage)
+        };
     }
     Patch {
         coverage,
         edits: work.edits,
+        is_look_only: !work.asks_more,
+        problem: String::new(),
         content: workbook.to_string(),
     }
 }
@@ -111,8 +134,10 @@ struct Work {
     /// Places where the AI plan is already.
     there: usize,
     edits: Vec<String>,
-    /// An item that shows plans has no place where a line could go.
-    is_stuck: bool,
+    /// Whether a query got a line or a column.
+    asks_more: bool,
+    /// Why an item that shows plans cannot get a line; empty for nothing.
+    problem: String,
     /// Names of the items that count plans, with the column of the AI plan.
     numbers: BTreeMap<String, String>,
 }
@@ -153,14 +178,24 @@ impl Work {
     fn item(&mut self, name: &str, content: &mut Value) {
         self.found += 1;
         let mut query = text(&content["query"]);
-        let column = match PLAN_COLUMN.captures(&query) {
-            Some(found) => {
+        let column = match plan_column(&query) {
+            PlanColumn::Known(column) => {
                 self.there += 1;
-                found[1].to_owned()
+                column
             }
-            None => {
+            PlanColumn::OfItsOwn => {
+                self.there += 1;
+                return;
+            }
+            PlanColumn::NameIsTaken => {
+                self.problem = format!(
+                    "{name}: the column `{COLUMN}` is something else: add the plan for AI by hand, under another name"
+                );
+                return;
+            }
+            PlanColumn::None => {
                 let line = format!("{COLUMN} = defenderPlans.AI,");
-                if !self.add_line(&mut query, &[&APP_SERVICES_LINE, &ANY_PLAN_LINE], &line) {
+                if !self.add_line(name, &mut query, &PLAN_LINES, &line) {
                     return;
                 }
                 self.edits
@@ -168,7 +203,7 @@ impl Work {
                 COLUMN.to_owned()
             }
         };
-        if COUNTS.is_match(&query) {
+        if COUNTS.is_match(&without_comments(&query)) {
             self.count(name, &mut query, &column);
         } else {
             self.grid(name, content, &column);
@@ -180,17 +215,14 @@ impl Work {
 
     /// Counts the subscriptions with the plan.
     fn count(&mut self, name: &str, query: &mut String, column: &str) {
-        let counted = COUNT_COLUMN
-            .captures_iter(query)
-            .find(|found| &found[2] == column);
-        let sum = match counted {
-            Some(found) => {
+        let sum = match counted(&without_comments(query), column) {
+            Some(sum) => {
                 self.there += 1;
-                found[1].to_owned()
+                sum
             }
             None => {
                 let line = format!("{column} = countif({column} == \"Standard\"),");
-                if !self.add_line(query, &[&APP_SERVICES_COUNT, &ANY_COUNT], &line) {
+                if !self.add_line(name, query, &COUNT_LINES, &line) {
                     return;
                 }
                 self.edits
@@ -252,18 +284,24 @@ impl Work {
 
     /// Puts a line behind the first anchor that is there, with its indent and
     /// its line end.
-    fn add_line(&mut self, query: &mut String, anchors: &[&Regex], line: &str) -> bool {
-        for anchor in anchors {
-            if anchor.is_match(query) {
-                let with_line = anchor.replace(query, |found: &Captures<'_>| {
-                    format!("{}{}{line}{}", &found[0], &found["indent"], &found["end"])
-                });
-                *query = with_line.into_owned();
-                return true;
-            }
-        }
-        self.is_stuck = true;
-        false
+    fn add_line(
+        &mut self,
+        name: &str,
+        query: &mut String,
+        anchors: &[&LazyLock<Regex>],
+        line: &str,
+    ) -> bool {
+        let code = without_comments(query);
+        let Some(found) = anchors.iter().find_map(|anchor| anchor.captures(&code)) else {
+            self.problem = format!(
+                "{name}: the query has no line of a plan behind which the plan for AI could go: add `{line}` by hand"
+            );
+            return false;
+        };
+        let line = format!("{}{line}{}", &found["indent"], &found["end"]);
+        query.insert_str(found.get(0).map_or(0, |all| all.end()), &line);
+        self.asks_more = true;
+        true
     }
 
     /// The items that show shares of what the others count.
@@ -295,6 +333,7 @@ impl Work {
         } else {
             self.edits
                 .push(format!("{name}: the columns have the AI plan"));
+            self.asks_more = true;
             content["query"] = json!(merge.to_string());
         }
         let settings = &mut content["gridSettings"];
@@ -338,26 +377,35 @@ fn label(column: &str) -> Value {
 }
 
 /// Adds the share of what `sum` counts to the columns of a merge; the name of
-/// its column.
+/// its column. `None` when the columns cannot be told apart: the merge is left
+/// as it is then.
 fn add_share(merge: &mut Value, table: &str, sum: &str) -> Option<String> {
     let id = merge["merges"][0]["id"].clone();
     let columns = merge.get_mut("projectRename")?.as_array_mut()?;
+    let share = format!("{sum}1");
+    let has = |name: &str| columns.iter().any(|column| column["mergedName"] == name);
     let of_sum = format!("[{table}].{sum}");
-    if !columns
+    let has_sum = columns
         .iter()
-        .any(|column| column["originalName"] == of_sum)
-    {
+        .any(|column| column["originalName"] == of_sum);
+    let of_share = |column: &&Value| {
+        let value = &column["newItemData"][0]["criteriaContext"]["resultVal"];
+        text(value).contains(&format!("[\"{sum}\"]"))
+    };
+    let shown = columns
+        .iter()
+        .find(of_share)
+        .map(|column| text(&column["mergedName"]));
+    if (!has_sum && has(sum)) || (shown.is_none() && has(&share)) {
+        return None;
+    }
+    if !has_sum {
         let new = json!({ "originalName": of_sum, "mergedName": sum, "fromId": id });
         insert_behind(columns, "AppSrv", new);
     }
-    let of_share = |column: &&Value| {
-        let value = &column["newItemData"][0]["criteriaContext"]["resultVal"];
-        text(value).starts_with(&format!("[\"{sum}\"]/"))
-    };
-    if let Some(column) = columns.iter().find(of_share) {
-        return Some(text(&column["mergedName"]));
+    if shown.is_some() {
+        return shown;
     }
-    let share = format!("{sum}1");
     let context = json!({
         "operator": "Default", "rightValType": "column", "resultValType": "expression",
         "resultVal": format!("[\"{sum}\"]/[\"totalSubs\"]*100"),
@@ -368,6 +416,70 @@ fn add_share(merge: &mut Value, table: &str, sum: &str) -> Option<String> {
     });
     insert_behind(columns, "AppSrv1", new);
     Some(share)
+}
+
+/// How a query shows the plan for AI.
+enum PlanColumn {
+    None,
+    /// As the plain level, in a column of this name.
+    Known(String),
+    /// As somebody wrote it: nothing can be added that is sure to be right.
+    OfItsOwn,
+    /// Not at all, and the name of its column is something else.
+    NameIsTaken,
+}
+
+fn plan_column(query: &str) -> PlanColumn {
+    let code = without_comments(query);
+    let mut mentions = PLAN.find_iter(&code);
+    let (first, second) = (mentions.next(), mentions.next());
+    if first.is_none() {
+        return match assigned(&code, COLUMN) {
+            0 => PlanColumn::None,
+            _ => PlanColumn::NameIsTaken,
+        };
+    }
+    let Some(found) = PLAN_COLUMN.captures(&code).filter(|_| second.is_none()) else {
+        return PlanColumn::OfItsOwn;
+    };
+    let column = found["name"].to_owned();
+    let is_summed = counted(&code, &column).is_some_and(|sum| sum == column);
+    if assigned(&code, &column) == 1 + usize::from(is_summed) {
+        PlanColumn::Known(column)
+    } else {
+        PlanColumn::OfItsOwn
+    }
+}
+
+/// How often a name gets a value.
+fn assigned(code: &str, name: &str) -> usize {
+    ASSIGNED
+        .captures_iter(code)
+        .filter(|found| &found["name"] == name)
+        .count()
+}
+
+/// The column that counts a column, whatever it compares it with.
+fn counted(code: &str, column: &str) -> Option<String> {
+    let counts = |found: &Captures<'_>| {
+        let mut words = found["what"].split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.any(|word| word == column)
+    };
+    let found = COUNT_COLUMN.captures_iter(code).find(counts)?;
+    Some(found["name"].to_owned())
+}
+
+/// A query with a space for each byte of a comment, so that places stay.
+fn without_comments(query: &str) -> String {
+    TEXT_OR_COMMENT
+        .replace_all(query, |found: &Captures<'_>| {
+            if found[0].starts_with("//") {
+                " ".repeat(found[0].len())
+            } else {
+                found[0].to_owned()
+            }
+        })
+        .into_owned()
 }
 
 fn text(value: &Value) -> String {
@@ -405,14 +517,23 @@ macro_rules! patterns {
 }
 
 patterns! {
-    PLAN_COLUMN = r#"(\w+)\s*=\s*(?:tostring\()?defenderPlans(?:\.AI\b|\[\s*["']AI["']\s*\])"#;
+    TEXT_OR_COMMENT = r#"(?s)```.*?```|@"[^"\r\n]*"|@'[^'\r\n]*'|"(?:\\[^\r\n]|[^"\\\r\n])*"|'(?:\\[^\r\n]|[^'\\\r\n])*'|//[^\r\n]*"#;
+    PLAN = r#"\bdefenderPlans\s*(?:\.\s*AI\b|\.?\s*\[\s*["']AI["']\s*\])"#;
+    PLAN_COLUMN = r#"\b(?P<name>\w+)\s*=\s*(?:tostring\s*\(\s*)?defenderPlans\s*(?:\.\s*AI\b|\.?\s*\[\s*["']AI["']\s*\])\s*\)?\s*(?:,|\||\z)"#;
+    ASSIGNED = r"\b(?P<name>\w+)\s*=(?:[^=~]|\z)";
     APP_SERVICES_LINE = r"(?m)^(?P<indent>[^\S\r\n]*)\w+\s*=\s*defenderPlans\.AppServices\s*,[^\S\r\n]*(?P<end>\r?\n)";
     ANY_PLAN_LINE = r"(?m)^(?P<indent>[^\S\r\n]*)\w+\s*=\s*defenderPlans\.\w+\s*,[^\S\r\n]*(?P<end>\r?\n)";
     COUNTS = r"\bcountif\s*\(";
-    COUNT_COLUMN = r"(\w+)\s*=\s*countif\s*\(\s*(\w+)\s*==";
+    COUNT_COLUMN = r"\b(?P<name>\w+)\s*=\s*countif\s*\((?P<what>[^,|]*)";
     APP_SERVICES_COUNT = r"(?m)^(?P<indent>[^\S\r\n]*)AppSrv\s*=\s*countif\s*\([^\r\n]*\)\s*,[^\S\r\n]*(?P<end>\r?\n)";
     ANY_COUNT = r"(?m)^(?P<indent>[^\S\r\n]*)\w+\s*=\s*countif\s*\([^\r\n]*\)\s*,[^\S\r\n]*(?P<end>\r?\n)";
 }
+
+/// Lines behind which the column of the plan goes, best first.
+static PLAN_LINES: [&LazyLock<Regex>; 2] = [&APP_SERVICES_LINE, &ANY_PLAN_LINE];
+
+/// Lines behind which its count goes, best first.
+static COUNT_LINES: [&LazyLock<Regex>; 2] = [&APP_SERVICES_COUNT, &ANY_COUNT];
 
 #[cfg(test)]
 mod tests {
@@ -556,6 +677,109 @@ mod tests {
         }
     }
 
+    /// The fixture with other lines in the queries of the grid and the numbers.
+    fn by_hand(line: &str, count: &str) -> String {
+        let plan = "AppServices = defenderPlans.AppServices,\\n";
+        let sum = "AppSrv = countif(AppServices == \\\"Standard\\\"),\\n";
+        assert!(FIXTURE.contains(sum));
+        FIXTURE
+            .replace(plan, &format!("{plan}{line}"))
+            .replace(sum, &format!("{sum}{count}"))
+    }
+
+    #[test]
+    fn w2_what_somebody_wrote_in_a_way_of_their_own_is_left_alone() {
+        for line in [
+            "AIServices = coalesce(tostring(defenderPlans.AI), \\\"not registered\\\"),\\n",
+            "AIServices = tolower(defenderPlans.AI),\\n",
+            "AIServices = iff(isempty(defenderPlans[\\\"AI\\\"]), \\\"no\\\", \\\"yes\\\"),\\n",
+        ] {
+            let patched = patch(&by_hand(line, ""));
+            assert_eq!(
+                (
+                    patched.coverage,
+                    &patched.edits[..],
+                    patched.problem.as_str()
+                ),
+                (Coverage::Patched, &[][..], ""),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn w2_a_name_that_is_taken_is_told() {
+        let before = by_hand("AIServices = defenderPlans.Arm,\\n", "");
+        let patched = patch(&before);
+        assert_eq!(
+            (patched.coverage, &patched.content),
+            (Coverage::NotCoverage, &before)
+        );
+        assert!(
+            patched.problem.contains("under another name"),
+            "{}",
+            patched.problem
+        );
+    }
+
+    #[test]
+    fn w2_a_count_of_any_kind_is_a_count() {
+        for count in [
+            "AIServices = countif(AIServices =~ \\\"Standard\\\"),\\n",
+            "Ai = countif(isnotempty(AIServices) and AIServices != \\\"Free\\\"),\\n",
+        ] {
+            let before = by_hand("AIServices = defenderPlans.AI,\\n", count);
+            let after = patch(&before).content;
+            let query = |workbook: &str| content(workbook, "Azure numbers")["query"].clone();
+            assert_eq!(query(&after), query(&before), "{count}");
+            assert_eq!(patch(&after).edits, [""; 0]);
+        }
+    }
+
+    #[test]
+    fn w2_a_line_in_a_comment_is_no_line() {
+        let before = by_hand(
+            "// AIServices = defenderPlans.AI, see https://contoso.com\\n    ",
+            "",
+        );
+        let patched = patch(&before);
+        assert_eq!(
+            (patched.coverage, patched.edits.len()),
+            (Coverage::Unpatched, 9)
+        );
+        let query = text(&content(&patched.content, "queryAzure")["query"]);
+        assert!(
+            query.contains("AppServices,\n    AIServices = defenderPlans.AI,\n// AIServices"),
+            "{query}"
+        );
+    }
+
+    #[test]
+    fn w2_a_share_of_another_form_is_a_share() {
+        let whole = patch(FIXTURE).content;
+        let before = whole.replace(
+            r#"[\\\"AIServices\\\"]/[\\\"totalSubs\\\"]*100"#,
+            r#"round([\\\"AIServices\\\"] * 100 / [\\\"totalSubs\\\"])"#,
+        );
+        assert_ne!(before, whole);
+        assert_eq!(patch(&before).edits, [""; 0]);
+        let taken = whole.replace(r#"[\\\"AIServices\\\"]/"#, r#"[\\\"KeyVaults\\\"]/"#);
+        assert_ne!(taken, whole);
+        assert_eq!(patch(&taken).edits, [""; 0], "no name twice");
+    }
+
+    #[test]
+    fn what_is_only_how_a_column_looks_is_told_apart() {
+        assert!(!patch(FIXTURE).is_look_only);
+        let whole = patch(FIXTURE).content;
+        let without = whole.replace(
+            "{\"columnId\":\"AIServices\",\"label\":\"AI services\"}",
+            "{\"columnId\":\"Other\"}",
+        );
+        assert_ne!(without, whole);
+        assert!(patch(&without).is_look_only);
+    }
+
     #[test]
     fn w3_old_shapes_are_patched() {
         let mut workbook: Value = serde_json::from_str(FIXTURE).unwrap();
@@ -594,6 +818,11 @@ mod tests {
         assert_eq!(
             (patched.coverage, &patched.content),
             (Coverage::NotCoverage, &one_line)
+        );
+        assert!(
+            patched.problem.contains("add `AIServices = "),
+            "{}",
+            patched.problem
         );
         for other in [
             "",

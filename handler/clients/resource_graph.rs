@@ -164,7 +164,7 @@ impl ResourceGraphClient {
                             let wait = told
                                 .or(quota.resets_after)
                                 .unwrap_or(Duration::from_secs(5));
-                            self.pause(wait.mul_f64(1.0 + fastrand::f64() / 4.0)).await;
+                            self.pause(retry::spread(wait, fastrand::f64())).await;
                             continue;
                         }
                         (status, _)

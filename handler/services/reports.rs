@@ -2,8 +2,8 @@
 //!
 //! Order of the writes: the data files into a folder of this attempt, the
 //! commit record (created once a slot: the winner of two runs), the manifest
-//! in the folder, the notice to people, the pointer to the newest run. Every
-//! run first finishes what a crash between two of them left behind. Nothing in
+//! in the folder, the notice to people and the mark that they were told, the
+//! pointer to the newest run. Every run first finishes what a crash between two of them left behind. Nothing in
 //! the history is overwritten or deleted.
 
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
@@ -12,7 +12,7 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use functions::report::run::{self, File, JSON, MANIFEST, Manifest, ManifestFile, Slot};
 use serde::de::DeserializeOwned;
-use time::{OffsetDateTime, UtcOffset};
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use tokio::time::{Instant, sleep};
 
 use super::notifier::Notifier;
@@ -26,6 +26,9 @@ use crate::{
 
 /// File of a run with the message to people; a run that has none tells nothing.
 pub const NOTICE: &str = "notice.json";
+
+/// Says in the folder of a run that its message was posted, or was tried to be.
+const TOLD: &str = "notice.told";
 
 /// Records that are looked at where the pointer was lost.
 const MOST_RECORDS: usize = 100;
@@ -354,21 +357,17 @@ impl Reports {
         }
     }
 
-    /// What comes after the commit record. Told again to people when a crash
-    /// leaves open whether they were.
+    /// What comes after the commit record.
     async fn finish(&self, manifest: &Manifest, bytes: Bytes) -> Result<(), StorageError> {
         let path = format!("{}/{MANIFEST}", manifest.folder);
         let newest = self.newest().await?;
-        let is_newer = newest.is_none_or(|newest| newest.age() < manifest.age());
+        let is_newer = is_newer(manifest, newest.as_ref());
         let is_whole = self.history.has(&path).await?;
         if !is_whole {
             self.history.create(&path, JSON, bytes.clone()).await?;
         }
-        if (!is_whole || is_newer)
-            && let Some(notice) = manifest.file(NOTICE)
-            && let Some(message) = self.file(manifest, notice).await?
-        {
-            self.notifier.send(&message).await;
+        if !is_whole || is_newer {
+            self.tell(manifest).await?;
         }
         if is_newer {
             self.point_to(manifest, bytes).await?;
@@ -376,7 +375,25 @@ impl Reports {
         Ok(())
     }
 
-    /// Moves the pointer forward, never back.
+    /// Posts the message of a run that was not posted yet. Posted again when a
+    /// crash leaves open whether it was.
+    async fn tell(&self, manifest: &Manifest) -> Result<(), StorageError> {
+        let told = format!("{}/{TOLD}", manifest.folder);
+        let Some(notice) = manifest.file(NOTICE) else {
+            return Ok(());
+        };
+        if self.history.has(&told).await? {
+            return Ok(());
+        }
+        if let Some(message) = self.file(manifest, notice).await? {
+            self.notifier.send(&message).await;
+            let nothing = Bytes::from_static(b"{}\n");
+            self.history.create(&told, JSON, nothing).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves the pointer forward; back only from a run of a clock that was wrong.
     async fn point_to(&self, manifest: &Manifest, bytes: Bytes) -> Result<(), StorageError> {
         let path = run::latest(self.report);
         for _ in 0..MOST_MOVES {
@@ -384,7 +401,7 @@ impl Reports {
             let newest = before
                 .as_ref()
                 .and_then(|file| serde_json::from_slice::<Manifest>(&file.bytes).ok());
-            if newest.is_some_and(|newest| newest.age() >= manifest.age())
+            if !is_newer(manifest, newest.as_ref())
                 || self
                     .latest
                     .replace(&path, JSON, bytes.clone(), before)
@@ -401,6 +418,27 @@ impl Reports {
             cause: "precondition".to_owned(),
         })
     }
+}
+
+/// Whether a run belongs before readers in place of the newest. One that was
+/// read in the future was written by a clock that was wrong: it would hide
+/// every run until then.
+fn is_newer(manifest: &Manifest, newest: Option<&Manifest>) -> bool {
+    if is_of_the_future(manifest) {
+        tracing::error!(
+            code = "report_clock",
+            slot = %manifest.slot,
+            as_of = manifest.as_of,
+            "a run says that it was read in the future; readers do not get it"
+        );
+        return false;
+    }
+    newest.is_none_or(|newest| newest.age() < manifest.age() || is_of_the_future(newest))
+}
+
+fn is_of_the_future(manifest: &Manifest) -> bool {
+    let read = OffsetDateTime::parse(&manifest.as_of, &Rfc3339);
+    read.is_ok_and(|read| read > OffsetDateTime::now_utc() + OVERLAP)
 }
 
 fn in_manifest(file: &File) -> ManifestFile {

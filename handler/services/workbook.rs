@@ -33,6 +33,10 @@ use crate::{
 /// Folder of the copies that were seen whole.
 const COPIES: &str = "history/workbooks";
 
+/// What the name of the file ends with that says a copy was told to be gone; in
+/// order of names behind that of the copy, which may be of the same second.
+const GONE: &str = "_gone.json";
+
 const VERSION: (&str, &str) = ("api-version", "2023-06-01");
 
 /// How a saved copy differs from what it should be.
@@ -83,15 +87,27 @@ pub struct Copy {
     pub edits: Vec<String>,
     /// Whether the edits were written.
     pub repaired: bool,
-    /// Why it was not read or written; empty for nothing.
+    /// Why it was not read or written, or cannot be; empty for nothing.
     pub problem: String,
 }
 
 impl Copy {
+    fn new(id: &str, display_name: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            display_name: display_name.to_owned(),
+            drift: Vec::new(),
+            edits: Vec::new(),
+            repaired: false,
+            problem: String::new(),
+        }
+    }
+
     /// Whether somebody has to do something.
     pub fn needs_work(&self) -> bool {
         let bad = [Drift::Missing, Drift::Unpatched, Drift::PartlyPatched];
-        !self.repaired && self.drift.iter().any(|drift| bad.contains(drift))
+        let is_stuck = !self.problem.is_empty() && self.drift.contains(&Drift::NotCoverage);
+        !self.repaired && (is_stuck || self.drift.iter().any(|drift| bad.contains(drift)))
     }
 }
 
@@ -140,6 +156,17 @@ pub struct Workbooks {
     manager: Arc<ResourceManagerClient>,
     copies: Storage,
     repair: bool,
+}
+
+impl Kept {
+    /// A file of this revision; one that came back to what it was is another.
+    fn path(&self, ending: &str) -> String {
+        let revision = match name_of(&self.revision) {
+            revision if revision.is_empty() => self.sha256.clone(),
+            revision => revision,
+        };
+        format!("{COPIES}/{}/{revision}{ending}", name_of(&self.id))
+    }
 }
 
 impl Workbooks {
@@ -197,7 +224,7 @@ impl Workbooks {
         // What a short list does not have may be there all the same.
         if inspection.reasons.is_empty() {
             for gone in kept.into_values() {
-                inspection.copies.extend(self.gone(gone, deadline).await);
+                inspection.copies.extend(self.gone(gone, deadline).await?);
             }
         }
         note_duplicates(&mut inspection.copies);
@@ -208,7 +235,8 @@ impl Workbooks {
         Ok(inspection)
     }
 
-    /// The newest kept copy of each workbook, by name.
+    /// The newest kept copy of each workbook, by name, without those that were
+    /// told to be gone since.
     async fn kept(&self) -> Result<BTreeMap<String, Kept>, StorageError> {
         let mut files = self.copies.list(COPIES).await?;
         files.sort_by(|one, other| (one.modified, &one.path).cmp(&(other.modified, &other.path)));
@@ -220,7 +248,8 @@ impl Workbooks {
             })
             .collect();
         let mut kept = BTreeMap::new();
-        for (name, path) in newest {
+        let is_there = |(_, path): &(String, String)| !path.ends_with(GONE);
+        for (name, path) in newest.into_iter().filter(is_there) {
             let file = self.copies.read(&path).await?;
             if let Some(copy) = file.and_then(|file| serde_json::from_slice(&file.bytes).ok()) {
                 kept.insert(name, copy);
@@ -230,17 +259,19 @@ impl Workbooks {
     }
 
     /// A kept workbook that is in no list: only Resource Manager knows whether
-    /// it is gone.
-    async fn gone(&self, kept: Kept, deadline: Instant) -> Option<Copy> {
+    /// it is gone. One that is, is told once: somebody may have wanted it so.
+    async fn gone(&self, kept: Kept, deadline: Instant) -> Result<Option<Copy>, StorageError> {
         let found = self.manager.get(&kept.id, &[VERSION], deadline).await;
-        (found == Ok(Resource::NotFound)).then(|| Copy {
-            id: kept.id,
-            display_name: kept.display_name,
+        if found != Ok(Resource::NotFound) {
+            return Ok(None);
+        }
+        let text = json!({ "id": kept.id, "displayName": kept.display_name }).to_string() + "\n";
+        let path = kept.path(GONE);
+        self.copies.create(&path, JSON, text.into()).await?;
+        Ok(Some(Copy {
             drift: vec![Drift::Missing],
-            edits: Vec::new(),
-            repaired: false,
-            problem: String::new(),
-        })
+            ..Copy::new(&kept.id, &kept.display_name)
+        }))
     }
 
     async fn copy(
@@ -249,14 +280,7 @@ impl Workbooks {
         before: Option<&Kept>,
         deadline: Instant,
     ) -> Result<Copy, StorageError> {
-        let mut copy = Copy {
-            id: row.id.clone(),
-            display_name: row.display_name.clone(),
-            drift: Vec::new(),
-            edits: Vec::new(),
-            repaired: false,
-            problem: String::new(),
-        };
+        let mut copy = Copy::new(&row.id, &row.display_name);
         let properties = match self.read(&row.id, deadline).await {
             Ok(properties) => properties,
             Err(problem) => {
@@ -265,7 +289,11 @@ impl Workbooks {
             }
         };
         let content = properties["serializedData"].as_str().unwrap_or_default();
-        let patched = patch(content);
+        let mut patched = patch(content);
+        if before.is_some() && patched.is_look_only {
+            // It was seen whole: a person took the colour or the label away.
+            patched = Patch::whole(content);
+        }
         let edited = before.is_some_and(|kept| kept.sha256 != fingerprint(content));
         copy.drift = vec![match patched.coverage {
             Coverage::NotCoverage => Drift::NotCoverage,
@@ -275,6 +303,7 @@ impl Workbooks {
             Coverage::Patched => Drift::Patched,
         }];
         copy.edits.clone_from(&patched.edits);
+        copy.problem.clone_from(&patched.problem);
         match patched.coverage {
             Coverage::Patched => self.keep(&row.id, &properties, before).await?,
             Coverage::Unpatched | Coverage::PartlyPatched if self.repair => {
@@ -373,14 +402,7 @@ impl Workbooks {
         if before.is_some_and(|before| before.sha256 == kept.sha256) {
             return Ok(());
         }
-        // One that came back to what it was is another revision.
-        let revision = name_of(&kept.revision);
-        let revision = if revision.is_empty() {
-            &kept.sha256
-        } else {
-            &revision
-        };
-        let path = format!("{COPIES}/{}/{revision}.json", name_of(id));
+        let path = kept.path(".json");
         let text = serde_json::to_string_pretty(&kept).unwrap_or_default() + "\n";
         self.copies.create(&path, JSON, text.into()).await?;
         Ok(())

@@ -65,6 +65,8 @@ async fn changes(app: &App) -> Vec<(String, String, String)> {
 
 const FIRST: &str = "2026-11-22T06:00:00+00:00";
 const SECOND: &str = "2026-11-23T06:00:00+00:00";
+const THIRD: &str = "2026-11-24T06:00:00+00:00";
+const FOURTH: &str = "2026-11-25T06:00:00+00:00";
 
 #[tokio::test]
 async fn b01_a_doubled_timer_changes_nothing() {
@@ -540,6 +542,55 @@ async fn a_downgrade_is_posted_to_the_webhook_once() {
     );
     app.host
         .console_line(|line| line.text.contains("\"notified\""))
+        .await;
+}
+
+/// A downgrade in the second run, whose message is posted.
+async fn downgraded() -> (App, tls::Authority) {
+    let (app, authority) = with_webhook(WEBHOOK).await;
+    tick(&app, FIRST).await;
+    app.cloud
+        .set_estate(Estate::contoso().with_tier(1, "AI", "Free"));
+    tick(&app, SECOND).await;
+    assert_eq!(app.cloud.posted().len(), 1);
+    (app, authority)
+}
+
+#[tokio::test]
+async fn a_lost_pointer_posts_nothing_again() {
+    let (app, _authority) = downgraded().await;
+    std::fs::remove_file(app.reports.path().join("latest/coverage.json")).unwrap();
+    tick(&app, THIRD).await;
+    assert_eq!(app.cloud.posted().len(), 1);
+    assert_eq!(
+        get(&app, "/manifest.json").await.json()["slot"],
+        "20261124T060000Z"
+    );
+}
+
+#[tokio::test]
+async fn a_run_of_a_clock_that_was_ahead_hides_no_other() {
+    let (app, _authority) = downgraded().await;
+    tick(&app, THIRD).await;
+    let record = app
+        .reports
+        .path()
+        .join("history/coverage/runs/20261124T060000Z.json");
+    let mut manifest: Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    manifest["asOf"] = json!("2999-01-01T00:00:00Z");
+    let ahead = manifest.to_string();
+    std::fs::write(&record, &ahead).unwrap();
+    std::fs::write(app.reports.path().join("latest/coverage.json"), &ahead).unwrap();
+    for _ in 0..2 {
+        tick(&app, FOURTH).await;
+        assert_eq!(
+            get(&app, "/manifest.json").await.json()["slot"],
+            "20261125T060000Z"
+        );
+    }
+    assert_eq!(app.cloud.posted().len(), 1);
+    app.host
+        .console_line(|line| line.text.contains("report_clock"))
         .await;
 }
 

@@ -139,6 +139,43 @@ async fn every_way_to_differ_is_told() {
             ["NotCoverage"]
         ])
     );
+    let later = shell.drift(false).await;
+    assert_eq!(
+        later.as_array().unwrap().len(),
+        3,
+        "one that is gone is told once: {later}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_took_away_on_purpose_stays_away() {
+    let shell = Shell::with(vec![Workbook::new(1, 1, "Coverage", &fixture())]).await;
+    shell.look(true).await;
+    let mut workbooks = shell.cloud.workbooks();
+    let whole = workbooks[0].content.clone();
+    workbooks[0].content = whole.replace(
+        "{\"columnId\":\"AIServices\",\"label\":\"AI services\"}",
+        "{\"columnId\":\"Other\",\"label\":\"Other\"}",
+    );
+    assert_ne!(workbooks[0].content, whole);
+    workbooks[0].revision += 1;
+    let edited = workbooks[0].content.clone();
+    shell.cloud.set_workbooks(workbooks);
+    assert_eq!(shell.drift(true).await, json!([["PatchedButEdited"]]));
+    assert_eq!(shell.drift(true).await, json!([["Patched"]]));
+    assert_eq!(shell.cloud.workbooks()[0].content, edited);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_with_no_place_for_the_plan_needs_work() {
+    let one_line = fixture().replace(",\\n    ", ", ");
+    let shell = Shell::with(vec![Workbook::new(1, 1, "Coverage", &one_line)]).await;
+    let (status, json, _) = shell.look(true).await;
+    let copy = &json["copies"][0];
+    assert_eq!((status, &copy["drift"]), (1, &json!(["NotCoverage"])));
+    let problem = copy["problem"].as_str().unwrap();
+    assert!(problem.contains("by hand"), "{problem}");
+    assert_eq!(shell.patches(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
