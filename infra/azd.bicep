@@ -21,6 +21,9 @@ param hostingPlan string = 'flex'
 @description('Whether storage and the vault are reached through private endpoints alone; then this machine cannot upload the package.')
 param privateNetwork bool = false
 
+@description('URL of the package where this machine cannot upload it: with privateNetwork, or on the premium plan.')
+param packageUri string = ''
+
 @description('Client id of the API\'s application registration, which infra/graph creates.')
 param apiClientId string = ''
 
@@ -29,6 +32,9 @@ param coverageScope string = ''
 
 @description('Regular expression over the short names of virtual desktops; blank for no such report.')
 param vdiHostPattern string = ''
+
+@description('Whether the vault of the environment was deleted in the last 90 days and is to be taken back.')
+param recoverVault bool = false
 
 @description('Address that alerts are mailed to; blank for nobody.')
 param alertEmail string = ''
@@ -51,9 +57,11 @@ module main 'main.bicep' = {
     tags: tags
     hostingPlan: hostingPlan
     privateNetwork: privateNetwork
+    packageUri: packageUri
     apiClientId: apiClientId
     coverageScope: coverageScope
     vdiHostPattern: vdiHostPattern
+    recoverVault: recoverVault
     alertEmail: alertEmail
   }
 }
@@ -69,3 +77,9 @@ output APP_NAME string = main.outputs.APP_NAME
 
 @description('Principal id of the app\'s identity.')
 output IDENTITY_PRINCIPAL_ID string = main.outputs.IDENTITY_PRINCIPAL_ID
+
+@description('Name of the host\'s storage account, which takes the package on the premium plan.')
+output PACKAGE_ACCOUNT string = main.outputs.PACKAGE_ACCOUNT
+
+@description('Whether the hook uploads the package.')
+output UPLOADS_PACKAGE bool = hostingPlan == 'flex' && !privateNetwork && empty(packageUri)

@@ -21,5 +21,10 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "$wanted" ]; then
     echo "$wanted" > "$tools/installed"
 fi
 
+# The executable tells nothing of the folders of this machine, and is the same on another.
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+export RUSTFLAGS="--remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$PWD=/source"
+export CFLAGS="-ffile-prefix-map=$cargo_home=/cargo"
+
 PATH="$tools/bin:$PATH" cargo auditable zigbuild --release --locked --package handler --target "$target.$glibc" "$@" >&2
 echo "target/$target/release/defender-functions"

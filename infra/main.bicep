@@ -6,7 +6,7 @@ targetScope = 'resourceGroup'
 @description('Azure region of all resources; by default that of the resource group.')
 param location string = resourceGroup().location
 
-@description('Start of every name: lower-case letters and digits.')
+@description('Start of every name: lower-case letters and digits, a letter first.')
 @minLength(3)
 @maxLength(11)
 param name string = 'defender'
@@ -27,7 +27,7 @@ param privateNetwork bool = false
 @description('Address range of the virtual network, /24 or larger; used with privateNetwork.')
 param addressPrefix string = '10.60.0.0/24'
 
-@description('URL of the package to deploy, readable by the app\'s identity or by everybody; blank for infrastructure only.')
+@description('URL of the package to deploy, which everybody can read or, on the premium plan, the app\'s identity; without a signature in it. Blank for infrastructure only.')
 param packageUri string = ''
 
 @description('Most instances of the app. They share neither limits nor memory.')
@@ -35,10 +35,17 @@ param packageUri string = ''
 @maxValue(100)
 param maximumInstances int = 2
 
-@description('Client id of the API\'s application registration, which infra/graph creates; blank until then, and the app refuses to start without it.')
+@description('How callers prove who they are: entra by tokens, host by keys of the Functions host with a package that is built for it (AUTH_LEVEL=function).')
+@allowed([
+  'entra'
+  'host'
+])
+param apiAuth string = 'entra'
+
+@description('Client id of the API\'s application registration, which infra/graph creates; blank until then, and the app accepts no caller.')
 param apiClientId string = ''
 
-@description('More accepted audiences of callers\' tokens, beside the client id and api://<client id>.')
+@description('More accepted audiences of callers\' tokens, beside the client id.')
 param apiAudiences string[] = []
 
 @description('Client ids of applications that App Service lets through; empty leaves it to roles alone.')
@@ -132,8 +139,25 @@ param vdiRetentionDays int = 90
 @maxValue(730)
 param logRetentionDays int = 90
 
+@description('Redundancy of the reports\' storage; Standard_LRS where the region has no zones.')
+@allowed([
+  'Standard_ZRS'
+  'Standard_GZRS'
+  'Standard_GRS'
+  'Standard_LRS'
+])
+param reportsRedundancy string = 'Standard_ZRS'
+
+@description('Whether the vault of this name was deleted in the last 90 days and is to be taken back; it cannot be made anew meanwhile.')
+param recoverVault bool = false
+
 @description('Address that alerts are mailed to; blank for nobody.')
 param alertEmail string = ''
+
+@description('Hours without a new report after which an alert fires: two periods of the schedules. Alerts look back 48 at most; 0 for reports that run more rarely than daily, which are not watched.')
+@minValue(0)
+@maxValue(48)
+param overdueHours int = 48
 
 var unique = take(uniqueString(resourceGroup().id, name), 6)
 var plain = '${name}${unique}'
@@ -143,7 +167,10 @@ var isFlex = hostingPlan == 'flex'
 var loginUrl = environment().authentication.loginEndpoint
 var armUrl = environment().resourceManager
 var packageContainer = 'package'
-var audiences = union(empty(apiClientId) ? [] : [apiClientId, 'api://${apiClientId}'], apiAudiences)
+var audiences = union(empty(apiClientId) ? [] : [apiClientId], apiAudiences)
+// The app does not start without an audience. No token is for this one, so it starts closed.
+var nobody = 'urn:defender-functions:no-caller-until-apiClientId-is-set'
+var acceptedAudiences = apiAuth == 'host' ? '' : empty(audiences) ? nobody : join(audiences, ' ')
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: '${dashed}-identity'
@@ -171,6 +198,7 @@ module storage 'modules/storage.bicep' = {
     privateNetwork: privateNetwork
     immutableDays: immutableDays
     vdiDays: vdiRetentionDays
+    redundancy: reportsRedundancy
     principalId: identity.properties.principalId
     workspaceId: monitoring.outputs.workspaceId
     packageContainer: packageContainer
@@ -184,6 +212,7 @@ module vault 'modules/keyVault.bicep' = {
     name: dashed
     tags: tags
     privateNetwork: privateNetwork
+    recover: recoverVault
     principalId: identity.properties.principalId
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -225,7 +254,7 @@ module app 'modules/app.bicep' = {
     packageUri: packageUri
     subnetId: network.?outputs.?appSubnetId ?? ''
     maximumInstances: maximumInstances
-    apiClientId: apiClientId
+    apiClientId: apiAuth == 'host' ? '' : apiClientId
     apiAudiences: audiences
     allowedApplications: allowedApplications
     tenantId: tenant().tenantId
@@ -240,8 +269,8 @@ module app 'modules/app.bicep' = {
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
       AZURE_CLIENT_ID: identity.properties.clientId
       AZURE_TENANT_ID: tenant().tenantId
-      API_AUTH: 'entra'
-      API_AUDIENCE: join(audiences, ' ')
+      API_AUTH: apiAuth
+      API_AUDIENCE: acceptedAudiences
       LOGIN_URL: loginUrl
       DEFENDER_API_URL: defenderApiUrl
       DEFENDER_API_AUDIENCE: defenderApiAudience
@@ -281,7 +310,8 @@ module alerts 'modules/alerts.bicep' = {
     tags: tags
     insightsId: monitoring.outputs.insightsId
     email: alertEmail
-    reports: union([{ report: 'coverage', hours: 48 }], empty(vdiHostPattern) ? [] : [{ report: 'vdi', hours: 48 }])
+    overdueHours: overdueHours
+    reports: overdueHours == 0 ? [] : union(['coverage'], empty(vdiHostPattern) ? [] : ['vdi'])
   }
 }
 

@@ -267,11 +267,9 @@ fn log(answer: &LookupAnswer) {
         "looked up hashes"
     );
     let mut told = HashSet::new();
-    for result in answer
-        .results
-        .iter()
-        .filter(|result| result.status == ItemStatus::Failed)
-    {
+    let without_answer =
+        |result: &&HashResult| [ItemStatus::Failed, ItemStatus::Throttled].contains(&result.status);
+    for result in answer.results.iter().filter(without_answer) {
         let Some(error) = result
             .error
             .as_ref()

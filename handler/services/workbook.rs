@@ -364,6 +364,7 @@ impl Workbooks {
         let body = json!({ "properties": { "serializedData": patched.content } });
         let detail = |error: ArmError| match error.code {
             "missing_permission" => {
+                tracing::warn!(code = error.code, id, "a workbook may not be written");
                 "the identity may not write it: grant it Workbook Contributor on its resource group"
                     .to_owned()
             }

@@ -3,9 +3,12 @@
 .SYNOPSIS
 Does what infra/graph/main.bicep does, for people without the Graph extension.
 .DESCRIPTION
-Grants the app's identity its roles, and with -Api makes the API's application registration. Needs
-the module Microsoft.Graph.Applications, Privileged Role Administrator, and for -Api Application
-Administrator; twice does nothing more.
+Grants the app's identity its roles, with -Api makes the API's application registration, and with
+-Caller gives service principals, users or groups a role of it. Needs the module
+Microsoft.Graph.Applications, Privileged Role Administrator, and for -Api Application
+Administrator; twice does nothing more, and finishes what broke off. Sign in before:
+Connect-MgGraph -Scopes AppRoleAssignment.ReadWrite.All, Application.ReadWrite.All
+(in US Government with -Environment USGov).
 .PARAMETER IdentityPrincipalId
 Output IDENTITY_PRINCIPAL_ID of infra/main.bicep.
 .PARAMETER Indicators
@@ -14,6 +17,8 @@ Also Ti.ReadWrite.All, to see everybody's Indicators. The app writes none.
 Not ThreatHunting.Read.All.
 .PARAMETER Api
 Also the API's application registration, with its roles and its service principal.
+.PARAMETER Caller
+Who may call the API: role by object id, such as @{ '00000000-0000-0000-0000-000000000000' = 'Hashes.Read' }.
 .EXAMPLE
 infra/graph/grant.ps1 -IdentityPrincipalId 00000000-0000-0000-0000-000000000000 -WhatIf
 #>
@@ -23,7 +28,8 @@ param(
     [guid] $IdentityPrincipalId,
     [switch] $Indicators,
     [switch] $NoHunting,
-    [switch] $Api
+    [switch] $Api,
+    [hashtable] $Caller = @{}
 )
 
 $ErrorActionPreference = 'Stop'
@@ -51,27 +57,62 @@ foreach ($grant in $grants) {
     }
 }
 
-if ($Api) {
-    $name = 'defender-functions'
-    $known = @(Get-MgApplication -Filter "displayName eq '$name'")
-    if ($known.Count -eq 0 -and $PSCmdlet.ShouldProcess($name, 'Register the application')) {
-        $roles = @('Hashes.Read', 'Devices.Read', 'Indicators.Write', 'Reports.Read', 'Reports.Run' | ForEach-Object {
-                @{ Id = [guid]::NewGuid(); Value = $_; DisplayName = $_; Description = $_; IsEnabled = $true; AllowedMemberTypes = @('Application', 'User') }
+$name = 'defender-functions'
+# The ids are those of infra/graph/main.bicep, so that each may follow the other.
+$roles = [ordered] @{
+    'Hashes.Read' = 'af779359-e7fe-41d3-a3a8-59c3ef4c03f0'
+    'Devices.Read' = 'efb32172-4df1-44f9-8683-576e69e92872'
+    'Indicators.Write' = '2cc2f036-29fd-4784-a61f-a5d7bf2be387'
+    'Reports.Read' = '12de6d69-a39e-43d2-8245-815e67eb5973'
+    'Reports.Run' = 'bcdfdc47-defb-4776-abe2-bf05c3280ba8'
+}
+$scope = '12a6028e-532c-4945-a1e7-e8f94a8f2968'
+$azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'
+$application = "/v1.0/applications(uniqueName='$name')"
+
+function Send-Graph {
+    param([string] $Method, [string] $Uri, [hashtable] $Body, [hashtable] $Headers = @{})
+    $json = ConvertTo-Json -InputObject $Body -Depth 10
+    Invoke-MgGraphRequest -Method $Method -Uri $Uri -Body $json -ContentType 'application/json' -Headers $Headers
+}
+
+if ($Api -and $PSCmdlet.ShouldProcess($name, 'Register the application')) {
+    $access = @{
+        requestedAccessTokenVersion = 2
+        oauth2PermissionScopes = @(@{
+                id = $scope; value = 'access_as_user'; type = 'User'; isEnabled = $true
+                adminConsentDisplayName = 'Call Defender Functions'
+                adminConsentDescription = 'Calls Defender Functions as the signed-in person, within the roles of that person.'
             })
-        $scope = @{
-            Id = [guid]::NewGuid(); Value = 'access_as_user'; Type = 'User'; IsEnabled = $true
-            AdminConsentDisplayName = 'Call Defender Functions'
-            AdminConsentDescription = 'Calls Defender Functions as the signed-in person, within the roles of that person.'
-        }
-        $access = @{ RequestedAccessTokenVersion = 2; Oauth2PermissionScopes = @($scope) }
-        $known = @(New-MgApplication -DisplayName $name -SignInAudience 'AzureADMyOrg' -AppRoles $roles -Api $access)
-        # The Azure CLI, so that people can call the API with their own sign-in.
-        $access.PreAuthorizedApplications = @(@{ AppId = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'; DelegatedPermissionIds = @([string] $scope.Id) })
-        Update-MgApplication -ApplicationId $known[0].Id -IdentifierUris @("api://$($known[0].AppId)") -Api $access
-        $null = New-MgServicePrincipal -AppId $known[0].AppId -AppRoleAssignmentRequired
     }
-    if ($known.Count -gt 0) {
-        Write-Output "API_CLIENT_ID=$($known[0].AppId)"
-        Write-Output "API_AUDIENCE=api://$($known[0].AppId)"
+    $described = @($roles.Keys | ForEach-Object {
+            @{ id = $roles[$_]; value = $_; displayName = $_; description = $_; isEnabled = $true; allowedMemberTypes = @('Application', 'User') }
+        })
+    $body = @{ displayName = $name; signInAudience = 'AzureADMyOrg'; appRoles = $described; api = $access }
+    $null = Send-Graph PATCH $application $body @{ Prefer = 'create-if-missing' }
+    $client = (Invoke-MgGraphRequest -Method GET -Uri $application).appId
+    $audience = "api://$((Get-MgContext).TenantId)/$name"
+    # The Azure CLI, so that people can call the API with their own sign-in.
+    $trusted = @{ preAuthorizedApplications = @(@{ appId = $azureCli; delegatedPermissionIds = @($scope) }) }
+    $null = Send-Graph PATCH $application @{ identifierUris = @($audience); api = $trusted }
+    if (@(Get-MgServicePrincipal -Filter "appId eq '$client'").Count -eq 0) {
+        $null = Send-Graph POST '/v1.0/servicePrincipals' @{ appId = $client; appRoleAssignmentRequired = $true }
+    }
+    Write-Output "API_CLIENT_ID=$client"
+    Write-Output "API_AUDIENCE=$audience"
+}
+
+foreach ($principal in $Caller.Keys) {
+    $role = $Caller[$principal]
+    if (-not $roles.Contains($role)) { throw "$role is not a role of the API: $($roles.Keys -join ', ')" }
+    if (-not $PSCmdlet.ShouldProcess($principal, "Give the role $role")) { continue }
+    $client = (Invoke-MgGraphRequest -Method GET -Uri $application).appId
+    $resource = (Get-MgServicePrincipal -Filter "appId eq '$client'").Id
+    try {
+        $null = Send-Graph POST "/v1.0/servicePrincipals/$resource/appRoleAssignedTo" @{ principalId = $principal; resourceId = $resource; appRoleId = $roles[$role] }
+        Write-Output "$principal has the role $role"
+    } catch {
+        if ("$_ $($_.ErrorDetails)" -notmatch 'already exists') { throw }
+        Write-Output "$principal has the role $role already"
     }
 }

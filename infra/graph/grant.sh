@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Does what infra/graph/main.bicep does, for people without the Graph extension: grants the app's
-# identity its roles, and with --api makes the API's application registration. Needs the Azure CLI,
-# Privileged Role Administrator, and for --api Application Administrator; twice does nothing more.
-#   infra/graph/grant.sh IDENTITY_PRINCIPAL_ID [--indicators] [--no-hunting] [--api]
-# A caller gets a role of the API as the last lines say.
+# identity its roles, with --api makes the API's application registration, and with --caller gives a
+# service principal, user or group a role of it. Needs the Azure CLI, Privileged Role Administrator,
+# and for --api Application Administrator; twice does nothing more, and finishes what broke off.
+#   infra/graph/grant.sh IDENTITY_PRINCIPAL_ID [--indicators] [--no-hunting] [--api] [--caller OBJECT_ID=ROLE]...
 set -euo pipefail
 
 identity=${1:?"give the principal id of the app's identity: output IDENTITY_PRINCIPAL_ID of infra/main.bicep"}
@@ -11,13 +11,20 @@ shift
 indicators=false
 hunting=true
 api=false
-for option in "$@"; do
-    case $option in
+callers=()
+while [ $# -gt 0 ]; do
+    case $1 in
         --indicators) indicators=true ;;
         --no-hunting) hunting=false ;;
         --api) api=true ;;
-        *) echo "unknown option $option" >&2; exit 2 ;;
+        --caller)
+            case ${2-} in
+                ?*=?*) callers+=("$2"); shift ;;
+                *) echo "--caller takes OBJECT_ID=ROLE, such as 00000000-0000-0000-0000-000000000000=Hashes.Read" >&2; exit 2 ;;
+            esac ;;
+        *) echo "unknown option $1" >&2; exit 2 ;;
     esac
+    shift
 done
 
 graph=$(az cloud show --query endpoints.microsoftGraphResourceId --output tsv)
@@ -50,33 +57,62 @@ grant "$defender" Machine.Read.All
 if $indicators; then grant "$defender" Ti.ReadWrite.All; fi
 if $hunting; then grant "$microsoft_graph" ThreatHunting.Read.All; fi
 
-# The API's application registration and its service principal.
-register() { # unique name
-    local application="$graph/applications(uniqueName='$1')" client="" roles="" role
-    client=$(az rest --url "$application" --query appId --output tsv 2>/dev/null || true)
-    if [ -z "$client" ]; then
-        for role in Hashes.Read Devices.Read Indicators.Write Reports.Read Reports.Run; do
-            roles+=",{\"id\":\"$(uuid)\",\"value\":\"$role\",\"displayName\":\"$role\",\"description\":\"$role\",\"isEnabled\":true,\"allowedMemberTypes\":[\"Application\",\"User\"]}"
-        done
-        scope=$(uuid)
-        az rest --method patch --url "$application" --output none \
-            --headers 'Content-Type=application/json' 'Prefer=create-if-missing' \
-            --body "{\"displayName\":\"$1\",\"signInAudience\":\"AzureADMyOrg\",\"appRoles\":[${roles#,}],\"api\":{\"requestedAccessTokenVersion\":2,\"oauth2PermissionScopes\":[{\"id\":\"$scope\",\"value\":\"access_as_user\",\"type\":\"User\",\"isEnabled\":true,\"adminConsentDisplayName\":\"Call Defender Functions\",\"adminConsentDescription\":\"Calls Defender Functions as the signed-in person, within the roles of that person.\"}]}}"
-        client=$(az rest --url "$application" --query appId --output tsv)
-        # The Azure CLI, so that people can call the API with their own sign-in.
-        az rest --method patch --url "$application" --output none --headers 'Content-Type=application/json' \
-            --body "{\"identifierUris\":[\"api://$client\"],\"api\":{\"preAuthorizedApplications\":[{\"appId\":\"04b07795-8ddb-461a-bbee-02f9e1bf7b46\",\"delegatedPermissionIds\":[\"$scope\"]}]}}"
-        az rest --method post --url "$graph/servicePrincipals" --output none --headers 'Content-Type=application/json' \
-            --body "{\"appId\":\"$client\",\"appRoleAssignmentRequired\":true}"
-        echo "the application $1 is registered"
-    else
-        echo "the application $1 is registered already"
-    fi
-    echo "API_CLIENT_ID=$client"
-    echo "API_AUDIENCE=api://$client"
-    echo "a caller gets a role with: az rest --method post --url $graph/servicePrincipals/CALLER/appRoleAssignments --headers Content-Type=application/json --body '{\"principalId\":\"CALLER\",\"resourceId\":\"'\$(az ad sp show --id $client --query id -o tsv)'\",\"appRoleId\":\"'\$(az ad sp show --id $client --query \"appRoles[?value=='Hashes.Read'].id | [0]\" -o tsv)'\"}'"
+name=defender-functions
+# The ids are those of infra/graph/main.bicep, so that each may follow the other.
+roles=(
+    Hashes.Read=af779359-e7fe-41d3-a3a8-59c3ef4c03f0
+    Devices.Read=efb32172-4df1-44f9-8683-576e69e92872
+    Indicators.Write=2cc2f036-29fd-4784-a61f-a5d7bf2be387
+    Reports.Read=12de6d69-a39e-43d2-8245-815e67eb5973
+    Reports.Run=bcdfdc47-defb-4776-abe2-bf05c3280ba8
+)
+scope=12a6028e-532c-4945-a1e7-e8f94a8f2968
+azure_cli=04b07795-8ddb-461a-bbee-02f9e1bf7b46
+
+send() { # method, URL, body, headers
+    az rest --method "$1" --url "$2" --output none --headers 'Content-Type=application/json' "${@:4}" --body "$3"
 }
 
-uuid() { python3 -c 'import uuid; print(uuid.uuid4())' 2>/dev/null || cat /proc/sys/kernel/random/uuid; }
+# The API's application registration and its service principal.
+register() {
+    local application="$graph/applications(uniqueName='$name')" described="" role client tenant
+    for role in "${roles[@]}"; do
+        described+=",{\"id\":\"${role#*=}\",\"value\":\"${role%%=*}\",\"displayName\":\"${role%%=*}\",\"description\":\"${role%%=*}\",\"isEnabled\":true,\"allowedMemberTypes\":[\"Application\",\"User\"]}"
+    done
+    send patch "$application" "{\"displayName\":\"$name\",\"signInAudience\":\"AzureADMyOrg\",\"appRoles\":[${described#,}],\"api\":{\"requestedAccessTokenVersion\":2,\"oauth2PermissionScopes\":[{\"id\":\"$scope\",\"value\":\"access_as_user\",\"type\":\"User\",\"isEnabled\":true,\"adminConsentDisplayName\":\"Call Defender Functions\",\"adminConsentDescription\":\"Calls Defender Functions as the signed-in person, within the roles of that person.\"}]}}" 'Prefer=create-if-missing'
+    client=$(az rest --url "$application" --query appId --output tsv)
+    tenant=$(az account show --query tenantId --output tsv)
+    # The Azure CLI, so that people can call the API with their own sign-in.
+    send patch "$application" "{\"identifierUris\":[\"api://$tenant/$name\"],\"api\":{\"preAuthorizedApplications\":[{\"appId\":\"$azure_cli\",\"delegatedPermissionIds\":[\"$scope\"]}]}}"
+    if ! az rest --url "$graph/servicePrincipals(appId='$client')" --output none 2>/dev/null; then
+        send post "$graph/servicePrincipals" "{\"appId\":\"$client\",\"appRoleAssignmentRequired\":true}"
+    fi
+    echo "the application $name is registered"
+    echo "API_CLIENT_ID=$client"
+    echo "API_AUDIENCE=api://$tenant/$name"
+}
 
-if $api; then register defender-functions; fi
+# A role of the API for a caller.
+admit() { # object id, role
+    local client resource role id="" answer
+    for role in "${roles[@]}"; do
+        if [ "${role%%=*}" = "$2" ]; then id=${role#*=}; fi
+    done
+    if [ -z "$id" ]; then
+        echo "$2 is not a role of the API: ${roles[*]%%=*}" >&2
+        return 2
+    fi
+    client=$(az rest --url "$graph/applications(uniqueName='$name')" --query appId --output tsv)
+    resource=$(az rest --url "$graph/servicePrincipals(appId='$client')" --query id --output tsv)
+    if answer=$(send post "$graph/servicePrincipals/$resource/appRoleAssignedTo" "{\"principalId\":\"$1\",\"resourceId\":\"$resource\",\"appRoleId\":\"$id\"}" 2>&1); then
+        echo "$1 has the role $2"
+    elif [[ $answer == *"already exists"* ]]; then
+        echo "$1 has the role $2 already"
+    else
+        echo "$answer" >&2
+        return 1
+    fi
+}
+
+if $api; then register; fi
+for caller in ${callers[@]+"${callers[@]}"}; do admit "${caller%%=*}" "${caller#*=}"; done

@@ -20,24 +20,30 @@ param readIndicators bool = false
 @description('Whether the identity may hunt; without it the report on virtual desktops cannot see several records of a host.')
 param hunt bool = true
 
+// The ids are those of the scripts beside this file, so that each may follow the others.
 var roles = [
   {
+    id: 'af779359-e7fe-41d3-a3a8-59c3ef4c03f0'
     value: 'Hashes.Read'
     name: 'Look up hashes'
   }
   {
+    id: 'efb32172-4df1-44f9-8683-576e69e92872'
     value: 'Devices.Read'
     name: 'See the devices beside a verdict'
   }
   {
+    id: '2cc2f036-29fd-4784-a61f-a5d7bf2be387'
     value: 'Indicators.Write'
     name: 'Block or allow a file; no function takes it yet'
   }
   {
+    id: '12de6d69-a39e-43d2-8245-815e67eb5973'
     value: 'Reports.Read'
     name: 'Read reports, assess golden images'
   }
   {
+    id: 'bcdfdc47-defb-4776-abe2-bf05c3280ba8'
     value: 'Reports.Run'
     name: 'Run reports now'
   }
@@ -45,14 +51,14 @@ var roles = [
 
 // The Azure CLI, so that people can call the API with their own sign-in.
 var azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'
-var scopeId = guid(applicationName, 'access')
+var scopeId = '12a6028e-532c-4945-a1e7-e8f94a8f2968'
 
 resource application 'Microsoft.Graph/applications@v1.0' = {
   uniqueName: applicationName
   displayName: applicationName
   signInAudience: 'AzureADMyOrg'
   identifierUris: [
-    'api://${applicationName}-${uniqueString(tenant().tenantId)}'
+    'api://${tenant().tenantId}/${applicationName}'
   ]
   api: {
     requestedAccessTokenVersion: 2
@@ -77,7 +83,7 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
   }
   appRoles: [
     for role in roles: {
-      id: guid(applicationName, role.value)
+      id: role.id
       value: role.value
       displayName: role.name
       description: role.name
@@ -97,7 +103,7 @@ resource api 'Microsoft.Graph/servicePrincipals@v1.0' = {
 
 resource access 'Microsoft.Graph/appRoleAssignedTo@v1.0' = [
   for caller in callers: {
-    appRoleId: guid(applicationName, caller.role)
+    appRoleId: filter(roles, role => role.value == caller.role)[0].id
     principalId: caller.principalId
     resourceId: api.id
   }

@@ -15,8 +15,11 @@ param insightsId string
 @description('Who is told: an address for mail; blank for nobody.')
 param email string
 
-@description('Reports whose timer runs, with the hours after which a new one is overdue: two periods.')
-param reports { report: string, hours: int }[]
+@description('Hours after which a new report is overdue: two periods, at most 48.')
+param overdueHours int
+
+@description('Reports whose timer runs and is watched.')
+param reports string[]
 
 resource group 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
   name: '${name}-people'
@@ -38,13 +41,13 @@ resource group 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email))
 var actions = empty(email) ? [] : [group.id]
 
 resource overdue 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
-  for item in reports: {
-    name: '${name}-${item.report}-overdue'
+  for report in reports: {
+    name: '${name}-${report}-overdue'
     location: location
     tags: tags
     properties: {
-      displayName: 'The ${item.report} report is overdue'
-      description: 'No run of ${item.report} was written within ${item.hours} hours. Look at the invocations of ${item.report} and at its log.'
+      displayName: 'The ${report} report is overdue'
+      description: 'No run of ${report} was written within ${overdueHours} hours. Look at the invocations of its timer and at its log.'
       severity: 2
       enabled: true
       scopes: [
@@ -55,7 +58,7 @@ resource overdue 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
       criteria: {
         allOf: [
           {
-            query: 'traces | where timestamp > ago(${item.hours}h) | where message has "report_written" and message has "${item.report}"'
+            query: 'traces | where timestamp > ago(${overdueHours}h) | where message has "report_written" and message has "${report}"'
             timeAggregation: 'Count'
             operator: 'LessThan'
             threshold: 1
@@ -70,15 +73,21 @@ resource overdue 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   }
 ]
 
+// Indicators beside a verdict are asked for with a permission that not everybody grants.
 var codes = [
   {
     name: 'permission'
     what: 'A permission is missing'
-    query: 'traces | where message has_any ("missing_permission", "upstream_unauthorized", "storage_forbidden")'
+    query: 'traces | where message has_any ("missing_permission", "upstream_unauthorized", "storage_forbidden") | where not(message has "missing_permission" and message has "indicators")'
+  }
+  {
+    name: 'message'
+    what: 'A message to people was not posted'
+    query: 'traces | where message has "notify_failed"'
   }
   {
     name: 'throttled'
-    what: 'Defender throttles the app'
+    what: 'Look-ups are throttled, by Defender or by the limits of the app'
     query: 'traces | where message has_any ("upstream_throttled", "breaker_open")'
   }
 ]

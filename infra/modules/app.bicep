@@ -36,7 +36,7 @@ param subnetId string
 @maxValue(100)
 param maximumInstances int
 
-@description('Client id of the API\'s application registration, for App Service authentication; blank turns that off, the executable still checks every token.')
+@description('Client id of the API\'s application registration, for App Service authentication; blank turns that off, the executable still checks every caller.')
 param apiClientId string
 
 @description('Accepted audiences of callers\' tokens.')
@@ -107,10 +107,15 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: {
       minTlsVersion: '1.2'
-      ftpsState: 'Disabled'
       http20Enabled: true
-      functionAppScaleLimit: isFlex ? null : maximumInstances
-      vnetRouteAllEnabled: !empty(subnetId)
+      // Flex refuses them (error 51021): it has neither FTP nor this routing.
+      ...(isFlex
+        ? {}
+        : {
+            ftpsState: 'Disabled'
+            functionAppScaleLimit: maximumInstances
+            vnetRouteAllEnabled: !empty(subnetId)
+          })
     }
     functionAppConfig: isFlex
       ? {
@@ -224,6 +229,10 @@ resource code 'Microsoft.Web/sites/extensions@2024-11-01' = if (isFlex && !empty
     packageUri: packageUri
     remoteBuild: false
   }
+  // The host starts with the code, and reads the settings then.
+  dependsOn: [
+    app::appSettings
+  ]
 }
 
 // The only version of these settings that knows all log categories.

@@ -12,6 +12,9 @@ param tags object
 @description('Whether the vault is reached through a private endpoint alone.')
 param privateNetwork bool
 
+@description('Whether the vault was deleted and is to be taken back, with the secrets that it had.')
+param recover bool
+
 @description('Principal id of the app\'s identity.')
 param principalId string
 
@@ -23,6 +26,7 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   location: location
   tags: tags
   properties: {
+    createMode: recover ? 'recover' : 'default'
     tenantId: tenant().tenantId
     sku: {
       family: 'A'

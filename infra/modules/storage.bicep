@@ -20,6 +20,9 @@ param immutableDays int
 @minValue(1)
 param vdiDays int
 
+@description('Redundancy of the reports, such as Standard_ZRS.')
+param redundancy string
+
 @description('Principal id of the app\'s identity.')
 param principalId string
 
@@ -74,7 +77,7 @@ resource reports 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   tags: tags
   kind: 'StorageV2'
   sku: {
-    name: 'Standard_ZRS'
+    name: redundancy
   }
   properties: common
 }
@@ -236,7 +239,7 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-// Who replaced or deleted the package; the leases of the host would be noise.
+// Who deleted the package; writes would be the leases of the host.
 #disable-next-line use-recent-api-versions
 resource hostLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'

@@ -46,7 +46,11 @@ impl HashLookup {
 
     /// The evidence about the file that has these hashes.
     async fn evidence(&self, file: &[FileHash], include: Include, deadline: Instant) -> Evidence {
-        let by_hash = asked_for(include.indicators, self.indicators.of_file(file, deadline));
+        let by_hash = asked_for(
+            "indicators",
+            include.indicators,
+            self.indicators.of_file(file, deadline),
+        );
         let Some(sha1) = file.iter().find(|hash| hash.kind() == HashKind::Sha1) else {
             return Evidence {
                 indicators: by_hash.await,
@@ -55,9 +59,10 @@ impl HashLookup {
         };
         let (indicators, stats, alerts, mut devices) = tokio::join!(
             by_hash,
-            asked_for(include.stats, self.files.stats(*sha1, deadline)),
-            asked_for(include.alerts, self.files.alerts(*sha1, deadline)),
+            asked_for("stats", include.stats, self.files.stats(*sha1, deadline)),
+            asked_for("alerts", include.alerts, self.files.alerts(*sha1, deadline)),
             asked_for(
+                "devices",
                 include.devices.is_some(),
                 self.files.devices(*sha1, deadline)
             ),
@@ -106,6 +111,7 @@ pub enum Shown {
 }
 
 async fn asked_for<T>(
+    name: &str,
     wanted: bool,
     source: impl Future<Output = Result<T, DefenderError>>,
 ) -> Option<Source<T>> {
@@ -117,6 +123,7 @@ async fn asked_for<T>(
         tracing::info!(
             code = error.code,
             cause = error.cause,
+            source = name,
             "a source of evidence cannot be read"
         );
         error.to_item().1
