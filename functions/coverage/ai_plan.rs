@@ -9,7 +9,7 @@ use super::{CoverageReport, PlanCoverage, Summary, plan::AI};
 
 /// A line about a subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct AiPlan {
     plan: String,
     /// State of the plan, as in `coverage.csv`.
@@ -78,7 +78,7 @@ impl AiPlan {
 
 /// The sums of `summary.json` that are told at a shell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase")]
 pub struct Sums {
     /// When the facts were read, RFC 3339 in UTC.
     pub as_of: String,

@@ -5,11 +5,22 @@
 //! Sources: <https://learn.microsoft.com/graph/api/serviceprincipal-post-approleassignments>,
 //! <https://learn.microsoft.com/cli/azure/role/assignment>
 
+/// A text as one word of a POSIX shell, whatever is in it. Names of groups may
+/// hold parentheses, and what a token or a resource id says is anybody's choice.
+pub fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    let shown: String = text.chars().filter(|c| !c.is_control()).collect();
+    format!("'{}'", shown.replace('\'', r"'\''"))
+}
+
 /// Whom something is granted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grantee {
-    /// Object id (`oid` of the token), or a word that says what to put there.
-    pub object_id: String,
+    /// Object id, a GUID (`oid` of the token); `None` where it is not known.
+    pub object_id: Option<String>,
     /// Whether it is a person, who can hold no application role of Microsoft's.
     pub is_person: bool,
     /// Base URL of Microsoft Graph, without a slash at its end.
@@ -19,7 +30,7 @@ pub struct Grantee {
 impl Grantee {
     /// An application role of a service of Microsoft, by its value.
     pub fn app_role(&self, application_id: &str, role: &str) -> String {
-        let (object, graph) = (&self.object_id, &self.graph_url);
+        let (object, graph) = (self.object(), quoted(&self.graph_url));
         if self.is_person {
             return format!(
                 "a person's sign-in holds no application role: ask the deployed service with --server, or sign in as an identity that holds {role} (az login --identity, az login --service-principal)"
@@ -32,6 +43,13 @@ impl Grantee {
         )
     }
 
+    /// The object id, or a word in place of it that no shell takes for something
+    /// else.
+    fn object(&self) -> &str {
+        let known = self.object_id.as_deref();
+        known.unwrap_or("OBJECT_ID_OF_THE_IDENTITY")
+    }
+
     /// An Azure role at a scope; `scope` is a part of the command, so that it may
     /// look something up.
     pub fn azure_role(&self, role: &str, scope: &str) -> String {
@@ -42,7 +60,7 @@ impl Grantee {
         };
         format!(
             "az role assignment create --assignee-object-id {} --assignee-principal-type {kind} --role \"{role}\" --scope {scope}",
-            self.object_id
+            self.object()
         )
     }
 }
@@ -53,7 +71,7 @@ mod tests {
 
     fn grantee(is_person: bool) -> Grantee {
         Grantee {
-            object_id: "11111111-2222-3333-4444-555555555555".to_owned(),
+            object_id: Some("11111111-2222-3333-4444-555555555555".to_owned()),
             is_person,
             graph_url: "https://graph.microsoft.com".to_owned(),
         }
@@ -67,6 +85,25 @@ mod tests {
                 .app_role("x", "File.Read.All")
                 .contains("--server")
         );
+    }
+
+    #[test]
+    fn nothing_in_a_name_is_a_command() {
+        for (text, word) in [
+            (
+                "/subscriptions/x/resourceGroups/rg",
+                "/subscriptions/x/resourceGroups/rg",
+            ),
+            ("rg (old)", "'rg (old)'"),
+            (
+                "a'; touch x; '$(id)`id`",
+                r"'a'\''; touch x; '\''$(id)`id`'",
+            ),
+            ("two\nlines", "'twolines'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(text), word);
+        }
     }
 
     #[test]

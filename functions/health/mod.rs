@@ -5,7 +5,7 @@
 
 mod grant;
 
-pub use grant::Grantee;
+pub use grant::{Grantee, quoted};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use functions::{
@@ -29,12 +30,12 @@ use super::{
 };
 use crate::{
     clients::{
-        service::{ServiceClient, ServiceError},
+        service::{self, ServiceClient, ServiceError},
         storage::StorageError,
     },
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
-    services::{Services, coverage::Coverage},
+    services::{Services, coverage::Coverage, reports::sha256},
     telemetry::{self, Reader},
 };
 
@@ -112,7 +113,9 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
             );
             return Exit::Unusable;
         }
-        Ok(Some(service)) => return block_on(of_service(&service, args)),
+        Ok(Some(service)) => {
+            return block_on(server::unless_interrupted(of_service(&service, args)));
+        }
         Ok(None) => {}
     }
     let config = match Config::read(variables, Purpose::Command) {
@@ -324,43 +327,86 @@ impl From<ServiceError> for Refused {
     }
 }
 
-/// Prints and copies the newest report; its sums.
+/// Prints and copies the newest report; its sums. All of it is of one run, as its
+/// manifest says.
 async fn ask_service(service: &ServiceClient, args: &CoverageArgs) -> Result<Sums, Refused> {
-    let sums: Sums = service.json("coverage/summary.json", None).await?;
-    if let Some(folder) = &args.out {
-        let manifest: Manifest = service.json("coverage/manifest.json", None).await?;
-        fs::create_dir_all(folder).map_err(Refused::Folder)?;
-        // Names are the product's own; another one would lead out of the folder.
-        let plain = |name: &str| {
-            name.bytes()
-                .all(|b| b.is_ascii_lowercase() || b"-.".contains(&b))
-        };
-        for file in manifest.files.iter().filter(|file| plain(&file.name)) {
-            let bytes = service.file(&format!("coverage/{}", file.name)).await?;
-            let written = fs::File::create_new(folder.join(&file.name))
-                .and_then(|mut open| open.write_all(&bytes));
-            written.map_err(Refused::Folder)?;
-        }
-    }
+    let manifest: Manifest = service.json("coverage/manifest.json", None).await?;
+    let copy = CopyOf {
+        service,
+        manifest: &manifest,
+    };
+    let sums: Sums = serde_json::from_slice(&copy.file("summary.json").await?)
+        .map_err(|_| service::other_version())?;
     let name = match args.format {
         Format::Table | Format::Csv => "coverage.csv",
         Format::Json => "summary.json",
         Format::Html => "coverage.html",
     };
-    let file = service.file(&format!("coverage/{name}")).await?;
+    let file = copy.file(name).await?;
     let text = String::from_utf8_lossy(&file);
+    let rows = match args.format {
+        Format::Table => AiPlan::read(&text).map_err(|_| service::other_version())?,
+        _ => Vec::new(),
+    };
+    if let Some(folder) = &args.out {
+        copy.write(folder).await?;
+    }
     // A closed pipe is no mistake of ours.
-    let _ = print_file(args.format, &text, &sums);
+    let _ = print_file(args.format, &text, &rows, &sums);
     Ok(sums)
 }
 
-fn print_file(format: Format, text: &str, sums: &Sums) -> std::io::Result<()> {
+/// The newest run of the service.
+struct CopyOf<'a> {
+    service: &'a ServiceClient,
+    manifest: &'a Manifest,
+}
+
+impl CopyOf<'_> {
+    /// A file that is what the manifest says.
+    async fn file(&self, name: &str) -> Result<Bytes, ServiceError> {
+        let bytes = self.service.file(&format!("coverage/{name}")).await?;
+        let noted = self.manifest.file(name).map(|file| &file.sha256);
+        if noted == Some(&sha256(&bytes)) {
+            return Ok(bytes);
+        }
+        Err(ServiceError {
+            code: "service_changed".to_owned(),
+            detail: format!(
+                "{name} is not what the manifest says: a new report was written at this moment, or something on the way changed it; ask again"
+            ),
+        })
+    }
+
+    /// Writes every file, none over another, after all of them came.
+    async fn write(&self, folder: &Path) -> Result<(), Refused> {
+        let mut files = Vec::new();
+        for file in &self.manifest.files {
+            // Names are the product's own; another one would lead out of the folder.
+            let is_plain = file.name.starts_with(|c: char| c.is_ascii_lowercase())
+                && file
+                    .name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b"-.".contains(&b));
+            if !is_plain {
+                return Err(service::other_version().into());
+            }
+            files.push((&file.name, self.file(&file.name).await?));
+        }
+        fs::create_dir_all(folder).map_err(Refused::Folder)?;
+        for (name, bytes) in files {
+            fs::File::create_new(folder.join(name))
+                .and_then(|mut open| open.write_all(&bytes))
+                .map_err(Refused::Folder)?;
+        }
+        Ok(())
+    }
+}
+
+fn print_file(format: Format, text: &str, rows: &[AiPlan], sums: &Sums) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match format {
-        Format::Table => {
-            let rows = AiPlan::read(text).map_err(std::io::Error::other)?;
-            writeln!(stdout, "{}\n\n{}", table(&rows), sums.text())
-        }
+        Format::Table => writeln!(stdout, "{}\n\n{}", table(rows), sums.text()),
         Format::Csv if stdout.is_terminal() => text
             .lines()
             .try_for_each(|line| writeln!(stdout, "{}", visible(line))),

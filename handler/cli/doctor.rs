@@ -11,7 +11,7 @@ use super::{
     server::{self, ServerArgs},
 };
 use crate::{
-    clients::service::ServiceClient,
+    clients::service::{self, ServiceClient},
     config::{Config, Purpose},
     http::{HttpClient, TimeLimits},
     services::Services,
@@ -45,7 +45,12 @@ pub(super) fn run(args: &DoctorArgs, variables: &BTreeMap<String, String>) -> Ex
     telemetry::start(Reader::Person, level);
     match args.server.client(variables) {
         Err(exit) => return exit,
-        Ok(Some(service)) => return block_on(of_service(&service, args.format)),
+        Ok(Some(service)) => {
+            return block_on(server::unless_interrupted(of_service(
+                &service,
+                args.format,
+            )));
+        }
         Ok(None) => {}
     }
     let config = match Config::read(variables, Purpose::Command) {
@@ -57,7 +62,7 @@ pub(super) fn run(args: &DoctorArgs, variables: &BTreeMap<String, String>) -> Ex
         tokio::select! {
             health = services.doctor.examine() => tell(args.format, &health),
             _ = tokio::signal::ctrl_c() => {
-                say("interrupted; nothing was changed");
+                say("interrupted; a file `doctor/probe.json` may have been written to the places of reports");
                 Exit::Incomplete
             }
         }
@@ -67,7 +72,12 @@ pub(super) fn run(args: &DoctorArgs, variables: &BTreeMap<String, String>) -> Ex
 /// What the deployed service found with its own identity.
 async fn of_service(service: &ServiceClient, format: Format) -> Exit {
     match service.json::<Health>("health", Some("deep=true")).await {
-        Ok(health) => tell(format, &health),
+        // The worst state is ours to tell, and no checks are no health.
+        Ok(health) if !health.checks.is_empty() => {
+            let health = Health::new(&health.version, health.as_of, health.checks);
+            tell(format, &health)
+        }
+        Ok(_) => server::failed(&service::other_version()),
         Err(error) => server::failed(&error),
     }
 }

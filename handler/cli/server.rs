@@ -65,10 +65,23 @@ pub(super) fn failed(error: &ServiceError) -> Exit {
     Exit::Incomplete
 }
 
+/// Work that Ctrl-C ends: nothing but reading is interrupted.
+pub(super) async fn unless_interrupted(work: impl Future<Output = Exit>) -> Exit {
+    tokio::select! {
+        exit = work => exit,
+        _ = tokio::signal::ctrl_c() => {
+            say("interrupted");
+            Exit::Incomplete
+        }
+    }
+}
+
 /// What is still to be asked.
 struct Rest {
     hashes: VecDeque<FileHash>,
     idle: usize,
+    /// How long the service wants to be left alone.
+    wait: Option<Duration>,
 }
 
 /// Results for hashes as they come in. A hash that the service put off is asked
@@ -81,11 +94,16 @@ pub(super) fn look_up_each<'a>(
     let rest = Rest {
         hashes: hashes.into(),
         idle: 0,
+        wait: None,
     };
     stream::unfold(rest, move |mut rest| async move {
         let batch: Vec<FileHash> = rest.hashes.iter().take(BATCH).copied().collect();
         if batch.is_empty() {
             return None;
+        }
+        if let Some(wait) = rest.wait.take() {
+            tell_of(wait, rest.hashes.len());
+            sleep(wait).await;
         }
         rest.hashes.drain(..batch.len());
         let answered = match service.look_up(&batch, include).await {
@@ -106,7 +124,7 @@ pub(super) fn look_up_each<'a>(
                     0
                 };
                 if answered.len() < batch.len() {
-                    sleep(Duration::from_secs(wait)).await;
+                    rest.wait = Some(Duration::from_secs(wait));
                 }
                 answered
             }
@@ -119,6 +137,16 @@ pub(super) fn look_up_each<'a>(
         Some((stream::iter(answered), rest))
     })
     .flatten()
+}
+
+/// A person sees why nothing happens.
+fn tell_of(wait: Duration, hashes: usize) {
+    if wait >= Duration::from_secs(5) {
+        let seconds = wait.as_secs();
+        say(&format!(
+            "the service wants {seconds} s before the other {hashes} hashes; Ctrl-C ends with what was answered"
+        ));
+    }
 }
 
 fn unanswered(hash: FileHash, error: &ServiceError) -> HashResult {

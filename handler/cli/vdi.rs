@@ -110,7 +110,12 @@ pub(super) fn run(args: &VdiArgs, variables: &BTreeMap<String, String>) -> Exit 
                 );
                 return Exit::Unusable;
             }
-            Ok(Some(service)) => return block_on(of_service(&service, args.format)),
+            Ok(Some(service)) => {
+                return block_on(server::unless_interrupted(of_service(
+                    &service,
+                    args.format,
+                )));
+            }
             Ok(None) => {}
         }
     }

@@ -24,7 +24,7 @@ const TIME: Duration = Duration::from_secs(30);
 pub enum SecretError {
     /// The identity lacks the role; a retry does not help.
     #[error(
-        "Key Vault refuses the secret `{0}`: give the identity the role Key Vault Secrets User on it"
+        "Key Vault refuses the secret `{0}`: give the identity the role Key Vault Secrets User on it; the vault's firewall, or a secret that is disabled, refuses the same way"
     )]
     Refused(String),
     /// The vault does not have it.

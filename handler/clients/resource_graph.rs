@@ -51,6 +51,8 @@ pub struct Rows<T> {
     pub rows: Vec<T>,
     /// Why they may not be all, a sentence each.
     pub gaps: Vec<String>,
+    /// Whether a gap is that the identity may not read.
+    pub is_refused: bool,
 }
 
 /// Why a query gave nothing.
@@ -122,6 +124,7 @@ impl ResourceGraphClient {
                         "{}",
                         error.detail
                     );
+                    all.is_refused |= error.code == "missing_permission";
                     all.gaps.push(error.detail);
                     return;
                 }
@@ -283,6 +286,7 @@ struct Collected<T> {
     /// Rows that are no record of the query.
     misshapen: usize,
     gaps: Vec<String>,
+    is_refused: bool,
 }
 
 impl<T> Default for Collected<T> {
@@ -293,6 +297,7 @@ impl<T> Default for Collected<T> {
             hasher: RandomState::new(),
             misshapen: 0,
             gaps: Vec::new(),
+            is_refused: false,
         }
     }
 }
@@ -320,6 +325,7 @@ impl<T: Record> Collected<T> {
         Rows {
             rows: self.rows,
             gaps: self.gaps.into_iter().map(named).collect(),
+            is_refused: self.is_refused,
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The deployed service, asked by a command: its HTTP API with the caller's own
 //! token.
 //!
-//! docs/api.md is the contract. A 503 is asked again after its `Retry-After`.
+//! docs/api.md is the contract. What another version or another service would say
+//! is refused whole: a verdict is never taken for another hash than the one asked
+//! for. A call that was put off is made again after its `Retry-After`.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use functions::hashes::{FileHash, LookupAnswer};
+use functions::hashes::{FileHash, HashResult, ItemStatus, LookupAnswer, RULE_SET};
 use reqwest::{Method, Request, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
@@ -14,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     config::Server,
-    http::{Answer, HttpClient, TimeLimits},
+    http::{Answer, FetchError, HttpClient, TimeLimits},
     identity::Identity,
     retry,
 };
@@ -23,8 +25,20 @@ use crate::{
 const TIME: Duration = Duration::from_secs(235);
 const MAX_BYTES: usize = 256 << 20;
 
+/// A call that took longer than this is not made again.
+const LONG: Duration = Duration::from_secs(60);
+
 /// Longest wait before a call that was put off is made again.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+/// Statuses after which a call is made again; the host and what is before it
+/// have some of their own.
+const PUT_OFF: [StatusCode; 4] = [
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::BAD_GATEWAY,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::GATEWAY_TIMEOUT,
+];
 
 /// The deployed service.
 #[derive(Debug)]
@@ -87,10 +101,11 @@ impl ServiceClient {
     }
 
     /// Looks up hashes, as many as one call answers; what it could not ask in time
-    /// is told as throttled.
+    /// is told as throttled. One result for each hash, in the order asked.
     ///
     /// # Errors
-    /// [`ServiceError`].
+    /// [`ServiceError`]; also for an answer about other hashes, by other rules, or
+    /// without the evidence that `include` lists.
     pub async fn look_up(
         &self,
         hashes: &[FileHash],
@@ -99,11 +114,17 @@ impl ServiceClient {
         let hashes: Vec<String> = hashes.iter().map(ToString::to_string).collect();
         let body = json!({ "hashes": hashes }).to_string();
         let query = (!include.is_empty()).then(|| format!("include={include}"));
-        read(
-            &self
-                .ask(Method::POST, "hashes", query.as_deref(), Some(body))
-                .await?,
-        )
+        let answer = self.ask(Method::POST, "hashes", query.as_deref(), Some(body));
+        let answer: LookupAnswer = read(&answer.await?)?;
+        let is_one_each = answer.results.len() == hashes.len();
+        let mut pairs = answer.results.iter().zip(&hashes);
+        let is_of_them =
+            pairs.all(|(result, hash)| result.hash == *hash && is_whole(result, include));
+        if is_one_each && is_of_them && answer.rule_set == RULE_SET {
+            Ok(answer)
+        } else {
+            Err(other_version())
+        }
     }
 
     async fn ask(
@@ -115,6 +136,7 @@ impl ServiceClient {
     ) -> Result<Answer, ServiceError> {
         let mut tries = 0;
         loop {
+            let begun = Instant::now();
             let request = self
                 .request(method.clone(), path, query, body.clone())
                 .await?;
@@ -124,14 +146,17 @@ impl ServiceClient {
                 Ok(answer) => {
                     let hint = retry::retry_after(&answer.headers, std::time::SystemTime::now());
                     let error = self.problem(&answer);
-                    if answer.status != StatusCode::SERVICE_UNAVAILABLE {
+                    if !PUT_OFF.contains(&answer.status) {
                         return Err(error);
                     }
                     (error, hint)
                 }
+                Err(error @ (FetchError::TooLarge(_) | FetchError::Tls(_))) => {
+                    return Err(self.unreachable(&error.to_string()));
+                }
                 Err(error) => (self.unreachable(&error.to_string()), None),
             };
-            if tries >= retry::MAX_RETRIES {
+            if tries >= retry::MAX_RETRIES || begun.elapsed() > LONG {
                 return Err(error);
             }
             sleep(retry::delay(tries, hint, fastrand::f64()).min(LONGEST_WAIT)).await;
@@ -206,8 +231,32 @@ impl ServiceClient {
 }
 
 fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, ServiceError> {
-    serde_json::from_slice(&answer.body).map_err(|_| ServiceError {
+    serde_json::from_slice(&answer.body).map_err(|_| other_version())
+}
+
+/// An answer that this version does not understand, so that nothing of it is told.
+pub fn other_version() -> ServiceError {
+    ServiceError {
         code: "service_version".to_owned(),
-        detail: "the service answers otherwise than this version understands; use the executable of the same version".to_owned(),
-    })
+        detail: "the service answers otherwise than this version understands, so nothing of its answer is told; use the executable of the same version".to_owned(),
+    }
+}
+
+/// Whether a result has a verdict exactly when it says so, and with it the evidence
+/// that was asked for.
+fn is_whole(result: &HashResult, include: &str) -> bool {
+    let evidence = &result.evidence;
+    let has = |source: &str| match source {
+        "stats" => evidence.stats.is_some(),
+        "alerts" => evidence.alerts.is_some(),
+        "devices" => evidence.devices.is_some(),
+        _ => evidence.indicators.is_some(),
+    };
+    match result.status {
+        ItemStatus::Ok => {
+            let mut sources = include.split(',').filter(|source| !source.is_empty());
+            result.verdict.is_some() && sources.all(has)
+        }
+        _ => result.verdict.is_none() && result.error.is_some(),
+    }
 }

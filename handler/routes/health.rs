@@ -73,7 +73,11 @@ pub async fn health(deep: Deep, mut request: Request<Body>) -> Result<Response<B
         }
         Some("true") => {
             admit(&deep, &mut request).await?;
-            json(StatusCode::OK, &deep.doctor.examine_lately().await)?
+            let found = deep.doctor.examine_lately().await;
+            json(
+                StatusCode::OK,
+                &found.map_err(|_| ApiError::internal("the checks panicked"))?,
+            )?
         }
         Some(_) => {
             let detail = "deep: `true` and `false` are allowed";

@@ -2,8 +2,8 @@
 //! `doctor` and `/api/health?deep=true`.
 //!
 //! Each check asks one harmless thing by the way that the work itself takes, so
-//! that what it finds is what the work would meet. Nothing is changed but a small
-//! file in each place of reports, which shows that it can be written.
+//! that what it finds is what the work would meet. Nothing is changed but small
+//! files in each place of reports, which show that it can be written.
 
 mod azure;
 mod defender;
@@ -15,7 +15,7 @@ use std::{
 
 use functions::health::{Check, CheckState, Grantee, Health};
 use futures::future::join_all;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{sync::Mutex, task::JoinError, time::Instant};
 
 use super::{notifier::Notifier, now, workbook::Workbooks};
 use crate::{
@@ -105,34 +105,46 @@ impl Doctor {
         })
     }
 
-    /// What was found in the last minute, or what is found now.
-    pub async fn examine_lately(&self) -> Health {
-        let mut latest = self.latest.lock().await;
-        if let Some((at, health)) = &*latest
-            && at.elapsed() < LIFE
-        {
-            return health.clone();
-        }
-        let health = self.examine().await;
-        *latest = Some((Instant::now(), health.clone()));
-        health
+    /// What was found in the last minute, or what is found now. A look that was
+    /// begun is finished and kept, whether its caller waits or not: each costs
+    /// calls of the quota.
+    ///
+    /// # Errors
+    /// When the look ended in a panic, which was logged.
+    pub async fn examine_lately(self: &Arc<Self>) -> Result<Health, JoinError> {
+        let doctor = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut latest = doctor.latest.lock().await;
+            if let Some((at, health)) = &*latest
+                && at.elapsed() < LIFE
+            {
+                return health.clone();
+            }
+            let health = doctor.examine().await;
+            *latest = Some((Instant::now(), health.clone()));
+            health
+        })
+        .await
     }
 
     /// Looks at everything now.
     pub async fn examine(&self) -> Health {
         let deadline = Instant::now() + TIME;
-        let token = self
-            .identity
-            .token(&self.config.arm_audience, deadline)
-            .await;
+        let config = &self.config;
+        let token = self.identity.token(&config.arm_audience, deadline).await;
+        let known = match &token {
+            Ok(token) => Some(Arc::clone(token)),
+            // Whom to grant something to, another token tells as well.
+            Err(_) => {
+                let other = self.identity.token(&config.defender_api_audience, deadline);
+                other.await.ok()
+            }
+        };
         let look = Look {
             doctor: self,
             deadline,
-            grantee: self.grantee(&token),
-            tenant: token
-                .as_ref()
-                .ok()
-                .and_then(|token| token.claims.tid.clone()),
+            grantee: self.grantee(known.as_deref()),
+            tenant: known.and_then(|token| guid(token.claims.tid.as_deref())),
         };
         let mut checks = vec![self.identity_line(&token)];
         let (clock, defender, azure) =
@@ -143,11 +155,10 @@ impl Doctor {
         Health::new(env!("CARGO_PKG_VERSION"), now(), checks)
     }
 
-    fn grantee(&self, token: &Held) -> Grantee {
-        let claims = token.as_ref().ok().map(|token| &token.claims);
-        let object_id = claims.and_then(|claims| claims.oid.clone());
+    fn grantee(&self, token: Option<&Token>) -> Grantee {
+        let claims = token.map(|token| &token.claims);
         Grantee {
-            object_id: object_id.unwrap_or_else(|| "<object id of the identity>".to_owned()),
+            object_id: claims.and_then(|claims| guid(claims.oid.as_deref())),
             is_person: claims.is_some_and(|claims| claims.scp.is_some()),
             graph_url: self
                 .config
@@ -185,6 +196,10 @@ impl Doctor {
                     format!("{source}: {kind} with the object id {oid} in the tenant {tid}"),
                 )
             }
+            Err(error) if is_passing(error) => line(
+                CheckState::Unreachable,
+                format!("{source}: {}; {}", error.detail, error.cause),
+            ),
             Err(error) => line(
                 CheckState::Missing,
                 format!("{source}: {}; {}", error.detail, error.cause),
@@ -252,7 +267,7 @@ impl Look<'_> {
                     ),
                 )
             }
-            Err(error) if error.cause.starts_with("status 4") => line(
+            Err(error) if error.cause.starts_with("status 4") && !is_passing(&error) => line(
                 CheckState::Missing,
                 format!("{}; {}", error.detail, error.cause),
             )
@@ -265,6 +280,21 @@ impl Look<'_> {
             ),
         }
     }
+}
+
+/// A claim that is a GUID; nothing else goes into a command.
+fn guid(claim: Option<&str>) -> Option<String> {
+    let id = uuid::Uuid::try_parse(claim?).ok()?;
+    Some(id.hyphenated().to_string())
+}
+
+/// Whether an identity that gave no token may give one a moment later.
+fn is_passing(error: &IdentityError) -> bool {
+    let statuses = ["status 5", "status 429", "status 408"];
+    error.timed_out
+        || statuses
+            .iter()
+            .any(|status| error.cause.starts_with(status))
 }
 
 /// Checks that do not depend on each other, in their order.

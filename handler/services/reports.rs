@@ -451,7 +451,8 @@ fn in_manifest(file: &File) -> ManifestFile {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// The SHA-256 of a file, in lower-case hexadecimal digits.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, bytes);
     let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
     digits.collect()

@@ -1,9 +1,11 @@
 //! `health` and `doctor`: whether a deployment has what it needs, and the command
 //! that grants what is missing.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
-use sandbox::{Fault, IdentityBehaviour, Sandbox, TENANT_ID, Tenant, Workbook, subscription_id};
+use sandbox::{
+    Body, Fault, IdentityBehaviour, Sandbox, TENANT_ID, Tenant, Workbook, subscription_id,
+};
 use serde_json::{Value, json};
 
 use crate::support::{App, app::run, host::ClientRequest, tools};
@@ -123,7 +125,8 @@ async fn a_deployment_that_has_everything_is_told_so_line_by_line() {
         .map(|call| call.target)
         .collect();
     assert_eq!(targets.len(), 5, "{targets:?}");
-    assert!(stage.folder.path().join("doctor/probe.json").is_file());
+    let left = std::fs::read_dir(stage.folder.path().join("doctor")).unwrap();
+    assert_eq!(left.count(), 2, "one of today, and one that is replaced");
     // A second look finds the probe that it left.
     assert_eq!(stage.look().await.0, 0);
     let (code, table, _) = stage.run(&["doctor"]).await;
@@ -137,7 +140,7 @@ async fn a_deployment_that_has_everything_is_told_so_line_by_line() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_role_that_is_missing_comes_with_the_command_that_grants_it() {
-    let stage = Stage::new().await;
+    let stage = Stage::new().await.set("VDI_HOST_PATTERN", "^vdi-");
     stage.cloud.set_roles(&["Alert.Read.All"]);
     let (code, health) = stage.look().await;
     assert_eq!((code, &health["status"]), (1, &json!("missing")));
@@ -249,9 +252,163 @@ async fn what_does_not_answer_is_unreachable_and_no_other_state() {
         ..IdentityBehaviour::default()
     });
     let (code, health) = stage.look().await;
+    assert_eq!(code, 3, "{health:#}");
+    expect(
+        &health,
+        "identity",
+        "unreachable",
+        "no token from the identity",
+    );
+    expect(&health, "files", "unreachable", "no token");
+    expect(&health, "subscriptions", "unreachable", "without a token");
+    stage.cloud.set_identity(IdentityBehaviour {
+        status: 400,
+        ..IdentityBehaviour::default()
+    });
+    let (code, health) = stage.look().await;
     assert_eq!(code, 1, "{health:#}");
     expect(&health, "identity", "missing", "no token from the identity");
-    expect(&health, "files", "unreachable", "no token");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resource_graph_that_does_not_answer_is_no_missing_role() {
+    for fault in [
+        Fault::status(500),
+        Fault::status(404),
+        Fault::json("<html>"),
+    ] {
+        let stage = Stage::new().await;
+        stage.cloud.add_fault(fault.on("ResourceGraph"));
+        let (code, health) = stage.look().await;
+        assert_eq!(code, 3, "{health:#}");
+        expect(&health, "subscriptions", "unreachable", "");
+        assert_eq!(check(&health, "subscriptions")["mend"], Value::Null);
+    }
+    let stage = Stage::new().await;
+    stage
+        .cloud
+        .add_fault(Fault::status(403).on("ResourceGraph"));
+    let (code, health) = stage.look().await;
+    assert_eq!(code, 1);
+    expect(&health, "subscriptions", "missing", "Reader");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_of_a_role_that_is_held_is_mended_by_no_grant() {
+    let stage = Stage::new().await;
+    stage.cloud.add_fault(Fault::status(403).on("/api/files"));
+    let (code, health) = stage.look().await;
+    assert_eq!(code, 1);
+    expect(&health, "files", "missing", "although the token holds");
+    let mend = check(&health, "files")["mend"].as_str().unwrap();
+    assert!(mend.contains("nothing has to be granted"), "{mend}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_report_on_desktops_needs_is_off_without_it() {
+    let stage = Stage::new().await;
+    stage.cloud.set_roles(&["File.Read.All", "Alert.Read.All"]);
+    let (_, health) = stage.look().await;
+    for id in ["hunting", "antivirus"] {
+        expect(&health, id, "off", "VDI_HOST_PATTERN is not set");
+    }
+    expect(&health, "machines", "missing", "Machine.Read.All");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_that_does_not_know_the_test_file_is_not_defender() {
+    let stage = Stage::new().await;
+    let nothing = Fault::status(404).body(Body::Text(String::new()));
+    stage.cloud.add_fault(nothing.on("/api/files"));
+    let (code, health) = stage.look().await;
+    assert_eq!(code, 3, "{health:#}");
+    expect(&health, "files", "unreachable", "DEFENDER_API_URL");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_parts_of_a_scope_the_one_that_is_not_seen_is_granted() {
+    let scope = format!("sub:{} sub:{}", subscription_id(1), subscription_id(2));
+    let stage = Stage::new().await.set("COVERAGE_SCOPE", &scope);
+    stage.cloud.hide_subscription(&subscription_id(2));
+    let (code, health) = stage.look().await;
+    assert_eq!(code, 1);
+    let mend = check(&health, "subscriptions")["mend"].as_str().unwrap();
+    assert_eq!(mend.lines().count(), 1, "{mend}");
+    assert!(
+        mend.ends_with(&format!("--scope /subscriptions/{}", subscription_id(2))),
+        "{mend}"
+    );
+}
+
+/// What a name of somebody else's has in it is no part of a command.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_in_a_name_is_run_by_the_command_that_mends() {
+    let stage = Stage::new().await.set("WORKBOOK_REPAIR", "true");
+    let folder = tempfile::tempdir().unwrap();
+    let hostile = "rg (old)'; touch there; $(touch there) `touch there`";
+    let mut copy = Workbook::new(1, 1, "Coverage", "{}");
+    copy.id = copy.id.replace(
+        "resourceGroups/security",
+        &format!("resourceGroups/{hostile}"),
+    );
+    stage.cloud.set_workbooks(vec![copy]);
+    stage.cloud.set_can_write_workbooks(false);
+    let (code, health) = stage.look().await;
+    assert_eq!(code, 1, "{health:#}");
+    let mend = check(&health, "workbooks")["mend"].as_str().unwrap();
+    let az = folder.path().join("az");
+    std::fs::write(
+        &az,
+        "#!/usr/bin/env bash\nprintf '%s\\n' \"${@: -1}\" > asked\n",
+    )
+    .unwrap();
+    tools::run(Command::new("chmod").arg("+x").arg(&az));
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    tools::run(
+        Command::new("bash")
+            .args(["-c", mend])
+            .current_dir(folder.path())
+            .env("PATH", path),
+    );
+    let asked = std::fs::read_to_string(folder.path().join("asked")).unwrap();
+    assert!(asked.trim_end().ends_with(hostile), "{asked}");
+    assert!(!folder.path().join("there").exists(), "{mend}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_group_of_workbooks_is_looked_at() {
+    let stage = Stage::new().await.set("WORKBOOK_REPAIR", "true");
+    let copies = (1..=25).map(|number| {
+        let mut copy = Workbook::new(1, number, "Coverage", "{}");
+        copy.id = copy
+            .id
+            .replace("/security/", &format!("/security{number}/"));
+        copy
+    });
+    stage.cloud.set_workbooks(copies.collect());
+    let refused = Fault::status(200)
+        .body(Body::Text("{\"value\":[]}".to_owned()))
+        .on("security25");
+    stage.cloud.add_fault(refused);
+    let (code, health) = stage.look().await;
+    assert_eq!(code, 1, "{health:#}");
+    expect(&health, "workbooks", "missing", "security25");
+}
+
+/// A caller that does not wait costs the quota no more than one that does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_whose_caller_left_is_finished_and_kept() {
+    let app = App::start().await;
+    app.cloud.set_latency(Duration::from_secs(2));
+    let url = format!("http://127.0.0.1:{}/api/health?deep=true", app.host.port);
+    let client = reqwest::Client::new();
+    for _ in 0..5 {
+        let asked = client.get(&url).timeout(Duration::from_millis(150));
+        assert!(asked.send().await.is_err(), "the caller left");
+    }
+    let answer = client.get(&url).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(app.calls(), 5, "one call to each API");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,13 @@
 //! `--server`: commands that ask the deployed service with the caller's own token.
 
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, routing::any};
 use sandbox::API_AUDIENCE;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
     App,
@@ -286,4 +292,220 @@ async fn what_stands_in_the_way_is_told_with_what_to_do() {
         .await;
     assert_eq!(told.code, 3);
     assert!(told.stderr.contains("check `--server`"), "{}", told.stderr);
+}
+
+/// A service that answers otherwise than ours would: with these bodies, one after
+/// another, the last one for ever. Its URL.
+async fn other_service(bodies: Vec<(u16, String)>) -> String {
+    let bodies = Arc::new(Mutex::new(bodies));
+    let answer = move || {
+        let mut bodies = bodies.lock().unwrap();
+        let (status, body) = match bodies.len() {
+            1 => bodies[0].clone(),
+            _ => bodies.remove(0),
+        };
+        let status = axum::http::StatusCode::from_u16(status).unwrap();
+        std::future::ready((status, [("retry-after", "1")], body))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(any(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+/// What our service says of these hashes, to be changed.
+async fn answer_about(stage: &Stage, hashes: &[&str]) -> Value {
+    let arguments = [&["lookup", "--format", "json"][..], hashes].concat();
+    serde_json::from_str(&stage.run(&arguments).await.stdout).unwrap()
+}
+
+/// Makes an answer of ours one that ours would never give.
+type Change = fn(&mut Value);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_verdict_is_never_taken_for_another_hash() {
+    let stage = Stage::new(&["Hashes.Read"]).await;
+    let whole = answer_about(&stage, &[MALWARE, CLEAN]).await;
+    let changes: [(&str, Change); 8] = [
+        ("one is missing", |answer| {
+            answer["results"].as_array_mut().unwrap().remove(0);
+        }),
+        ("one more", |answer| {
+            let clean = answer["results"][1].clone();
+            answer["results"].as_array_mut().unwrap().push(clean);
+        }),
+        ("in another order", |answer| {
+            answer["results"].as_array_mut().unwrap().reverse();
+        }),
+        ("of another file", |answer| {
+            answer["results"][0]["hash"] = json!("f".repeat(64));
+        }),
+        ("without its verdict", |answer| {
+            answer["results"][0]["verdict"] = Value::Null;
+        }),
+        ("a verdict of a failure", |answer| {
+            answer["results"][1]["status"] = json!("failed");
+        }),
+        ("by other rules", |answer| answer["ruleSet"] = json!("99")),
+        ("nothing", |answer| *answer = json!({})),
+    ];
+    for (what, change) in changes {
+        let mut changed = whole.clone();
+        change(&mut changed);
+        let url = other_service(vec![(200, changed.to_string())]).await;
+        let settings = [("API_AUDIENCE", API_AUDIENCE)];
+        let arguments = ["lookup", MALWARE, CLEAN, "--server", &url];
+        let told = stage.run_with(&settings, &arguments).await;
+        assert_eq!(told.code, 3, "{what}: {}", told.stdout);
+        assert_eq!(told.stdout.matches("FAILED").count(), 2, "{}", told.stdout);
+        assert!(!told.stdout.contains(" Clean "), "{what}: {}", told.stdout);
+    }
+    // The evidence that was asked for is not there.
+    let url = other_service(vec![(200, whole.to_string())]).await;
+    let arguments = [
+        "lookup",
+        MALWARE,
+        CLEAN,
+        "--include",
+        "stats",
+        "--server",
+        &url,
+    ];
+    let told = stage
+        .run_with(&[("API_AUDIENCE", API_AUDIENCE)], &arguments)
+        .await;
+    assert_eq!(told.code, 3, "{}", told.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_before_the_service_is_asked_again() {
+    let stage = Stage::new(&["Hashes.Read"]).await;
+    let whole = answer_about(&stage, &[MALWARE]).await.to_string();
+    let statuses = [429, 502, 504].map(|status| (status, String::new()));
+    let url = other_service([&statuses[..], &[(200, whole)]].concat()).await;
+    let told = stage
+        .run_with(
+            &[("API_AUDIENCE", API_AUDIENCE)],
+            &["lookup", MALWARE, "--server", &url],
+        )
+        .await;
+    assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
+}
+
+/// Ctrl-C while the service wants to be left alone.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_before_a_wait_is_not_lost() {
+    let stage = Stage::new(&["Hashes.Read"]).await;
+    let mut answer = answer_about(&stage, &[MALWARE, CLEAN]).await;
+    let put_off = &mut answer["results"][1];
+    put_off["status"] = json!("throttled");
+    put_off["verdict"] = Value::Null;
+    put_off["error"] =
+        json!({ "code": "upstream_throttled", "detail": "later", "retryAfterSeconds": 600 });
+    let url = other_service(vec![(200, answer.to_string())]).await;
+    let mut variables = stage.app.cloud.variables();
+    variables.retain(|(name, _)| name.starts_with("IDENTITY_"));
+    variables.push(("API_AUDIENCE", API_AUDIENCE.to_owned()));
+    let arguments = [
+        "lookup",
+        MALWARE,
+        CLEAN,
+        "--server",
+        &url,
+        "--fail-on",
+        "malicious",
+    ];
+    let mut child = crate::support::app::spawn(&arguments, &variables);
+    let mut said = tokio::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    tokio::io::AsyncBufReadExt::read_line(&mut said, &mut line)
+        .await
+        .unwrap();
+    assert!(line.contains("600 s before the other 1 hashes"), "{line}");
+    let id = child.id().unwrap().to_string();
+    let killed = std::process::Command::new("kill")
+        .args(["-INT", &id])
+        .status();
+    assert!(killed.unwrap().success());
+    let output = tokio::time::timeout(Duration::from_secs(20), child.wait_with_output()).await;
+    let output = output.unwrap().unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("Malicious"), "{table}");
+    assert_eq!(output.status.code(), Some(1), "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_is_not_what_its_manifest_says_is_not_told() {
+    let stage = Stage::with(&["Reports.Read", "Reports.Run"], &[]).await;
+    stage.report("/api/coverage").await;
+    let manifest = {
+        let token = stage
+            .app
+            .cloud
+            .sign(&stage.app.cloud.caller_claims(&["Reports.Read"]));
+        let authorization = format!("Bearer {token}");
+        let headers = [("Authorization", authorization.as_str())];
+        let request = ClientRequest {
+            method: "GET",
+            target: "/api/coverage/manifest.json",
+            headers: &headers,
+            body: None,
+        };
+        stage.app.send(request).await.json().to_string()
+    };
+    for body in ["{\"complete\":true}", "<html></html>", ""] {
+        let url = other_service(vec![(200, manifest.clone()), (200, body.to_owned())]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("report");
+        let told = stage
+            .run_with(
+                &[("API_AUDIENCE", API_AUDIENCE)],
+                &["coverage", "--server", &url, "--out", out.to_str().unwrap()],
+            )
+            .await;
+        assert_eq!((told.code, told.stdout.as_str()), (3, ""), "{body}");
+        assert!(told.stderr.contains("ask again"), "{}", told.stderr);
+        assert!(!out.exists(), "nothing half");
+    }
+    let url = other_service(vec![(200, "{\"complete\":true}".to_owned())]).await;
+    let told = stage
+        .run_with(
+            &[("API_AUDIENCE", API_AUDIENCE)],
+            &["coverage", "--server", &url],
+        )
+        .await;
+    assert_eq!(told.code, 3);
+    assert!(told.stderr.contains("same version"), "{}", told.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_service_lacks_is_told_whatever_it_says_of_the_whole() {
+    let stage = Stage::new(&["Reports.Run"]).await;
+    let mut health: Value = {
+        let (url, settings) = (stage.app.host.port, [("API_AUDIENCE", API_AUDIENCE)]);
+        let server = format!("http://127.0.0.1:{url}");
+        let arguments = ["doctor", "--format", "json", "--server", &server];
+        serde_json::from_str(&stage.run_with(&settings, &arguments).await.stdout).unwrap()
+    };
+    health["checks"][0]["state"] = json!("missing");
+    health["status"] = json!("ok");
+    for (body, code) in [
+        (health.to_string(), 1),
+        (
+            json!({ "status": "ok", "version": "1", "asOf": "", "checks": [] }).to_string(),
+            3,
+        ),
+        ("{}".to_owned(), 3),
+    ] {
+        let url = other_service(vec![(200, body)]).await;
+        let told = stage
+            .run_with(
+                &[("API_AUDIENCE", API_AUDIENCE)],
+                &["doctor", "--server", &url],
+            )
+            .await;
+        assert_eq!(told.code, code, "{}{}", told.stdout, told.stderr);
+    }
 }

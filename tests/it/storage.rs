@@ -367,6 +367,60 @@ async fn a_pointer_in_an_immutable_container_is_told() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn doctor_sees_what_would_stop_a_report() {
+    let stage = Stage::new().await;
+    let host = stage.host().await;
+    let health = deep(&host).await;
+    assert_eq!(state(&health, "reports"), "ok", "{health:#}");
+    assert_eq!(state(&health, "latest"), "ok", "{health:#}");
+    // A container that keeps every file takes no pointer.
+    stage
+        .azurite
+        .judge(|_, path| match path.ends_with("pointer.json") {
+            true => Fate::Refused(409),
+            false => Fate::Pass,
+        });
+    let host = stage.host().await;
+    let health = deep(&host).await;
+    assert_eq!(state(&health, "latest"), "missing", "{health:#}");
+    assert!(
+        health
+            .to_string()
+            .contains("without an immutability policy in REPORTS_LATEST_URL"),
+        "{health:#}"
+    );
+    // One that is being deleted refuses with the status that a file that is there gets.
+    let mut stage = Stage::new().await;
+    stage.azurite.judge(|_, _| Fate::Refused(409));
+    stage.latest = stage.history.clone();
+    let host = stage.host().await;
+    let health = deep(&host).await;
+    assert_eq!(state(&health, "reports"), "unreachable", "{health:#}");
+    stage.azurite.judge(|_, _| Fate::Refused(403));
+    let host = stage.host().await;
+    let health = deep(&host).await;
+    assert_eq!(state(&health, "reports"), "missing", "{health:#}");
+    assert!(
+        health.to_string().contains("containers/coverage-history"),
+        "{health:#}"
+    );
+}
+
+async fn deep(host: &SimulatedHost) -> Value {
+    ask(host, ClientRequest::get("/api/health?deep=true"))
+        .await
+        .1
+}
+
+fn state<'a>(health: &'a Value, id: &str) -> &'a str {
+    let mut checks = health["checks"].as_array().unwrap().iter();
+    let check = checks.find(|check| check["id"] == id);
+    check.unwrap_or_else(|| panic!("{id} {health:#}"))["state"]
+        .as_str()
+        .unwrap()
+}
+
 /// A run that is behind does not move the pointer back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b02_no_older_run_becomes_the_newest() {
@@ -374,7 +428,9 @@ async fn b02_no_older_run_becomes_the_newest() {
     let host = stage.host().await;
     stage.tick(&host).await.unwrap();
     let mut newer = stage.newest().await.unwrap();
-    newer["asOf"] = json!("2099-01-01T00:00:00Z");
+    let soon = time::OffsetDateTime::now_utc() + std::time::Duration::from_secs(600);
+    let soon = soon.format(&time::format_description::well_known::Rfc3339);
+    newer["asOf"] = json!(soon.unwrap());
     stage
         .azurite
         .write(

@@ -79,6 +79,13 @@ impl FileRecord {
         }
     }
 
+    /// EICAR's test file, which every antivirus knows.
+    pub fn eicar() -> Self {
+        let sha256 = "275a021bbfb6489e54d471899f7db9d1663fc695ec2fe2a2c4538aabf651fd0f";
+        let name = Some("Virus:DOS/EICAR_Test_File");
+        Self::new(sha256, "Malware", name).sha1("3395856ce81f2b7382dee72602f798b642f14140")
+    }
+
     /// With the SHA-1 that really belongs to it.
     #[must_use]
     pub fn sha1(self, sha1: &str) -> Self {
@@ -165,6 +172,7 @@ impl Default for Tenant {
                 )
                 .seen_on("pool-017.contoso.com")
                 .seen_on("fin-nb-0042.contoso.com"),
+                FileRecord::eicar(),
                 file(
                     "2b06d2abc87f51aa7b8451da16270003ceba57184b0dd5f244670873409c75b9",
                     "Malware",

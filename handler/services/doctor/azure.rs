@@ -1,10 +1,11 @@
 //! Checks of Resource Manager, storage, the vault and the workbooks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use functions::{
     coverage::{SUBSCRIPTIONS, Subscription},
-    health::{Check, CheckState},
+    health::{Check, CheckState, quoted},
+    report::run::JSON,
 };
 use futures::FutureExt;
 
@@ -16,17 +17,18 @@ use crate::{
         storage::{Created, STORAGE_AUDIENCE, Storage, StorageError},
     },
     config::Place,
-    services::notifier::WebhookProblem,
+    services::{notifier::WebhookProblem, now},
 };
 
-/// File that shows that a place can be written. In an immutable container it stays.
-const PROBE: &str = "doctor/probe.json";
-
-/// What is in it.
+/// What is in the files that show that a place can be written.
 const PROBE_TEXT: &[u8] = b"{\"writtenBy\":\"doctor\"}\n";
 
-/// Copies of the workbook whose permissions are looked at.
-const MOST_COPIES: usize = 20;
+/// File that shows that a file can be replaced by its version, as the pointer to
+/// the newest report is.
+const POINTER: &str = "doctor/pointer.json";
+
+/// Tries at it: another look may replace it at the same time.
+const MOST_MOVES: usize = 4;
 
 /// Subscriptions that are named when they cannot be seen.
 const MOST_NAMED: usize = 5;
@@ -71,7 +73,18 @@ impl Look<'_> {
             }
         }
         checks.push(self.key_vault().boxed());
-        let (subscriptions, others) = tokio::join!(self.subscriptions(), all(checks));
+        let subscriptions = async {
+            match token {
+                Ok(_) => self.subscriptions().await,
+                Err(_) => vec![Check::new(
+                    "subscriptions",
+                    "Visible subscriptions",
+                    CheckState::Unreachable,
+                    "without a token for Resource Manager they cannot be asked for",
+                )],
+            }
+        };
+        let (subscriptions, others) = tokio::join!(subscriptions, all(checks));
         let mut found = others;
         // After the token that they need.
         found.splice(1..1, subscriptions);
@@ -93,9 +106,9 @@ impl Look<'_> {
         let line = |state, detail: String| {
             Check::new("subscriptions", "Visible subscriptions", state, detail)
         };
-        let grant = self.grantee.azure_role("Reader", &self.reader_scope());
+        let grant = self.grant_reader(&BTreeSet::new());
         let count = match (seen.gaps.is_empty(), expected) {
-            (false, _) if ids.is_empty() => line(CheckState::Missing, seen.gaps.join("; ")).mend(grant),
+            (false, _) if seen.is_refused => line(CheckState::Missing, seen.gaps.join("; ")).mend(grant),
             (false, _) => line(CheckState::Unreachable, seen.gaps.join("; ")),
             (true, Err(error)) => line(
                 CheckState::Unreachable,
@@ -111,9 +124,15 @@ impl Look<'_> {
             .mend(grant),
             (true, Ok(Some(all))) => {
                 let hidden: Vec<&str> = all.difference(&ids).map(String::as_str).collect();
+                let unseen = hidden.iter().map(|id| (*id).to_owned()).collect();
+                let grant = self.grant_reader(&unseen);
                 let detail = format!("{} of {} are visible", all.len() - hidden.len(), all.len());
                 match hidden.len() {
-                    0 if all.is_empty() => line(CheckState::Missing, "there is no subscription in the scope".to_owned()).mend(grant),
+                    0 if all.is_empty() => line(
+                        CheckState::Missing,
+                        format!("{} are visible, but the management groups of the scope tell of none", ids.len()),
+                    )
+                    .mend(grant),
                     0 => line(CheckState::Ok, detail),
                     number => {
                         let named = hidden[..number.min(MOST_NAMED)].join(", ");
@@ -149,35 +168,51 @@ impl Look<'_> {
         Ok(Some(all).filter(|_| !whole || self.tenant.is_some()))
     }
 
-    /// Where `Reader` is needed: the first part of the scope, or the tenant's root.
-    fn reader_scope(&self) -> String {
+    /// The commands that grant `Reader` on the scope: its groups, and those of its
+    /// subscriptions that are not seen, or all of them where that is not known.
+    fn grant_reader(&self, unseen: &BTreeSet<String>) -> String {
         let scope = &self.doctor.config.coverage_scope;
-        let group = |name: &str| format!("/providers/Microsoft.Management/managementGroups/{name}");
-        match (
-            scope.management_groups().first(),
-            scope.subscriptions().first(),
-        ) {
-            (Some(name), _) => group(name),
-            (None, Some(id)) => format!("/subscriptions/{id}"),
-            (None, None) => group(self.tenant.as_deref().unwrap_or("<tenant id>")),
+        let group = |name: &str| {
+            let name = quoted(&format!(
+                "/providers/Microsoft.Management/managementGroups/{name}"
+            ));
+            self.grantee.azure_role("Reader", &name)
+        };
+        let groups = scope.management_groups().iter().map(|name| group(name));
+        let is_unseen = |id: &&String| unseen.is_empty() || unseen.contains(*id);
+        let subscriptions = scope.subscriptions().iter().filter(is_unseen).map(|id| {
+            let id = quoted(&format!("/subscriptions/{id}"));
+            self.grantee.azure_role("Reader", &id)
+        });
+        let commands: Vec<String> = groups.chain(subscriptions).collect();
+        if commands.is_empty() {
+            return group(self.tenant.as_deref().unwrap_or("TENANT_ID"));
         }
+        commands.join("\n")
     }
 
     async fn plans(&self, subscription: &str) -> Check {
-        let path =
-            format!("/subscriptions/{subscription}/providers/Microsoft.Security/pricings/AI");
+        let path = format!(
+            "/subscriptions/{subscription}/providers/Microsoft.Security/pricings/VirtualMachines"
+        );
         let query = [("api-version", "2024-01-01")];
         let line = |state, detail: String| Check::new("plans", "Defender plans", state, detail);
         match self.doctor.manager.get(&path, &query, self.deadline).await {
-            Ok(Resource::Found(_) | Resource::NotFound) => line(
+            Ok(Resource::Found(_)) => line(
                 CheckState::Ok,
                 format!("the plans of {subscription} can be read"),
+            ),
+            Ok(Resource::NotFound) => line(
+                CheckState::Unreachable,
+                format!(
+                    "Resource Manager says that {subscription} has no plan for servers, which every subscription has: check `ARM_URL`"
+                ),
             ),
             Ok(Resource::Refused) => line(
                 CheckState::Missing,
                 format!("the plans of {subscription} are refused"),
             )
-            .mend(self.grantee.azure_role("Reader", &self.reader_scope())),
+            .mend(self.grant_reader(&BTreeSet::from([subscription.to_owned()]))),
             Err(error) => line(CheckState::Unreachable, error.detail),
         }
     }
@@ -196,7 +231,12 @@ impl Look<'_> {
                 format!("{seen}; WORKBOOK_REPAIR is off, so none is written"),
             );
         }
-        for id in copies.iter().take(MOST_COPIES) {
+        // A role is given on a group, so one copy of each group tells of all.
+        let groups: BTreeMap<String, &String> = copies
+            .iter()
+            .map(|id| (group_of(id).to_lowercase(), id))
+            .collect();
+        for id in groups.into_values() {
             let may =
                 self.doctor
                     .manager
@@ -204,12 +244,12 @@ impl Look<'_> {
             match may.await {
                 Ok(true) => {}
                 Ok(false) => {
-                    let group = id.split("/providers/").next().unwrap_or(id);
+                    let group = quoted(group_of(id));
                     return line(
                         CheckState::Missing,
                         format!("{seen}, but {id} cannot be written"),
                     )
-                    .mend(self.grantee.azure_role("Workbook Contributor", group));
+                    .mend(self.grantee.azure_role("Workbook Contributor", &group));
                 }
                 Err(error) => return line(CheckState::Unreachable, error.detail),
             }
@@ -217,19 +257,31 @@ impl Look<'_> {
         line(CheckState::Ok, format!("{seen} and written"))
     }
 
-    /// Writes a file, and shows that nobody writes over it unnoticed.
+    /// Writes a file, and shows that nobody writes over it unnoticed; where the
+    /// pointer lies, also that a file can be replaced by its version.
     async fn place(&self, id: &str, title: &str, place: &Place) -> Check {
-        let line = |state, detail: String| Check::new(id, title, state, detail);
+        let line = |state, detail| Check::new(id, title, state, detail);
         let storage = self.doctor.storage(place);
-        match tokio::time::timeout_at(self.deadline, write_twice(&storage)).await {
-            Ok(Ok(true)) => line(
+        let has_pointer = *place == self.doctor.config.reports_latest;
+        let probe = async {
+            let kept = keeps_what_is_there(&storage).await?;
+            let moved = !kept || !has_pointer || replaces_by_version(&storage).await?;
+            Ok((kept, moved))
+        };
+        match tokio::time::timeout_at(self.deadline, probe).await {
+            Ok(Ok((true, true))) => line(
                 CheckState::Ok,
                 format!("{place} takes files, and none over another one"),
             ),
-            Ok(Ok(false)) => line(
+            Ok(Ok((true, false))) => line(
+                CheckState::Missing,
+                format!("{place} keeps every file as it is, so the pointer to the newest report cannot move"),
+            )
+            .mend("name a container without an immutability policy in REPORTS_LATEST_URL"),
+            Ok(Ok((false, _))) => line(
                 CheckState::Unreachable,
                 format!(
-                    "{place} took a file over another one: two runs at once could not be told apart"
+                    "{place} does not give back what was written, or took a file over another one: reports would not be safe there"
                 ),
             ),
             Ok(Err(error)) => self.storage_failed(&line, place, &error),
@@ -256,16 +308,24 @@ impl Look<'_> {
         };
         match error.code {
             "storage_forbidden" => {
+                let (account, container) = (quoted(account), quoted(container));
                 let scope = format!(
                     "\"$(az storage account show --name {account} --query id --output tsv)/blobServices/default/containers/{container}\""
                 );
-                line(CheckState::Missing, detail)
-                    .mend(self.grantee.azure_role("Storage Blob Data Contributor", &scope))
+                line(CheckState::Missing, detail).mend(
+                    self.grantee
+                        .azure_role("Storage Blob Data Contributor", &scope),
+                )
             }
             "storage_no_container" => line(CheckState::Missing, detail).mend(format!(
-                "az storage container create --auth-mode login --account-name {account} --name {container}"
+                "az storage container create --auth-mode login --account-name {} --name {}",
+                quoted(account),
+                quoted(container)
             )),
-            _ => line(CheckState::Unreachable, format!("{detail}; {}", error.cause)),
+            _ => line(
+                CheckState::Unreachable,
+                format!("{detail}; {}", error.cause),
+            ),
         }
     }
 
@@ -286,7 +346,15 @@ impl Look<'_> {
             .split('.')
             .next()
             .unwrap_or_default();
-        match self.doctor.notifier.check().await {
+        let asked = tokio::time::timeout_at(self.deadline, self.doctor.notifier.check());
+        let Ok(asked) = asked.await else {
+            return line(
+                CheckState::Unreachable,
+                format!("{vault} did not answer in time"),
+            );
+        };
+        let (vault, name) = (quoted(vault), quoted(name));
+        match asked {
             None => line(
                 CheckState::Off,
                 "NOTIFY_WEBHOOK is not set, so no secret is read and nobody is notified".to_owned(),
@@ -300,7 +368,7 @@ impl Look<'_> {
             Some(Err(error @ WebhookProblem::Secret(SecretError::NotThere(_) | SecretError::Empty(_))))
             | Some(Err(error @ WebhookProblem::Url(_))) => {
                 line(CheckState::Missing, error.to_string()).mend(format!(
-                    "az keyvault secret set --vault-name {vault} --name {name} --value <URL of the webhook>"
+                    "put the URL of the webhook into a file webhook.txt, without a line end, and: az keyvault secret set --vault-name {vault} --name {name} --file webhook.txt --encoding utf-8"
                 ))
             }
             Some(Err(error)) => line(CheckState::Unreachable, error.to_string()),
@@ -308,10 +376,37 @@ impl Look<'_> {
     }
 }
 
-/// Whether a place keeps what is there: the second write must find the first one.
-async fn write_twice(storage: &Storage) -> Result<bool, StorageError> {
-    let json = "application/json";
-    storage.create(PROBE, json, PROBE_TEXT.into()).await?;
-    let again = storage.create(PROBE, json, PROBE_TEXT.into()).await?;
-    Ok(again == Created::Before)
+/// The resource group of a resource, by its id.
+fn group_of(id: &str) -> &str {
+    id.split("/providers/").next().unwrap_or(id)
+}
+
+/// Whether a place keeps what is there: the second write must find the first one,
+/// and it must be what was written. One file a day, so that a new name is tried.
+async fn keeps_what_is_there(storage: &Storage) -> Result<bool, StorageError> {
+    let today = now();
+    let day = today.split('T').next().unwrap_or_default();
+    let path = format!("doctor/probe-{day}.json");
+    storage.create(&path, JSON, PROBE_TEXT.into()).await?;
+    let again = storage.create(&path, JSON, PROBE_TEXT.into()).await?;
+    let found = storage.read(&path).await?;
+    let is_it = found.is_some_and(|file| file.bytes == PROBE_TEXT);
+    Ok(again == Created::Before && is_it)
+}
+
+/// Whether a file can be replaced where nobody replaced it meanwhile.
+async fn replaces_by_version(storage: &Storage) -> Result<bool, StorageError> {
+    for _ in 0..MOST_MOVES {
+        let before = storage.read(POINTER).await?;
+        let was_there = before.is_some();
+        let moved = storage.replace(POINTER, JSON, PROBE_TEXT.into(), before);
+        match moved.await {
+            Ok(true) if was_there => return Ok(true),
+            Ok(_) => {}
+            // A policy keeps what is there.
+            Err(error) if error.code == "storage_unusable" => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
 }

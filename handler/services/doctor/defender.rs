@@ -54,31 +54,26 @@ impl Look<'_> {
                 "DEFENDER_API_AUDIENCE",
             )
             .boxed(),
-            async move {
-                let asked = doctor.files.profile(EICAR, at).await.map(drop);
-                let about = about("files", "File verdicts", "File.Read.All", "look-ups work");
-                self.told(&about, asked)
-            }
-            .boxed(),
+            self.files().boxed(),
             async move {
                 let asked = doctor.files.alerts(EICAR, at).await.map(drop);
                 let works = "alerts beside a verdict can be read";
                 let about = about("alerts", "Alerts of a file", "Alert.Read.All", works);
-                self.told(&about, asked)
+                self.told(&about, asked).await
             }
             .boxed(),
             async move {
                 let asked = doctor.machines.probe_machines(at).await;
                 let works = "devices can be read";
                 let about = about("machines", "Machines", "Machine.Read.All", works);
-                self.told(&about, asked)
+                self.told(&about, asked).await
             }
             .boxed(),
             async move {
                 let asked = doctor.machines.probe_antivirus(at).await;
                 let works = "antivirus health can be read";
                 let about = about("antivirus", "Antivirus health", "Machine.Read.All", works);
-                self.told(&about, asked)
+                self.for_desktops(&about, asked).await
             }
             .boxed(),
             self.indicators().boxed(),
@@ -94,6 +89,25 @@ impl Look<'_> {
         .await
     }
 
+    async fn files(&self) -> Check {
+        let about = About {
+            id: "files",
+            title: "File verdicts",
+            role: "File.Read.All",
+            application: WINDOWS_DEFENDER_ATP,
+            works: "look-ups work",
+        };
+        match self.doctor.files.profile(EICAR, self.deadline).await {
+            Ok(None) => Check::new(
+                about.id,
+                about.title,
+                CheckState::Unreachable,
+                "the Files API says that it does not know EICAR's test file, which Defender does: check `DEFENDER_API_URL`",
+            ),
+            asked => self.told(&about, asked.map(drop)).await,
+        }
+    }
+
     /// Indicators need a role that could write them, so not everybody grants it.
     async fn indicators(&self) -> Check {
         let about = About {
@@ -105,14 +119,38 @@ impl Look<'_> {
         };
         let asked = self.doctor.indicators.of_file(&[EICAR], self.deadline);
         match asked.await {
-            Err(error) if error.kind == Kind::Forbidden => Check::new(
+            Err(error) if error.kind == Kind::Forbidden && !self.holds(&about).await => Check::new(
                 about.id,
                 about.title,
                 CheckState::Off,
                 "the role Ti.ReadWrite.All is not granted, so include=indicators tells nothing; the role could also write Indicators",
             ),
-            asked => self.told(&about, asked.map(drop)),
+            asked => self.told(&about, asked.map(drop)).await,
         }
+    }
+
+    /// A role that the report on virtual desktops alone needs.
+    async fn for_desktops(&self, about: &About, asked: Result<(), DefenderError>) -> Check {
+        let is_refused = matches!(&asked, Err(error) if error.kind == Kind::Forbidden);
+        if is_refused && self.doctor.config.vdi.hosts.is_none() {
+            let role = about.role;
+            let detail = format!(
+                "the role {role} is not granted; the report on virtual desktops needs it, and VDI_HOST_PATTERN is not set"
+            );
+            return Check::new(about.id, about.title, CheckState::Off, detail);
+        }
+        self.told(about, asked).await
+    }
+
+    /// Whether the token in use has the role already.
+    async fn holds(&self, about: &About) -> bool {
+        let config = &self.doctor.config;
+        let audience = match about.application {
+            MICROSOFT_GRAPH => &config.graph_audience,
+            _ => &config.defender_api_audience,
+        };
+        let token = self.doctor.identity.token(audience, self.deadline).await;
+        token.is_ok_and(|token| token.claims.roles.iter().any(|held| held == about.role))
     }
 
     async fn hunting(&self) -> Check {
@@ -128,13 +166,17 @@ impl Look<'_> {
             works: "the report on virtual desktops sees several records of a host",
         };
         let asked = self.doctor.hunting.probe(self.deadline).await;
-        self.told(&about, asked)
+        self.for_desktops(&about, asked).await
     }
 
-    fn told(&self, about: &About, asked: Result<(), DefenderError>) -> Check {
+    async fn told(&self, about: &About, asked: Result<(), DefenderError>) -> Check {
         let line = |state, detail: String| Check::new(about.id, about.title, state, detail);
         match asked {
             Ok(()) => line(CheckState::Ok, about.works.to_owned()),
+            Err(error) if error.kind == Kind::Forbidden && self.holds(about).await => {
+                line(CheckState::Missing, error.detail)
+                    .mend("the role is held, so nothing has to be granted: check the licence of the tenant, and the audience for this cloud in docs/configuration.md")
+            }
             Err(error) if error.kind == Kind::Forbidden => line(CheckState::Missing, error.detail)
                 .mend(self.grantee.app_role(about.application, about.role)),
             Err(error) if error.kind == Kind::Unauthorized => {

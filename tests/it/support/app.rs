@@ -178,6 +178,23 @@ pub fn check_no_secret(console: &[ConsoleLine]) {
     }
 }
 
+/// Starts the executable with nothing but these variables; it ends with its owner.
+pub fn spawn(arguments: &[&str], variables: &[(&str, String)]) -> tokio::process::Child {
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()));
+    tokio::process::Command::new(package::unpacked().join("defender-functions"))
+        .args(arguments)
+        .env_clear()
+        .envs(variables)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the executable starts")
+}
+
 /// Runs the executable to its end with nothing but these variables.
 pub fn run(arguments: &[&str], variables: &[(&str, String)], stdin: &str) -> Output {
     let mut child = Command::new(package::unpacked().join("defender-functions"))
