@@ -72,7 +72,8 @@ impl AiPlan {
 
     /// Whether the subscription is in use.
     pub fn is_enabled(&self) -> bool {
-        self.subscription_state.eq_ignore_ascii_case("enabled")
+        let state = &self.subscription_state;
+        state.is_empty() || state.eq_ignore_ascii_case("enabled")
     }
 }
 

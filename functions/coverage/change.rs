@@ -222,7 +222,11 @@ pub fn reconcile(
         .filter(|change| change.change.is_downgrade())
     {
         let question = Question::Plan(change.subscription_id.clone(), change.plan.clone());
-        change.confirmed = Some(answers.contains_key(&question));
+        change.confirmed = Some(match answers.get(&question) {
+            Some(Answer::Plan(pricing)) => plan::state_of(pricing) == PlanState::Off,
+            Some(Answer::NotFound) => true,
+            _ => false,
+        });
     }
     changes.extend(gone);
     changes.sort_by_cached_key(|change| {
@@ -637,6 +641,26 @@ mod tests {
             [ChangeKind::New],
             "rows of the new subscription alone"
         );
+    }
+
+    #[test]
+    fn a_downgrade_is_confirmed_by_what_says_the_same_alone() {
+        let before = baseline(estate(&[Some("Standard")]));
+        for (tier, confirmed) in [("Free", true), ("Premium", false)] {
+            let mut now = estate(&[Some("Free")]);
+            now.subscriptions[0].state.clear();
+            let pricing = Pricing {
+                tier: tier.into(),
+                ..now.pricings[1].clone()
+            };
+            let answers = BTreeMap::from([(asked("a"), Answer::Plan(Box::new(pricing)))]);
+            let report = reconcile(report(now), &before, &answers, &Within::Tenant);
+            assert_eq!(
+                told(&report.changes),
+                [("disabled", "a", "AI", Some(confirmed))],
+                "{tier}; a subscription without a state counts"
+            );
+        }
     }
 
     #[test]

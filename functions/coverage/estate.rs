@@ -48,9 +48,10 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Whether it is in use: the counts of a report are of these.
+    /// Whether it is in use: the counts of a report are of these. One whose state
+    /// is not told counts, because nothing says that it is not.
     pub fn is_enabled(&self) -> bool {
-        self.state.eq_ignore_ascii_case("enabled")
+        self.state.is_empty() || self.state.eq_ignore_ascii_case("enabled")
     }
 
     /// Names of the management groups from the root down, with slashes.

@@ -26,7 +26,10 @@ pub fn render(report: &CoverageReport) -> Option<Value> {
     }
     let mut body = vec![
         text(
-            &format!("Defender coverage: {} downgrades", downgrades.len()),
+            &match downgrades.len() {
+                1 => "Defender coverage: 1 downgrade".to_owned(),
+                number => format!("Defender coverage: {number} downgrades"),
+            },
             "Large",
         ),
         text(

@@ -39,7 +39,8 @@ pub fn bar(parts: &[(&str, usize)], total: usize) -> String {
     );
     let mut left = 0;
     for (class, count) in parts {
-        let width = count * 1_000 / total.max(1);
+        // One of many is still to be seen.
+        let width = (count * 1_000 / total.max(1)).max(usize::from(*count > 0));
         if width > 0 {
             text.push_str(&format!(
                 "<rect class=\"{class}\" x=\"{left}\" width=\"{width}\" height=\"10\"/>"

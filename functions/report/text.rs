@@ -1,5 +1,7 @@
 //! Text that others wrote, made safe to show.
 
+use serde::Serialize;
+
 use std::fmt::Write;
 
 /// Shows characters that would not be seen, or would reorder what is seen, as
@@ -16,6 +18,28 @@ pub fn visible(text: &str) -> String {
         }
     }
     shown
+}
+
+/// A value as indented JSON, with a line end. What hides is escaped, also where JSON
+/// would not ask for it, because a terminal may show it.
+///
+/// # Errors
+/// [`serde_json::Error`] for a value that is no JSON, such as a map with other keys
+/// than texts.
+pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let plain = serde_json::to_string_pretty(value)?;
+    let mut shown = String::with_capacity(plain.len() + 1);
+    for c in plain.chars() {
+        if hides(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    shown.push('\n');
+    Ok(shown)
 }
 
 /// Whether a character cannot be seen or reorders what is seen.
@@ -46,5 +70,19 @@ mod tests {
             "a\\u{202E}b\\u{001B}[31m\\u{000A}\\u{200B}"
         );
         assert_eq!(visible("Müller GmbH 株式会社"), "Müller GmbH 株式会社");
+    }
+
+    #[test]
+    fn json_hides_nothing_and_says_the_same() {
+        let value = serde_json::json!({ "name": "a\u{202e}b\u{9b}[31m\n\u{e0041}ü" });
+        let text = json(&value).unwrap();
+        assert_eq!(
+            text,
+            "{\n  \"name\": \"a\\u202eb\\u009b[31m\\n\\udb40\\udc41ü\"\n}\n"
+        );
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            value
+        );
     }
 }

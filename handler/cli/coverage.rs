@@ -17,7 +17,7 @@ use functions::{
     coverage::{AiPlan, Baseline, CoverageReport, Sums, files, html},
     report::{
         run::{Manifest, NoSlot, Slot},
-        text::visible,
+        text::{json, visible},
     },
 };
 use tracing::level_filters::LevelFilter;
@@ -206,10 +206,7 @@ fn write(folder: &Path, report: &CoverageReport, bom: bool) -> std::io::Result<(
 fn print(format: Format, report: &CoverageReport) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut stdout, &report.summary)?;
-            writeln!(stdout)
-        }
+        Format::Json => stdout.write_all(json(&report.summary)?.as_bytes()),
         Format::Csv if stdout.is_terminal() => {
             let csv = files::coverage(report);
             csv.lines()

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, io::Write, sync::Arc};
 
 use clap::{Args, ValueEnum};
-use functions::health::{CheckState, Health};
+use functions::{
+    health::{CheckState, Health},
+    report::text::json,
+};
 use tracing::level_filters::LevelFilter;
 
 use super::{
@@ -95,10 +98,7 @@ fn tell(format: Format, health: &Health) -> Exit {
 fn print(format: Format, health: &Health) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut stdout, health)?;
-            writeln!(stdout)
-        }
+        Format::Json => stdout.write_all(json(health)?.as_bytes()),
         Format::Table => stdout.write_all(health.text().as_bytes()),
     }
 }

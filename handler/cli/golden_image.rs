@@ -10,7 +10,7 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use functions::{
-    report::text::visible,
+    report::text::{json, visible},
     vdi::{
         Assessment, ClockTime, DeviceTag, EntryModel, Evidence, Expectation, Folder, MAX_BYTES,
         Role, Script, Startup, State, UncPath, assess,
@@ -202,10 +202,7 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 fn print(format: Format, assessment: &Assessment) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut stdout, assessment)?;
-            writeln!(stdout)
-        }
+        Format::Json => stdout.write_all(json(assessment)?.as_bytes()),
         Format::Markdown => stdout.write_all(assessment.markdown().as_bytes()),
         Format::Html => stdout.write_all(assessment.html().as_bytes()),
         Format::Table => writeln!(

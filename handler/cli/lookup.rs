@@ -13,7 +13,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use functions::{
     hashes::{FileHash, HashResult, LookupAnswer, Observable, Verdict, payload},
-    report::text::visible,
+    report::text::{json, visible},
 };
 use futures::{FutureExt, Stream, StreamExt, future::FusedFuture};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -284,10 +284,7 @@ fn progress_bar(length: usize) -> ProgressBar {
 fn print(format: Format, answer: &LookupAnswer, color_allowed: bool) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut stdout, answer)?;
-            writeln!(stdout)
-        }
+        Format::Json => stdout.write_all(json(answer)?.as_bytes()),
         Format::Markdown => stdout.write_all(answer.to_markdown().as_bytes()),
         Format::Csv if stdout.is_terminal() => {
             // A terminal would act on what attackers put into a name.

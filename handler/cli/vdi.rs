@@ -12,7 +12,7 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum};
 use functions::{
     hashes::payload,
-    report::text::visible,
+    report::text::{json, visible},
     vdi::hygiene::{Counts, Summary},
 };
 use time::OffsetDateTime;
@@ -228,10 +228,7 @@ async fn of_service(service: &ServiceClient, format: Format) -> Exit {
 fn print(format: Format, summary: &Summary) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut stdout, summary)?;
-            writeln!(stdout)
-        }
+        Format::Json => stdout.write_all(json(summary)?.as_bytes()),
         Format::Table => {
             if !summary.findings.is_empty() {
                 writeln!(stdout, "{}\n", table(summary))?;
@@ -261,9 +258,9 @@ fn table(summary: &Summary) -> String {
             &finding.id,
             finding.severity.as_str(),
             &finding.devices.to_string(),
-            &finding.title,
+            &visible(&finding.title),
             &visible(&hosts.join(", ")),
-            &finding.next_step,
+            &visible(&finding.next_step),
         ]);
     }
     table.trim_fmt()

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
-use functions::report::text::visible;
+use functions::report::text::{json, visible};
 use tracing::level_filters::LevelFilter;
 
 use super::{Exit, block_on, refuse, say};
@@ -89,8 +89,7 @@ pub(super) async fn inspect(workbooks: &Workbooks, format: Format) -> Exit {
 fn print(format: Format, inspection: &Inspection) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if format == Format::Json {
-        serde_json::to_writer_pretty(&mut stdout, inspection)?;
-        return writeln!(stdout);
+        return stdout.write_all(json(inspection)?.as_bytes());
     }
     if inspection.copies.is_empty() {
         return writeln!(stdout, "No saved copy of the Coverage workbook was found.");

@@ -373,12 +373,15 @@ impl Part {
             }
         }
         let token = page.skip_token?;
-        if self.tokens.insert(token.clone()) {
-            Some(token)
-        } else {
+        if !self.tokens.insert(token.clone()) {
             all.note("the pages turn in a circle");
-            None
+            return None;
         }
+        if self.counted > page.total {
+            all.note("more rows came than there are; the rest was not asked for");
+            return None;
+        }
+        Some(token)
     }
 
     /// After the last page.

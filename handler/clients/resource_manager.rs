@@ -391,15 +391,34 @@ fn is_transient(status: StatusCode) -> bool {
         || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status)
 }
 
+/// Codes of a 404 that is about our question, not about what was asked for.
+const ABOUT_THE_QUESTION: [&str; 4] = [
+    "NoRegisteredProviderFound",
+    "InvalidResourceType",
+    "InvalidApiVersionParameter",
+    "MissingSubscriptionRegistration",
+];
+
+/// Code of a 401 for a subscription that belongs to another tenant by now. Source:
+/// <https://learn.microsoft.com/azure/azure-resource-manager/troubleshooting/common-deployment-errors>
+const OF_ANOTHER_TENANT: &str = "InvalidAuthenticationTokenTenant";
+
 /// What an answer means. A 404 counts only from Resource Manager, whose errors
 /// are JSON: a proxy's page says nothing about a subscription.
 fn read(answer: &http::Answer) -> Result<Resource, ArmError> {
     let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    let code = body
+        .as_ref()
+        .and_then(|body| body["error"]["code"].as_str().map(str::to_owned))
+        .unwrap_or_default();
     match (answer.status, body) {
         (StatusCode::OK, Some(value)) => Ok(Resource::Found(value)),
-        (StatusCode::NOT_FOUND, Some(value)) if value["error"].is_object() => {
+        (StatusCode::NOT_FOUND, Some(value))
+            if value["error"].is_object() && !ABOUT_THE_QUESTION.contains(&code.as_str()) =>
+        {
             Ok(Resource::NotFound)
         }
+        (StatusCode::UNAUTHORIZED, _) if code == OF_ANOTHER_TENANT => Ok(Resource::NotFound),
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Ok(Resource::Refused),
         _ => Err(unexpected(answer)),
     }
@@ -437,6 +456,29 @@ fn refused(path: &str) -> ArmError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_there_is_told_apart_from_a_question_that_was_wrong() {
+        let told = |status: u16, body: &str| {
+            let answer = http::Answer {
+                status: StatusCode::from_u16(status).expect("a status"),
+                headers: reqwest::header::HeaderMap::new(),
+                body: bytes::Bytes::copy_from_slice(body.as_bytes()),
+            };
+            read(&answer).map_err(|error| error.code)
+        };
+        let error = |code: &str| format!("{{\"error\":{{\"code\":\"{code}\"}}}}");
+        let gone = Ok(Resource::NotFound);
+        assert_eq!(told(404, &error("SubscriptionNotFound")), gone);
+        assert_eq!(told(401, &error("InvalidAuthenticationTokenTenant")), gone);
+        assert_eq!(
+            told(401, &error("ExpiredAuthenticationToken")),
+            Ok(Resource::Refused)
+        );
+        let wrong = Err("upstream_rejected");
+        assert_eq!(told(404, &error("NoRegisteredProviderFound")), wrong);
+        assert_eq!(told(404, "<html>"), wrong);
+    }
 
     #[test]
     fn a_pattern_of_a_role_stands_for_what_it_names() {

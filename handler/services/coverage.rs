@@ -78,6 +78,13 @@ impl Report for Coverage {
             Some(newest) => self.baseline(newest).await?,
             None => None,
         };
+        if let (Some(newest), None) = (&newest, &before) {
+            tracing::warn!(
+                code = "baseline_expired",
+                slot = %newest.slot,
+                "the files of the run before are gone or of another version, so nothing is compared; are they deleted earlier than the next run?"
+            );
+        }
         let compared = self.report(time.reading, before.as_ref()).await;
         if compared.is_empty {
             let reasons = &compared.report.summary.reasons;

@@ -183,6 +183,21 @@ async fn a26_an_answer_that_is_not_whole_is_told_and_never_looks_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a26_pages_without_end_are_not_followed() {
+    let cloud = cloud().await;
+    for token in ["one", "two", "three", "four"] {
+        cloud.add_fault(page(&json!({ "$skipToken": token })).times(1));
+    }
+    let run = coverage(&cloud, &["--format", "json"], &[]).await;
+    assert_eq!(run.status, 3);
+    let reasons = run.json()["reasons"].to_string();
+    assert!(
+        reasons.contains("more rows came than there are"),
+        "{reasons}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a27_throttling_is_waited_for_and_the_same_page_asked_again() {
     let cloud = cloud().await;
     cloud.set_graph_page(1);

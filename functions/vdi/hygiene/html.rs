@@ -82,7 +82,11 @@ pub(super) fn render(report: &HygieneReport) -> String {
     body.push_str(&format!("<ul class=\"figures\">\n{figures}</ul>\n"));
     body.push_str(&over_time(report));
     if report.affected.is_empty() {
-        body.push_str("<h2>Findings</h2>\n<p>None.</p>\n");
+        let none = match s.complete {
+            true => "None.",
+            false => "None in what could be read; see above what could not.",
+        };
+        body.push_str(&format!("<h2>Findings</h2>\n<p>{none}</p>\n"));
     }
     for (finding, affected) in &report.affected {
         body.push_str(&section(finding, affected));
