@@ -168,8 +168,9 @@ var loginUrl = environment().authentication.loginEndpoint
 var armUrl = environment().resourceManager
 var packageContainer = 'package'
 var audiences = union(empty(apiClientId) ? [] : [apiClientId], apiAudiences)
-// The app does not start without an audience. No token is for this one, so it starts closed.
-var nobody = 'urn:defender-functions:no-caller-until-apiClientId-is-set'
+// The app does not start without an audience. A bare GUID is the id of an application, and none
+// has this one: it starts closed.
+var nobody = '00000000-0000-0000-0000-000000000000'
 var acceptedAudiences = apiAuth == 'host' ? '' : empty(audiences) ? nobody : join(audiences, ' ')
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {

@@ -116,6 +116,8 @@ pub enum Answer {
     NotFound,
     /// 401 or 403: the identity cannot read it any more.
     Refused,
+    /// The subscription belongs to another tenant by now, or the token does.
+    Elsewhere,
 }
 
 /// The plan in an answer of Resource Manager.
@@ -310,6 +312,28 @@ fn note_unreadable(report: &mut CoverageReport, count: usize) {
     }
 }
 
+/// Which of the subscriptions that vanished are not known to be gone.
+///
+/// One may move to another tenant; where several did, it is our token that is of
+/// another one, or a delegation that was withdrawn.
+fn unclear(
+    vanished: &[(String, Known)],
+    answers: &BTreeMap<Question, Answer>,
+    within: &Within,
+) -> BTreeSet<String> {
+    let answer = |id: &String| answers.get(&Question::Subscription(id.clone()));
+    let moved = |id: &&String| answer(id) == Some(&Answer::Elsewhere);
+    let ids = vanished.iter().map(|(id, _)| id);
+    let all_moved = ids.clone().filter(moved).count();
+    let is_unclear = |id: &&String| match answer(id) {
+        Some(Answer::NotFound) => false,
+        Some(Answer::Subscription(_)) => !within.is_left_by(id),
+        Some(Answer::Elsewhere) => all_moved >= FEW,
+        _ => true,
+    };
+    ids.filter(is_unclear).cloned().collect()
+}
+
 /// What became of the subscriptions that are not in the list any more: those that
 /// are gone. The others stay in the report, as not readable.
 fn judge_vanished(
@@ -322,12 +346,9 @@ fn judge_vanished(
         .map(|(id, known)| (id.clone(), known.clone()))
         .collect();
     let answer = |id: &String| answers.get(&Question::Subscription(id.clone()));
-    let is_explained = |id: &String| match answer(id) {
-        Some(Answer::NotFound) => true,
-        Some(Answer::Subscription(_)) => within.is_left_by(id),
-        _ => false,
-    };
-    let unclear = vanished.iter().filter(|(id, _)| !is_explained(id)).count();
+    let unclear = unclear(&vanished, answers, within);
+    let is_unclear = |id: &String| unclear.contains(id);
+    let unclear = unclear.len();
     let suspicious = are_many(unclear, before.subscriptions.len());
     if suspicious && report.subscriptions_are_whole {
         report.summary.reasons.push(format!(
@@ -356,11 +377,14 @@ fn judge_vanished(
             Some(Answer::Subscription(_)) if within.is_left_by(&id) => {
                 gone.push(told(true, "it left the scope of the report"));
             }
+            Some(Answer::Elsewhere) if !is_unclear(&id) => {
+                gone.push(told(true, "it belongs to another tenant"));
+            }
             Some(Answer::Subscription(found)) => {
                 kept.push(found.clone());
                 stale += 1;
             }
-            Some(Answer::Refused) => {
+            Some(Answer::Refused | Answer::Elsewhere) => {
                 kept.push(known.subscription(&id));
                 unreadable += 1;
             }
@@ -641,6 +665,24 @@ mod tests {
             [ChangeKind::New],
             "rows of the new subscription alone"
         );
+    }
+
+    #[test]
+    fn a_subscription_may_move_to_another_tenant_and_many_may_not() {
+        let tiers = [Some("Standard"); 8];
+        let before = baseline(estate(&tiers));
+        for (left, gone) in [(7, 1), (4, 4), (3, 0), (1, 0)] {
+            let answers = ('a'..='h')
+                .skip(left)
+                .map(|id| (Question::Subscription(id.to_string()), Answer::Elsewhere));
+            let now = report(estate(&tiers[..left]));
+            let report = reconcile(now, &before, &answers.collect(), &Within::Tenant);
+            assert_eq!(report.changes.len(), gone, "{left}");
+            assert_eq!(report.summary.complete, gone > 0, "{left}");
+            assert_eq!(report.by_subscription().count(), 8 - gone);
+            let next = Baseline::after(&report, Some(&before), "tenant");
+            assert_eq!(next.subscriptions.len(), 8 - gone, "none is forgotten");
+        }
     }
 
     #[test]

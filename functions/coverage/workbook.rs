@@ -71,7 +71,8 @@ impl Patch {
 /// Adds what is missing of the AI plan to a workbook.
 pub fn patch(content: &str) -> Patch {
     let unchanged = |coverage| Patch::nothing(coverage, content);
-    let Ok(mut workbook) = serde_json::from_str::<Value>(content) else {
+    let Ok(mut workbook) = serde_json::from_str::<Value>(content.trim_start_matches('\u{feff}'))
+    else {
         return unchanged(Coverage::NotCoverage);
     };
     let mut work = Work::default();

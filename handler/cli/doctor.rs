@@ -65,7 +65,7 @@ pub(super) fn run(args: &DoctorArgs, variables: &BTreeMap<String, String>) -> Ex
         tokio::select! {
             health = services.doctor.examine() => tell(args.format, &health),
             _ = tokio::signal::ctrl_c() => {
-                say("interrupted; a file `doctor/probe.json` may have been written to the places of reports");
+                say("interrupted; files in the folder `doctor` of the places of reports may have been written");
                 Exit::Incomplete
             }
         }

@@ -23,7 +23,8 @@ use crate::{
 /// Hashes of a call: few enough that most calls answer all of them.
 const BATCH: usize = 100;
 
-/// Calls that answer nothing more, after which the rest is given up.
+/// Calls in a row that answer nothing, after which the rest is asked for once more
+/// without a wait, and given up.
 const MOST_IDLE: usize = 20;
 
 #[derive(Debug, Args)]
@@ -109,6 +110,8 @@ pub(super) fn look_up_each<'a>(
         let answered = match service.look_up(&batch, include).await {
             Ok(answer) => {
                 let wait = answer.retry_after_seconds().unwrap_or(1).clamp(1, 600);
+                let is_put_off = |result: &HashResult| result.status == ItemStatus::Throttled;
+                let is_idle = answer.results.iter().all(is_put_off);
                 let mut answered = Vec::new();
                 for (hash, result) in batch.iter().zip(answer.results) {
                     match result.status {
@@ -118,11 +121,7 @@ pub(super) fn look_up_each<'a>(
                         _ => answered.push((*hash, result)),
                     }
                 }
-                rest.idle = if answered.is_empty() {
-                    rest.idle + 1
-                } else {
-                    0
-                };
+                rest.idle = if is_idle { rest.idle + 1 } else { 0 };
                 if answered.len() < batch.len() {
                     rest.wait = Some(Duration::from_secs(wait));
                 }

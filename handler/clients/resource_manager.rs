@@ -43,6 +43,8 @@ pub enum Resource {
     NotFound,
     /// The identity may not see it.
     Refused,
+    /// It belongs to another tenant than the identity's token.
+    Elsewhere,
 }
 
 /// Why Resource Manager gave no answer.
@@ -105,7 +107,8 @@ impl ResourceManagerClient {
         let found = self.get(&path, &[("api-version", version)], deadline).await;
         match (found, question) {
             (Ok(Resource::NotFound), _) => Some(Answer::NotFound),
-            (Ok(Resource::Refused), _) => Some(Answer::Refused),
+            (Ok(Resource::Elsewhere), Question::Subscription(_)) => Some(Answer::Elsewhere),
+            (Ok(Resource::Refused | Resource::Elsewhere), _) => Some(Answer::Refused),
             (Ok(Resource::Found(value)), Question::Subscription(_)) => {
                 subscription_of(&value).map(Answer::Subscription)
             }
@@ -176,7 +179,7 @@ impl ResourceManagerClient {
             let mut page = match self.get_url(url, deadline).await? {
                 Resource::Found(page) => page,
                 Resource::NotFound => return Ok(items),
-                Resource::Refused => return Err(refused(path)),
+                Resource::Refused | Resource::Elsewhere => return Err(refused(path)),
             };
             if let Value::Array(found) = page["value"].take() {
                 items.extend(found);
@@ -418,7 +421,7 @@ fn read(answer: &http::Answer) -> Result<Resource, ArmError> {
         {
             Ok(Resource::NotFound)
         }
-        (StatusCode::UNAUTHORIZED, _) if code == OF_ANOTHER_TENANT => Ok(Resource::NotFound),
+        (StatusCode::UNAUTHORIZED, _) if code == OF_ANOTHER_TENANT => Ok(Resource::Elsewhere),
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Ok(Resource::Refused),
         _ => Err(unexpected(answer)),
     }
@@ -470,7 +473,8 @@ mod tests {
         let error = |code: &str| format!("{{\"error\":{{\"code\":\"{code}\"}}}}");
         let gone = Ok(Resource::NotFound);
         assert_eq!(told(404, &error("SubscriptionNotFound")), gone);
-        assert_eq!(told(401, &error("InvalidAuthenticationTokenTenant")), gone);
+        let moved = told(401, &error("InvalidAuthenticationTokenTenant"));
+        assert_eq!(moved, Ok(Resource::Elsewhere));
         assert_eq!(
             told(401, &error("ExpiredAuthenticationToken")),
             Ok(Resource::Refused)

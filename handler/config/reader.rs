@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
         let audience = audiences.split_whitespace().next().unwrap_or_default();
         if audience.is_empty() {
             self.problems.push(
-                "`API_AUDIENCE` is not set: asking the deployed service needs the audience of its tokens, such as `api://<client id>`, \
+                "`API_AUDIENCE` is not set: asking the deployed service needs the audience of its tokens, such as `api://<tenant id>/defender-functions`, \
                  output API_AUDIENCE of infra/graph"
                     .to_owned(),
             );
@@ -295,7 +295,7 @@ impl<'a> Reader<'a> {
             .collect();
         if audiences.is_empty() {
             self.problems.push(
-                "`API_AUDIENCE` is not set; it has the audiences of the callers' tokens, such as `api://<client id>`, separated by blanks"
+                "`API_AUDIENCE` is not set; it has the audiences of the callers' tokens, separated by blanks: the client id of the API's registration"
                     .to_owned(),
             );
         }

@@ -195,11 +195,12 @@ impl Reports {
 
     async fn finish_others(&self) -> Result<Option<Manifest>, StorageError> {
         let newest = self.newest().await?;
-        for path in self.unfinished(newest.as_ref()).await? {
+        for (path, written) in self.unfinished(newest.as_ref()).await? {
             let Some(file) = self.history.read(&path).await? else {
                 continue;
             };
             match serde_json::from_slice::<Manifest>(&file.bytes) {
+                Ok(manifest) if is_ahead(&manifest, written) => {}
                 Ok(manifest) if path == run::commit_record(self.report, &manifest.slot) => {
                     self.finish(&manifest, file.bytes).await?;
                 }
@@ -214,7 +215,11 @@ impl Reports {
     }
 
     /// Commit records that a crash may have left without manifest or pointer.
-    async fn unfinished(&self, newest: Option<&Manifest>) -> Result<Vec<String>, StorageError> {
+    /// With the time that the storage gives them.
+    async fn unfinished(
+        &self,
+        newest: Option<&Manifest>,
+    ) -> Result<Vec<(String, OffsetDateTime)>, StorageError> {
         let mut records = self.history.list(&run::commit_records(self.report)).await?;
         let own = newest.map(|newest| run::commit_record(self.report, &newest.slot));
         let written = records
@@ -228,7 +233,10 @@ impl Reports {
             });
         }
         records.drain(..records.len().saturating_sub(MOST_RECORDS));
-        Ok(records.into_iter().map(|record| record.path).collect())
+        let records = records.into_iter();
+        Ok(records
+            .map(|record| (record.path, record.modified))
+            .collect())
     }
 
     /// The run of a slot, if it has one.
@@ -420,25 +428,27 @@ impl Reports {
     }
 }
 
-/// Whether a run belongs before readers in place of the newest. One that was
-/// read in the future was written by a clock that was wrong: it would hide
-/// every run until then.
+/// Whether a run belongs before readers in place of the newest. A newest one that
+/// was read in the future would hide every run until then.
 fn is_newer(manifest: &Manifest, newest: Option<&Manifest>) -> bool {
-    if is_of_the_future(manifest) {
+    let now = OffsetDateTime::now_utc();
+    newest.is_none_or(|newest| newest.age() < manifest.age() || is_ahead(newest, now))
+}
+
+/// Whether a run says that it was read after it was written: its clock was wrong.
+/// Such a run is never put before readers again.
+fn is_ahead(manifest: &Manifest, written: OffsetDateTime) -> bool {
+    let read = OffsetDateTime::parse(&manifest.as_of, &Rfc3339);
+    let is_ahead = read.is_ok_and(|read| read > written + OVERLAP);
+    if is_ahead {
         tracing::error!(
             code = "report_clock",
             slot = %manifest.slot,
             as_of = manifest.as_of,
-            "a run says that it was read in the future; readers do not get it"
+            "a run says that it was read after it was written; readers do not get it"
         );
-        return false;
     }
-    newest.is_none_or(|newest| newest.age() < manifest.age() || is_of_the_future(newest))
-}
-
-fn is_of_the_future(manifest: &Manifest) -> bool {
-    let read = OffsetDateTime::parse(&manifest.as_of, &Rfc3339);
-    read.is_ok_and(|read| read > OffsetDateTime::now_utc() + OVERLAP)
+    is_ahead
 }
 
 fn in_manifest(file: &File) -> ManifestFile {

@@ -326,7 +326,7 @@ impl Workbooks {
         let properties = match self.manager.get(id, &query, deadline).await {
             Ok(Resource::Found(mut workbook)) => workbook["properties"].take(),
             Ok(Resource::NotFound) => return Err("it was just deleted".to_owned()),
-            Ok(Resource::Refused) => {
+            Ok(Resource::Refused | Resource::Elsewhere) => {
                 return Err(
                     "the identity may not read it: grant it Reader on its resource group"
                         .to_owned(),

@@ -10,7 +10,7 @@ Administrator; twice does nothing more, and finishes what broke off. Sign in bef
 Connect-MgGraph -Scopes AppRoleAssignment.ReadWrite.All, Application.ReadWrite.All
 (in US Government with -Environment USGov).
 .PARAMETER IdentityPrincipalId
-Output IDENTITY_PRINCIPAL_ID of infra/main.bicep.
+Output IDENTITY_PRINCIPAL_ID of infra/main.bicep. Without it no identity is granted anything.
 .PARAMETER Indicators
 Also Ti.ReadWrite.All, to see everybody's Indicators. The app writes none.
 .PARAMETER NoHunting
@@ -18,18 +18,17 @@ Not ThreatHunting.Read.All.
 .PARAMETER Api
 Also the API's application registration, with its roles and its service principal.
 .PARAMETER Caller
-Who may call the API: role by object id, such as @{ '00000000-0000-0000-0000-000000000000' = 'Hashes.Read' }.
+Who may call the API: OBJECT_ID=ROLE, such as '00000000-0000-0000-0000-000000000000=Hashes.Read'; several with commas.
 .EXAMPLE
 infra/graph/grant.ps1 -IdentityPrincipalId 00000000-0000-0000-0000-000000000000 -WhatIf
 #>
 [CmdletBinding(SupportsShouldProcess)]
 param(
-    [Parameter(Mandatory)]
-    [guid] $IdentityPrincipalId,
+    [Nullable[guid]] $IdentityPrincipalId,
     [switch] $Indicators,
     [switch] $NoHunting,
     [switch] $Api,
-    [hashtable] $Caller = @{}
+    [string[]] $Caller = @()
 )
 
 $ErrorActionPreference = 'Stop'
@@ -43,17 +42,20 @@ $grants = @(
 if ($Indicators) { $grants += @{ Application = $defender; Role = 'Ti.ReadWrite.All' } }
 if (-not $NoHunting) { $grants += @{ Application = $graph; Role = 'ThreatHunting.Read.All' } }
 
-$held = @(Get-MgServicePrincipalAppRoleAssignment -ServicePrincipalId $IdentityPrincipalId -All)
-foreach ($grant in $grants) {
-    $resource = @(Get-MgServicePrincipal -Filter "appId eq '$($grant.Application)'")
-    $role = @($resource.AppRoles | Where-Object { $_.Value -eq $grant.Role -and $_.AllowedMemberTypes -contains 'Application' })
-    if ($role.Count -ne 1) { throw "$($grant.Role) was not found; is the service part of this tenant?" }
-    if (@($held | Where-Object { $_.AppRoleId -eq $role[0].Id }).Count -gt 0) {
-        Write-Output "$($grant.Role) is granted already"
-    } elseif ($PSCmdlet.ShouldProcess($IdentityPrincipalId, "Grant $($grant.Role)")) {
-        $body = @{ ServicePrincipalId = $IdentityPrincipalId; PrincipalId = $IdentityPrincipalId; ResourceId = $resource[0].Id; AppRoleId = $role[0].Id }
-        $null = New-MgServicePrincipalAppRoleAssignment @body
-        Write-Output "$($grant.Role) is granted"
+if (-not $IdentityPrincipalId -and -not $Api -and $Caller.Count -eq 0) { throw 'Give -IdentityPrincipalId, -Api or -Caller.' }
+if ($IdentityPrincipalId) {
+    $held = @(Get-MgServicePrincipalAppRoleAssignment -ServicePrincipalId $IdentityPrincipalId -All)
+    foreach ($grant in $grants) {
+        $resource = @(Get-MgServicePrincipal -Filter "appId eq '$($grant.Application)'")
+        $role = @($resource.AppRoles | Where-Object { $_.Value -eq $grant.Role -and $_.AllowedMemberTypes -contains 'Application' })
+        if ($role.Count -ne 1) { throw "$($grant.Role) was not found; is the service part of this tenant?" }
+        if (@($held | Where-Object { $_.AppRoleId -eq $role[0].Id }).Count -gt 0) {
+            Write-Output "$($grant.Role) is granted already"
+        } elseif ($PSCmdlet.ShouldProcess($IdentityPrincipalId, "Grant $($grant.Role)")) {
+            $body = @{ ServicePrincipalId = $IdentityPrincipalId; PrincipalId = $IdentityPrincipalId; ResourceId = $resource[0].Id; AppRoleId = $role[0].Id }
+            $null = New-MgServicePrincipalAppRoleAssignment @body
+            Write-Output "$($grant.Role) is granted"
+        }
     }
 }
 
@@ -102,8 +104,9 @@ if ($Api -and $PSCmdlet.ShouldProcess($name, 'Register the application')) {
     Write-Output "API_AUDIENCE=$audience"
 }
 
-foreach ($principal in $Caller.Keys) {
-    $role = $Caller[$principal]
+foreach ($pair in $Caller) {
+    $principal, $role = $pair -split '=', 2
+    if (-not $role) { throw "$pair is not OBJECT_ID=ROLE." }
     if (-not $roles.Contains($role)) { throw "$role is not a role of the API: $($roles.Keys -join ', ')" }
     if (-not $PSCmdlet.ShouldProcess($principal, "Give the role $role")) { continue }
     $client = (Invoke-MgGraphRequest -Method GET -Uri $application).appId

@@ -4,10 +4,15 @@
 # service principal, user or group a role of it. Needs the Azure CLI, Privileged Role Administrator,
 # and for --api Application Administrator; twice does nothing more, and finishes what broke off.
 #   infra/graph/grant.sh IDENTITY_PRINCIPAL_ID [--indicators] [--no-hunting] [--api] [--caller OBJECT_ID=ROLE]...
+#   infra/graph/grant.sh --caller OBJECT_ID=ROLE    # grants the app's identity nothing
 set -euo pipefail
 
-identity=${1:?"give the principal id of the app's identity: output IDENTITY_PRINCIPAL_ID of infra/main.bicep"}
-shift
+identity=
+case ${1-} in
+    --caller) ;;
+    "" | --*) echo "give the principal id of the app's identity: output IDENTITY_PRINCIPAL_ID of infra/main.bicep" >&2; exit 2 ;;
+    *) identity=$1; shift ;;
+esac
 indicators=false
 hunting=true
 api=false
@@ -51,11 +56,13 @@ grant() { # application id, role
 
 defender=fc780465-2017-40d4-a0c5-307022471b92
 microsoft_graph=00000003-0000-0000-c000-000000000000
-grant "$defender" File.Read.All
-grant "$defender" Alert.Read.All
-grant "$defender" Machine.Read.All
-if $indicators; then grant "$defender" Ti.ReadWrite.All; fi
-if $hunting; then grant "$microsoft_graph" ThreatHunting.Read.All; fi
+if [ -n "$identity" ]; then
+    grant "$defender" File.Read.All
+    grant "$defender" Alert.Read.All
+    grant "$defender" Machine.Read.All
+    if $indicators; then grant "$defender" Ti.ReadWrite.All; fi
+    if $hunting; then grant "$microsoft_graph" ThreatHunting.Read.All; fi
+fi
 
 name=defender-functions
 # The ids are those of infra/graph/main.bicep, so that each may follow the other.

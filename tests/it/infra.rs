@@ -664,30 +664,27 @@ fn the_app_starts_closed_and_opens_to_the_callers_of_one_registration() {
     assert_eq!(open, (json!(true), json!("entra"), json!(client)));
     let (platform, auth, audience) = gate("param apiClientId = ''").unwrap();
     assert_eq!((platform, auth), (json!(false), json!("entra")));
-    let audience = audience.as_str().unwrap();
-    assert!(
-        audience.starts_with("urn:"),
-        "no token is for it: {audience}"
+    assert_eq!(
+        audience,
+        uuid::Uuid::nil().to_string(),
+        "no application has this id, so no token is for it"
     );
     let by_key = gate("param apiAuth = 'host'").unwrap();
     assert_eq!(by_key, (json!(false), json!("host"), json!("")));
 }
 
-/// The settings of the two that decide who is accepted start the executable.
+/// What the template sets before there is a registration starts the executable.
 #[tokio::test]
 async fn an_app_that_nobody_may_call_yet_starts_and_says_401() {
-    let main = fs::read_to_string(infra().join("main.bicep")).unwrap();
-    let nobody = main.split("var nobody = '").nth(1).unwrap();
-    let nobody = nobody.split('\'').next().unwrap();
-    let app = App::start_with(&[
-        ("API_AUTH", "entra"),
-        ("AZURE_TENANT_ID", sandbox::TENANT_ID),
-        ("API_AUDIENCE", nobody),
-    ])
-    .await;
+    let nobody = uuid::Uuid::nil().to_string();
+    let app = App::start_guarded(&[("API_AUDIENCE", &nobody)]).await;
     let health = app.send(ClientRequest::get("/api/health")).await;
     assert_eq!(health.status, 200);
-    assert_eq!(app.get_hash(crate::support::app::MALWARE).await.status, 401);
+    let token = app.cloud.sign(&app.cloud.caller_claims(&["Hashes.Read"]));
+    let authorization = format!("Bearer {token}");
+    let headers = [("Authorization", authorization.as_str())];
+    let request = ClientRequest::get("/api/hashes/x").with(&headers);
+    assert_eq!(app.send(request).await.problem(401), "token_refused");
 }
 
 #[test]
@@ -781,7 +778,9 @@ fn every_role_that_is_assigned_is_in_the_documents() {
         let ids = text
             .split(|c: char| !c.is_ascii_hexdigit() && c != '-')
             .filter(|word| word.len() == 36 && word.matches('-').count() == 4);
-        for id in ids {
+        // One is that of no application.
+        let nobody = uuid::Uuid::nil().to_string();
+        for id in ids.filter(|id| *id != nobody) {
             count += 1;
             assert!(permissions.contains(id), "{id}");
         }
@@ -817,20 +816,33 @@ fn the_three_ways_to_grant_grant_the_same_documented_roles() {
     }
 }
 
-/// Ids of the registration that a file names: five roles and one scope.
-fn registered(file: &str) -> BTreeSet<String> {
-    let text = fs::read_to_string(infra().join("graph").join(file)).unwrap();
-    let words = text.split(|c: char| !c.is_ascii_hexdigit() && c != '-');
-    let ids = words.filter(|word| word.len() == 36 && word.as_bytes()[14] == b'4');
-    ids.map(str::to_owned).collect()
-}
-
 #[test]
 fn the_three_ways_to_register_make_the_same_registration() {
-    let ids = registered("main.bicep");
-    assert!(ids.len() >= 6, "{ids:?}");
-    assert_eq!(registered("grant.sh"), ids);
-    assert_eq!(registered("grant.ps1"), ids);
+    let read = |file: &str| fs::read_to_string(infra().join("graph").join(file)).unwrap();
+    let (bicep, shell, windows) = (read("main.bicep"), read("grant.sh"), read("grant.ps1"));
+    let id_before = |text: &str| {
+        let (before, _) = bicep.split_once(text).unwrap_or_else(|| panic!("{text}"));
+        let id = before.trim_end().trim_end_matches('\'').rsplit('\'').next();
+        uuid::Uuid::parse_str(id.unwrap())
+            .expect("an id")
+            .to_string()
+    };
+    let mut ids = BTreeSet::new();
+    for role in Role::ALL
+        .map(Role::as_str)
+        .into_iter()
+        .chain(["Indicators.Write"])
+    {
+        let id = id_before(&format!("value: '{role}'"));
+        assert!(shell.contains(&format!("    {role}={id}\n")), "{role}");
+        assert!(windows.contains(&format!("'{role}' = '{id}'\n")), "{role}");
+        ids.insert(id);
+    }
+    assert_eq!(ids.len(), 5, "each has its own");
+    let scope = bicep.split("var scopeId = '").nth(1).unwrap();
+    let scope = scope.split('\'').next().unwrap();
+    assert!(shell.contains(&format!("\nscope={scope}\n")));
+    assert!(windows.contains(&format!("$scope = '{scope}'")));
 }
 
 #[test]
@@ -973,6 +985,13 @@ esac
         again.contains("has the role Hashes.Read already"),
         "{again}"
     );
+    // A caller alone grants the app's identity nothing.
+    let mut alone = Command::new("bash");
+    alone.arg(infra().join("graph/grant.sh"));
+    alone.args(["--caller", "a-person=Hashes.Read"]);
+    alone.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+    let alone = String::from_utf8(run(&mut alone).stdout).unwrap();
+    assert_eq!(alone, "a-person has the role Hashes.Read already\n");
     let posted = fs::read_to_string(&sent).unwrap();
     assert_eq!(posted.matches("appRoleAssignmentRequired").count(), 1);
 }

@@ -509,3 +509,52 @@ async fn what_a_service_lacks_is_told_whatever_it_says_of_the_whole() {
         assert_eq!(told.code, code, "{}{}", told.stdout, told.stderr);
     }
 }
+
+/// A service that puts everything off is asked so often, and not for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hashes_that_are_put_off_for_ever_are_given_up_together() {
+    let stage = Stage::new(&["Hashes.Read"]).await;
+    let calls = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&calls);
+    let answer = move |body: String| {
+        *counted.lock().unwrap() += 1;
+        let asked: Value = serde_json::from_str(&body).unwrap();
+        let put_off = |hash: &Value| {
+            let error =
+                json!({ "code": "upstream_throttled", "detail": "later", "retryAfterSeconds": 1 });
+            functions::hashes::HashResult::unanswered(
+                hash.as_str().unwrap(),
+                functions::hashes::HashKind::Sha256,
+                functions::hashes::ItemStatus::Throttled,
+                serde_json::from_value(error).unwrap(),
+            )
+        };
+        let results = asked["hashes"].as_array().unwrap().iter().map(put_off);
+        let answer = functions::hashes::LookupAnswer::new(String::new(), results.collect());
+        std::future::ready(serde_json::to_string(&answer).unwrap())
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = Router::new().fallback(any(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let hashes: Vec<String> = (0..250).map(unknown_hash).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), hashes.join("\n")).unwrap();
+    let arguments = [
+        "lookup",
+        "--file",
+        file.path().to_str().unwrap(),
+        "--server",
+        &url,
+    ];
+    let told = stage
+        .run_with(&[("API_AUDIENCE", API_AUDIENCE)], &arguments)
+        .await;
+    assert_eq!(told.code, 3, "{}", told.stderr);
+    assert!(
+        told.stdout.contains("250 of 250 hashes NOT checked"),
+        "{}",
+        told.stdout
+    );
+    assert_eq!(*calls.lock().unwrap(), 23, "twenty waits, then each once");
+}

@@ -569,7 +569,16 @@ async fn a_lost_pointer_posts_nothing_again() {
 }
 
 #[tokio::test]
-async fn a_run_of_a_clock_that_was_ahead_hides_no_other() {
+async fn a_run_of_a_clock_that_is_ahead_hides_no_other() {
+    runs_after_one_of_another_clock(false).await;
+}
+
+#[tokio::test]
+async fn a_run_of_a_clock_that_was_ahead_hides_no_other_when_its_time_has_come() {
+    runs_after_one_of_another_clock(true).await;
+}
+
+async fn runs_after_one_of_another_clock(is_past: bool) {
     let (app, _authority) = downgraded().await;
     tick(&app, THIRD).await;
     let record = app
@@ -577,10 +586,28 @@ async fn a_run_of_a_clock_that_was_ahead_hides_no_other() {
         .path()
         .join("history/coverage/runs/20261124T060000Z.json");
     let mut manifest: Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
-    manifest["asOf"] = json!("2999-01-01T00:00:00Z");
+    // Read in the future, and so for ever, or in what was the future when it was written.
+    let pointer = app.reports.path().join("latest/coverage.json");
+    let now = time::OffsetDateTime::now_utc();
+    let soon = now + Duration::from_secs(1_800);
+    let as_of = match is_past {
+        false => "2999-01-01T00:00:00Z".to_owned(),
+        true => soon
+            .format(&time::format_description::well_known::Rfc3339)
+            .unwrap(),
+    };
+    manifest["asOf"] = json!(as_of);
     let ahead = manifest.to_string();
     std::fs::write(&record, &ahead).unwrap();
-    std::fs::write(app.reports.path().join("latest/coverage.json"), &ahead).unwrap();
+    if is_past {
+        let then = std::time::SystemTime::now() - Duration::from_secs(3 * 86_400);
+        let file = std::fs::File::options().write(true).open(&record);
+        file.unwrap().set_modified(then).unwrap();
+        // Another run took its place before readers meanwhile.
+        std::fs::remove_file(pointer).unwrap();
+    } else {
+        std::fs::write(pointer, &ahead).unwrap();
+    }
     for _ in 0..2 {
         tick(&app, FOURTH).await;
         assert_eq!(

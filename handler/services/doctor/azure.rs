@@ -178,7 +178,10 @@ impl Look<'_> {
             ));
             self.grantee.azure_role("Reader", &name)
         };
-        let groups = scope.management_groups().iter().map(|name| group(name));
+        let is_own = |id: &String| scope.subscriptions().contains(id);
+        let are_below = unseen.is_empty() || !unseen.iter().all(is_own);
+        let groups = scope.management_groups().iter().filter(|_| are_below);
+        let groups = groups.map(|name| group(name));
         let is_unseen = |id: &&String| unseen.is_empty() || unseen.contains(*id);
         let subscriptions = scope.subscriptions().iter().filter(is_unseen).map(|id| {
             let id = quoted(&format!("/subscriptions/{id}"));
@@ -202,13 +205,12 @@ impl Look<'_> {
                 CheckState::Ok,
                 format!("the plans of {subscription} can be read"),
             ),
+            // As the report tells it, such a subscription is not registered.
             Ok(Resource::NotFound) => line(
-                CheckState::Unreachable,
-                format!(
-                    "Resource Manager says that {subscription} has no plan for servers, which every subscription has: check `ARM_URL`"
-                ),
+                CheckState::Ok,
+                format!("{subscription} answers that Defender for Cloud is not registered there"),
             ),
-            Ok(Resource::Refused) => line(
+            Ok(Resource::Refused | Resource::Elsewhere) => line(
                 CheckState::Missing,
                 format!("the plans of {subscription} are refused"),
             )

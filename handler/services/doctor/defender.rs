@@ -132,7 +132,7 @@ impl Look<'_> {
     /// A role that the report on virtual desktops alone needs.
     async fn for_desktops(&self, about: &About, asked: Result<(), DefenderError>) -> Check {
         let is_refused = matches!(&asked, Err(error) if error.kind == Kind::Forbidden);
-        if is_refused && self.doctor.config.vdi.hosts.is_none() {
+        if is_refused && self.doctor.config.vdi.hosts.is_none() && !self.holds(about).await {
             let role = about.role;
             let detail = format!(
                 "the role {role} is not granted; the report on virtual desktops needs it, and VDI_HOST_PATTERN is not set"
