@@ -110,6 +110,14 @@ impl Point {
 }
 
 impl Baseline {
+    /// Names of the plans that were on somewhere, or not read.
+    pub fn plans(&self) -> BTreeSet<String> {
+        let of = |known: &'_ Known| -> Vec<String> {
+            known.on.keys().chain(&known.unread).cloned().collect()
+        };
+        self.subscriptions.values().flat_map(of).collect()
+    }
+
     /// What the next report is compared with: the states of this one, and those
     /// of `before` where this one could not read them.
     pub fn after(report: &CoverageReport, before: Option<&Self>, scope: &str) -> Self {

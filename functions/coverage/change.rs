@@ -686,6 +686,41 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_that_this_version_does_not_know_is_compared_as_well() {
+        let quantum = |name: &str, tier: &str| {
+            let mut estate = estate(&[Some("Free")]);
+            estate.pricings.push(Pricing {
+                name: name.into(),
+                tier: tier.into(),
+                ..estate.pricings[0].clone()
+            });
+            estate
+        };
+        let before = baseline(quantum("Quantum", "Standard"));
+        let next = |mut now: Estate, before: &Baseline| {
+            now.known_plans = before.plans();
+            reconcile(report(now), before, &BTreeMap::new(), &Within::Tenant)
+        };
+        let same = next(quantum("quantum", "Standard"), &before);
+        assert_eq!(told(&same.changes), [], "another spelling is no change");
+        let disabled = [("disabled", "a", "Quantum", Some(false))];
+        let gone = next(estate(&[Some("Free")]), &before);
+        assert_eq!(told(&gone.changes), disabled);
+        // A run that could not read the plans hides it from no later one.
+        let short = Estate {
+            pricings: Vec::new(),
+            partial: BTreeSet::from(["pricings"]),
+            gaps: vec!["pricings: late".into()],
+            ..estate(&[Some("Free")])
+        };
+        let short = next(short, &before);
+        assert_eq!(told(&short.changes), []);
+        let between = Baseline::after(&short, Some(&before), "tenant");
+        let off = next(quantum("Quantum", "Free"), &between);
+        assert_eq!(told(&off.changes), disabled);
+    }
+
+    #[test]
     fn a_downgrade_is_confirmed_by_what_says_the_same_alone() {
         let before = baseline(estate(&[Some("Standard")]));
         for (tier, confirmed) in [("Free", true), ("Premium", false)] {

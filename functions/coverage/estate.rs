@@ -20,6 +20,9 @@ pub struct Estate {
     pub pricings: Vec<Pricing>,
     /// AI accounts and what lies beside them.
     pub ai_resources: Vec<AiResource>,
+    /// Plans that the report before knew: each has a column, whether it is listed
+    /// now or not.
+    pub known_plans: BTreeSet<String>,
     /// Why it may not be whole, a sentence each; empty when it is.
     pub gaps: Vec<String>,
     /// Names of the queries that did not come whole.

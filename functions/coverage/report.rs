@@ -186,7 +186,7 @@ impl CoverageReport {
             history: Vec::new(),
             subscriptions_are_whole: !is_short && !estate.partial.contains(SUBSCRIPTIONS.name),
             accounts_are_whole: !estate.partial.contains(AI_RESOURCES.name),
-            plans: plans(&pricings),
+            plans: plans(&pricings, &estate.known_plans),
             cloud,
         };
         let pricings_are_whole = !estate.partial.contains(PRICINGS.name);
@@ -355,17 +355,21 @@ fn of_subscription<'a>(pricings: &'a [Pricing], id: &str) -> &'a [Pricing] {
     &rest[..count]
 }
 
-/// The known plans and those that the data have beside them, in this order.
-fn plans(pricings: &[Pricing]) -> Vec<Plan> {
-    let unknown: BTreeSet<&str> = pricings
+/// The known plans, those that the report before had beside them, and those that
+/// the data have, in this order and each with its first spelling.
+fn plans(pricings: &[Pricing], before: &BTreeSet<String>) -> Vec<Plan> {
+    let is_unknown = |name: &&str| plan::known(name).is_none() && !name.is_empty();
+    let before = before.iter().map(String::as_str).filter(is_unknown);
+    let data: BTreeSet<&str> = pricings
         .iter()
         .map(|pricing| pricing.name.as_str())
-        .filter(|name| plan::known(name).is_none() && !name.is_empty())
+        .filter(is_unknown)
         .collect();
     let mut seen = BTreeSet::new();
     let known = plan::PLANS.iter().map(|plan| plan.name);
     known
-        .chain(unknown)
+        .chain(before)
+        .chain(data)
         .filter(|name| seen.insert(name.to_ascii_lowercase()))
         .map(|name| Plan {
             name: name.into(),

@@ -435,9 +435,9 @@ fn plan_column(query: &str) -> PlanColumn {
     let mut mentions = PLAN.find_iter(&code);
     let (first, second) = (mentions.next(), mentions.next());
     if first.is_none() {
-        return match assigned(&code, COLUMN) {
-            0 => PlanColumn::None,
-            _ => PlanColumn::NameIsTaken,
+        return match words(&code).any(|word| word == COLUMN) {
+            false => PlanColumn::None,
+            true => PlanColumn::NameIsTaken,
         };
     }
     let Some(found) = PLAN_COLUMN.captures(&code).filter(|_| second.is_none()) else {
@@ -452,6 +452,10 @@ fn plan_column(query: &str) -> PlanColumn {
     }
 }
 
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_')
+}
+
 /// How often a name gets a value.
 fn assigned(code: &str, name: &str) -> usize {
     ASSIGNED
@@ -462,10 +466,7 @@ fn assigned(code: &str, name: &str) -> usize {
 
 /// The column that counts a column, whatever it compares it with.
 fn counted(code: &str, column: &str) -> Option<String> {
-    let counts = |found: &Captures<'_>| {
-        let mut words = found["what"].split(|c: char| !c.is_alphanumeric() && c != '_');
-        words.any(|word| word == column)
-    };
+    let counts = |found: &Captures<'_>| words(&found["what"]).any(|word| word == column);
     let found = COUNT_COLUMN.captures_iter(code).find(counts)?;
     Some(found["name"].to_owned())
 }
@@ -721,6 +722,14 @@ mod tests {
             "{}",
             patched.problem
         );
+    }
+
+    #[test]
+    fn w2_a_name_in_brackets_is_a_name() {
+        let before = by_hand("['AIServices'] = defenderPlans.Arm,\\n", "");
+        assert_eq!(patch(&before).coverage, Coverage::NotCoverage);
+        let shown = by_hand("['AIServices'] = defenderPlans.AI,\\n", "");
+        assert_eq!(patch(&shown).content, shown);
     }
 
     #[test]

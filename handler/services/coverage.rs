@@ -127,10 +127,11 @@ impl Coverage {
     /// read is told in the report, which is then not complete.
     pub async fn report(&self, time: Duration, before: Option<&Baseline>) -> Compared {
         let deadline = Instant::now() + time;
-        let mut report = self.read(deadline).await;
-        let is_empty = report.summary.subscriptions == 0 && !report.summary.complete;
         let before =
             before.filter(|before| before.scope.eq_ignore_ascii_case(&self.scope.to_string()));
+        let known_plans = before.map(Baseline::plans).unwrap_or_default();
+        let mut report = self.read(known_plans, deadline).await;
+        let is_empty = report.summary.subscriptions == 0 && !report.summary.complete;
         if let Some(before) = before {
             let deadline = deadline.max(Instant::now() + QUESTION_TIME / 2);
             let questions = change::questions(&report, before, MOST_QUESTIONS);
@@ -163,7 +164,7 @@ impl Coverage {
         Within::These(ids)
     }
 
-    async fn read(&self, deadline: Instant) -> CoverageReport {
+    async fn read(&self, known_plans: BTreeSet<String>, deadline: Instant) -> CoverageReport {
         let as_of = now();
         let (subscriptions, pricings, mut ai_resources) = tokio::join!(
             self.graph.read(SUBSCRIPTIONS, deadline),
@@ -184,6 +185,7 @@ impl Coverage {
             subscriptions: subscriptions.rows,
             pricings: pricings.rows,
             ai_resources: ai_resources.rows,
+            known_plans,
             partial: partial.map(|(query, _)| query.name).collect(),
             gaps: read.into_iter().flat_map(|(_, gaps)| gaps).collect(),
         };

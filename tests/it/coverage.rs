@@ -348,8 +348,7 @@ async fn a_page_of_ten_thousand_subscriptions_opens_and_stays_below_five_megabyt
         subscriptions: read(rows("subscriptions", 10_000)),
         pricings: read(rows("pricings", 10_000)),
         ai_resources: read(rows("resources", 10_000)),
-        gaps: Vec::new(),
-        partial: std::collections::BTreeSet::new(),
+        ..functions::coverage::Estate::default()
     };
     let report = functions::coverage::CoverageReport::new(
         estate,
@@ -422,8 +421,7 @@ fn the_join_agrees_with_another_engine_on_random_estates() {
             subscriptions: serde_json::from_value(json!(subscriptions)).unwrap(),
             pricings: serde_json::from_value(json!(pricings)).unwrap(),
             ai_resources: serde_json::from_value(json!(resources)).unwrap(),
-            gaps: Vec::new(),
-            partial: std::collections::BTreeSet::new(),
+            ..functions::coverage::Estate::default()
         };
         let cloud = functions::coverage::Cloud::Public;
         let report = functions::coverage::CoverageReport::new(estate, cloud, "");
