@@ -121,6 +121,20 @@ impl PlanState {
     }
 }
 
+/// Sub-plans that Microsoft has deprecated, by plan: once off they cannot be turned
+/// on. Source: <https://learn.microsoft.com/rest/api/defenderforcloud/pricings/list>
+const DEPRECATED: [(&str, &str); 2] = [("KeyVaults", "PerTransaction"), ("Arm", "PerApiCall")];
+
+/// Whether Microsoft has deprecated a plan, or the sub-plan that it is on with.
+pub fn is_deprecated(pricing: &Pricing) -> bool {
+    let is_sub_plan = |(plan, sub_plan): &(&str, &str)| {
+        plan.eq_ignore_ascii_case(&pricing.name)
+            && sub_plan.eq_ignore_ascii_case(&pricing.sub_plan)
+            && state_of(pricing) == PlanState::On
+    };
+    pricing.deprecated == Some(true) || DEPRECATED.iter().any(is_sub_plan)
+}
+
 /// The state that a row tells; a left-over sub-plan says nothing.
 pub fn state_of(pricing: &Pricing) -> PlanState {
     if pricing.tier.eq_ignore_ascii_case("standard") {
@@ -129,5 +143,34 @@ pub fn state_of(pricing: &Pricing) -> PlanState {
         PlanState::Off
     } else {
         PlanState::NotReadable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sub_plan_may_be_deprecated() {
+        for (name, tier, sub_plan, deprecated) in [
+            ("KeyVaults", "Standard", "PerTransaction", true),
+            ("keyvaults", "standard", "pertransaction", true),
+            ("KeyVaults", "Standard", "PerKeyVault", false),
+            ("Arm", "Standard", "PerApiCall", true),
+            ("Arm", "Free", "PerApiCall", false),
+            ("StorageAccounts", "Standard", "PerTransaction", false),
+        ] {
+            let pricing = Pricing {
+                name: name.into(),
+                tier: tier.into(),
+                sub_plan: sub_plan.into(),
+                ..Pricing::default()
+            };
+            assert_eq!(
+                is_deprecated(&pricing),
+                deprecated,
+                "{name} {tier} {sub_plan}"
+            );
+        }
     }
 }

@@ -48,7 +48,8 @@ pub struct PlanCoverage {
     pub free_trial_remaining: String,
     /// Whether resources may not differ from it.
     pub enforce: Option<bool>,
-    /// Whether Microsoft has deprecated it: once off it cannot be turned on.
+    /// Whether Microsoft has deprecated it, or the sub-plan that it is on with: once
+    /// off it cannot be turned on.
     pub deprecated: bool,
     /// Plans in its place.
     pub replaced_by: Vec<String>,
@@ -479,7 +480,7 @@ fn coverage(
             trial.to_owned()
         },
         enforce: pricing.enforce,
-        deprecated: pricing.deprecated == Some(true),
+        deprecated: plan::is_deprecated(pricing),
         replaced_by: pricing.replaced_by.clone(),
         extensions_on: names(true),
         extensions_off: names(false),
