@@ -378,14 +378,7 @@ impl Config {
             variables,
             problems: Vec::new(),
         };
-        let in_azure = [
-            "WEBSITE_SITE_NAME",
-            "WEBSITE_INSTANCE_ID",
-            "WEBSITE_POD_NAME",
-            "CONTAINER_NAME",
-        ]
-        .iter()
-        .any(|name| reader.text(name).is_some());
+        let in_azure = reader.in_azure();
         reader.find_misspelt();
         let reports = reader.reports(in_azure && purpose == Purpose::Serve);
         let config = Self {

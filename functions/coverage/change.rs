@@ -347,37 +347,25 @@ fn judge_vanished(
         .collect();
     let answer = |id: &String| answers.get(&Question::Subscription(id.clone()));
     let unclear = unclear(&vanished, answers, within);
-    let is_unclear = |id: &String| unclear.contains(id);
-    let unclear = unclear.len();
-    let suspicious = are_many(unclear, before.subscriptions.len());
+    let suspicious = are_many(unclear.len(), before.subscriptions.len());
     if suspicious && report.subscriptions_are_whole {
         report.summary.reasons.push(format!(
-            "{} of {} subscriptions are not in the list any more, and Resource Manager did not confirm of {unclear} that they are gone: did the identity lose Reader?",
+            "{} of {} subscriptions are not in the list any more, and Resource Manager did not confirm of {} that they are gone: did the identity lose Reader?",
             vanished.len(),
-            before.subscriptions.len()
+            before.subscriptions.len(),
+            unclear.len()
         ));
     }
     let (mut gone, mut kept, mut unreadable, mut stale) = (Vec::new(), Vec::new(), 0, 0);
     for (id, known) in vanished {
-        let told = |confirmed, reason: &str| Change {
-            change: ChangeKind::Gone,
-            subscription_id: id.clone(),
-            subscription_name: known.name.clone(),
-            plan: String::new(),
-            plan_label: String::new(),
-            before: format!("{} plans on", known.on.len()),
-            after: String::new(),
-            ai_accounts: known.exposed,
-            confirmed: Some(confirmed),
-            reason: reason.to_owned(),
-        };
+        let told = |confirmed, reason| gone_as(&id, &known, confirmed, reason);
         match answer(&id) {
             _ if !report.subscriptions_are_whole => kept.push(known.subscription(&id)),
             Some(Answer::NotFound) => gone.push(told(true, "")),
             Some(Answer::Subscription(_)) if within.is_left_by(&id) => {
                 gone.push(told(true, "it left the scope of the report"));
             }
-            Some(Answer::Elsewhere) if !is_unclear(&id) => {
+            Some(Answer::Elsewhere) if !unclear.contains(&id) => {
                 gone.push(told(true, "it belongs to another tenant"));
             }
             Some(Answer::Subscription(found)) => {
@@ -401,6 +389,22 @@ fn judge_vanished(
         ));
     }
     gone
+}
+
+/// A subscription that is not there any more.
+fn gone_as(id: &str, known: &Known, confirmed: bool, reason: &str) -> Change {
+    Change {
+        change: ChangeKind::Gone,
+        subscription_id: id.to_owned(),
+        subscription_name: known.name.clone(),
+        plan: String::new(),
+        plan_label: String::new(),
+        before: format!("{} plans on", known.on.len()),
+        after: String::new(),
+        ai_accounts: known.exposed,
+        confirmed: Some(confirmed),
+        reason: reason.to_owned(),
+    }
 }
 
 impl Known {

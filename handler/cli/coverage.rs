@@ -6,7 +6,6 @@ use std::{
     io::{IsTerminal, Write},
     path::{Path, PathBuf},
     str::FromStr,
-    sync::Arc,
     time::Duration,
 };
 
@@ -20,12 +19,11 @@ use functions::{
         text::{json, visible},
     },
 };
-use tracing::level_filters::LevelFilter;
 
 use super::{
-    Exit, block_on, refuse, say,
+    Exit, log, say,
     server::{self, ServerArgs},
-    shown,
+    shown, with_services,
     workbook::{self, WorkbookArgs},
 };
 use crate::{
@@ -33,10 +31,7 @@ use crate::{
         service::{self, ServiceClient, ServiceError},
         storage::StorageError,
     },
-    config::{Config, Purpose},
-    http::{HttpClient, TimeLimits},
-    services::{Services, coverage::Coverage, reports::sha256},
-    telemetry::{self, Reader},
+    services::{coverage::Coverage, reports::sha256},
 };
 
 /// A command reads for as long as the largest tenants need.
@@ -99,12 +94,7 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
     if let Some(CoverageCommand::Workbook(args)) = &args.command {
         return workbook::run(args, variables);
     }
-    let level = if args.verbose {
-        LevelFilter::DEBUG
-    } else {
-        LevelFilter::OFF
-    };
-    telemetry::start(Reader::Person, level);
+    log(args.verbose);
     match args.server.client(variables) {
         Err(exit) => return exit,
         Ok(Some(_)) if args.since.is_some() => {
@@ -113,17 +103,11 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
             );
             return Exit::Unusable;
         }
-        Ok(Some(service)) => {
-            return block_on(server::unless_interrupted(of_service(&service, args)));
-        }
+        Ok(Some(service)) => return server::ask(of_service(&service, args)),
         Ok(None) => {}
     }
-    let config = match Config::read(variables, Purpose::Command) {
-        Ok(config) => config,
-        Err(problems) => return refuse(Reader::Person, &problems),
-    };
-    block_on(async {
-        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
+    let interrupted = "interrupted; nothing was written";
+    with_services(variables, interrupted, |config, services| async move {
         let coverage = &services.coverage;
         let before = match &args.since {
             Some(since) => match before(coverage, since).await {
@@ -135,13 +119,8 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
             },
             None => None,
         };
-        tokio::select! {
-            compared = coverage.report(TIME, before.as_ref()) => tell(args, &compared.report, config.csv_bom),
-            _ = tokio::signal::ctrl_c() => {
-                say("interrupted; nothing was written");
-                Exit::Incomplete
-            }
-        }
+        let compared = coverage.report(TIME, before.as_ref()).await;
+        tell(args, &compared.report, config.csv_bom)
     })
 }
 

@@ -1,25 +1,19 @@
 //! `doctor`: what is missing, and the command that grants it.
 
-use std::{collections::BTreeMap, io::Write, sync::Arc};
+use std::{collections::BTreeMap, io::Write};
 
 use clap::{Args, ValueEnum};
 use functions::{
     health::{CheckState, Health},
     report::text::json,
 };
-use tracing::level_filters::LevelFilter;
 
 use super::{
-    Exit, block_on, refuse, say,
+    Exit, log,
     server::{self, ServerArgs},
+    with_services,
 };
-use crate::{
-    clients::service::{self, ServiceClient},
-    config::{Config, Purpose},
-    http::{HttpClient, TimeLimits},
-    services::Services,
-    telemetry::{self, Reader},
-};
+use crate::clients::service::{self, ServiceClient};
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -40,35 +34,16 @@ enum Format {
 }
 
 pub(super) fn run(args: &DoctorArgs, variables: &BTreeMap<String, String>) -> Exit {
-    let level = if args.verbose {
-        LevelFilter::DEBUG
-    } else {
-        LevelFilter::OFF
-    };
-    telemetry::start(Reader::Person, level);
+    log(args.verbose);
     match args.server.client(variables) {
         Err(exit) => return exit,
-        Ok(Some(service)) => {
-            return block_on(server::unless_interrupted(of_service(
-                &service,
-                args.format,
-            )));
-        }
+        Ok(Some(service)) => return server::ask(of_service(&service, args.format)),
         Ok(None) => {}
     }
-    let config = match Config::read(variables, Purpose::Command) {
-        Ok(config) => config,
-        Err(problems) => return refuse(Reader::Person, &problems),
-    };
-    block_on(async {
-        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
-        tokio::select! {
-            health = services.doctor.examine() => tell(args.format, &health),
-            _ = tokio::signal::ctrl_c() => {
-                say("interrupted; files in the folder `doctor` of the places of reports may have been written");
-                Exit::Incomplete
-            }
-        }
+    let interrupted =
+        "interrupted; files in the folder `doctor` of the places of reports may have been written";
+    with_services(variables, interrupted, |_, services| async move {
+        tell(args.format, &services.doctor.examine().await)
     })
 }
 

@@ -13,15 +13,18 @@ mod workbook;
 
 use std::{
     collections::BTreeMap, ffi::OsString, future::Future, io::Write, panic::AssertUnwindSafe,
-    path::Path, process::ExitCode,
+    path::Path, process::ExitCode, sync::Arc,
 };
 
 use crate::{
-    config::{self, ConfigProblems},
-    telemetry::Reader,
+    config::{self, Config, ConfigProblems, Purpose},
+    http::{HttpClient, TimeLimits},
+    services::Services,
+    telemetry::{self, Reader},
 };
 use clap::{Parser, Subcommand, error::ErrorKind};
 use functions::report::text::visible;
+use tracing::level_filters::LevelFilter;
 
 /// How a command ended. The highest of 2, 1, 3 that applies, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +129,43 @@ fn refuse(reader: Reader, problems: &ConfigProblems) -> Exit {
             .for_each(|problem| say(&format!("error: {problem}"))),
     }
     Exit::Unusable
+}
+
+/// Logs for a person: everything with `--verbose`, nothing without.
+fn log(verbose: bool) {
+    let level = match verbose {
+        true => LevelFilter::DEBUG,
+        false => LevelFilter::OFF,
+    };
+    telemetry::start(Reader::Person, level);
+}
+
+/// Does a command's work with the services of its settings; Ctrl-C ends it with a
+/// word on what is left.
+fn with_services<W: Future<Output = Exit>>(
+    variables: &BTreeMap<String, String>,
+    interrupted: &str,
+    work: impl FnOnce(Config, Services) -> W,
+) -> Exit {
+    let config = match Config::read(variables, Purpose::Command) {
+        Ok(config) => config,
+        Err(problems) => return refuse(Reader::Person, &problems),
+    };
+    block_on(unless_interrupted(interrupted, async {
+        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
+        work(config, services).await
+    }))
+}
+
+/// Work that Ctrl-C ends, with a word on what is left.
+async fn unless_interrupted(interrupted: &str, work: impl Future<Output = Exit>) -> Exit {
+    tokio::select! {
+        exit = work => exit,
+        _ = tokio::signal::ctrl_c() => {
+            say(interrupted);
+            Exit::Incomplete
+        }
+    }
 }
 
 /// Runs a command's work on a runtime of its own.

@@ -1,22 +1,15 @@
 //! `run`: a timer function once, for cron and for trying it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 use functions::report::{run::Slot, text::visible};
 use time::OffsetDateTime;
-use tracing::level_filters::LevelFilter;
 
-use super::{Exit, block_on, refuse, say, workbook::Format};
+use super::{Exit, log, say, with_services, workbook::Format};
 use crate::{
-    config::{Config, Purpose},
-    http::{HttpClient, TimeLimits},
     routes::report::TIMER,
-    services::{
-        Services,
-        reports::{self, Published, Report, Reports, RunError},
-    },
-    telemetry::{self, Reader},
+    services::reports::{self, Published, Report, Reports, RunError},
 };
 
 #[derive(Debug, Args)]
@@ -41,29 +34,14 @@ enum Function {
 }
 
 pub(super) fn run(args: &RunArgs, variables: &BTreeMap<String, String>) -> Exit {
-    let level = if args.verbose {
-        LevelFilter::DEBUG
-    } else {
-        LevelFilter::OFF
-    };
-    telemetry::start(Reader::Person, level);
-    let config = match Config::read(variables, Purpose::Command) {
-        Ok(config) => config,
-        Err(problems) => return refuse(Reader::Person, &problems),
-    };
-    block_on(async {
-        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
-        tokio::select! {
-            exit = async {
-                match args.function {
-                    Function::CoverageReport => report(&*services.coverage).await,
-                    Function::VdiReport => report(&*services.vdi).await,
-                    Function::CoverageWorkbook => super::workbook::inspect(&services.workbooks, Format::Table).await,
-                }
-            } => exit,
-            _ = tokio::signal::ctrl_c() => {
-                say("interrupted; the next run finishes or starts over");
-                Exit::Incomplete
+    log(args.verbose);
+    let interrupted = "interrupted; the next run finishes or starts over";
+    with_services(variables, interrupted, |_, services| async move {
+        match args.function {
+            Function::CoverageReport => report(&*services.coverage).await,
+            Function::VdiReport => report(&*services.vdi).await,
+            Function::CoverageWorkbook => {
+                super::workbook::inspect(&services.workbooks, Format::Table).await
             }
         }
     })

@@ -11,7 +11,7 @@ use functions::hashes::{FileHash, HashResult, ItemError, ItemStatus};
 use futures::stream::{self, Stream, StreamExt};
 use tokio::time::sleep;
 
-use super::{Exit, refuse, say};
+use super::{Exit, block_on, refuse, say, unless_interrupted};
 use crate::{
     clients::service::{ServiceClient, ServiceError},
     config::{self, Config, Purpose},
@@ -66,15 +66,9 @@ pub(super) fn failed(error: &ServiceError) -> Exit {
     Exit::Incomplete
 }
 
-/// Work that Ctrl-C ends: nothing but reading is interrupted.
-pub(super) async fn unless_interrupted(work: impl Future<Output = Exit>) -> Exit {
-    tokio::select! {
-        exit = work => exit,
-        _ = tokio::signal::ctrl_c() => {
-            say("interrupted");
-            Exit::Incomplete
-        }
-    }
+/// Asks the service for something; Ctrl-C interrupts nothing but reading.
+pub(super) fn ask(work: impl Future<Output = Exit>) -> Exit {
+    block_on(unless_interrupted("interrupted", work))
 }
 
 /// What is still to be asked.

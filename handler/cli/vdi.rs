@@ -5,7 +5,6 @@ use std::{
     fs::File,
     io::{Read, Write},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
@@ -16,24 +15,20 @@ use functions::{
     vdi::hygiene::{Counts, Summary},
 };
 use time::OffsetDateTime;
-use tracing::level_filters::LevelFilter;
 
 use super::{
-    Exit, block_on, refuse, run, say,
+    Exit, log, run, say,
     server::{self, ServerArgs},
     shown,
     table::fitted,
+    with_services,
 };
 use crate::{
     clients::service::ServiceClient,
-    config::{Config, Purpose},
-    http::{HttpClient, TimeLimits},
     services::{
-        Services,
         reports::{self, Report, RunTime},
         vdi::{Tagged, Vdi},
     },
-    telemetry::{self, Reader},
 };
 
 /// A command reads for as long as the largest tenants need.
@@ -95,12 +90,7 @@ pub(super) fn run(args: &VdiArgs, variables: &BTreeMap<String, String>) -> Exit 
         Some(VdiCommand::Tag(tag)) => tag.verbose,
         None => args.verbose,
     };
-    let level = if verbose {
-        LevelFilter::DEBUG
-    } else {
-        LevelFilter::OFF
-    };
-    telemetry::start(Reader::Person, level);
+    log(verbose);
     if args.command.is_none() {
         match args.server.client(variables) {
             Err(exit) => return exit,
@@ -110,19 +100,10 @@ pub(super) fn run(args: &VdiArgs, variables: &BTreeMap<String, String>) -> Exit 
                 );
                 return Exit::Unusable;
             }
-            Ok(Some(service)) => {
-                return block_on(server::unless_interrupted(of_service(
-                    &service,
-                    args.format,
-                )));
-            }
+            Ok(Some(service)) => return server::ask(of_service(&service, args.format)),
             Ok(None) => {}
         }
     }
-    let config = match Config::read(variables, Purpose::Command) {
-        Ok(config) => config,
-        Err(problems) => return refuse(Reader::Person, &problems),
-    };
     let expected = match args.expected_hosts.as_deref().map(hosts).transpose() {
         Ok(expected) => expected,
         Err(problem) => {
@@ -130,20 +111,11 @@ pub(super) fn run(args: &VdiArgs, variables: &BTreeMap<String, String>) -> Exit 
             return Exit::Unusable;
         }
     };
-    block_on(async {
-        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
-        let work = async {
-            match &args.command {
-                Some(VdiCommand::Tag(tag)) => add_tags(&services.vdi, tag.apply).await,
-                None => report(&services.vdi, expected, args.format).await,
-            }
-        };
-        tokio::select! {
-            exit = work => exit,
-            _ = tokio::signal::ctrl_c() => {
-                say("interrupted; what was printed is done, the rest is not");
-                Exit::Incomplete
-            }
+    let interrupted = "interrupted; what was printed is done, the rest is not";
+    with_services(variables, interrupted, |_, services| async move {
+        match &args.command {
+            Some(VdiCommand::Tag(tag)) => add_tags(&services.vdi, tag.apply).await,
+            None => report(&services.vdi, expected, args.format).await,
         }
     })
 }

@@ -1,22 +1,13 @@
 //! `coverage workbook`: the AI column in saved Coverage workbooks.
 
-use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::Write, time::Duration};
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use functions::report::text::{json, visible};
-use tracing::level_filters::LevelFilter;
 
-use super::{Exit, block_on, refuse, say};
-use crate::{
-    config::{Config, Purpose},
-    http::{HttpClient, TimeLimits},
-    services::{
-        Services,
-        workbook::{Inspection, Workbooks},
-    },
-    telemetry::{self, Reader},
-};
+use super::{Exit, log, say, with_services};
+use crate::services::workbook::{Inspection, Workbooks};
 
 /// Longest time for all copies.
 const TIME: Duration = Duration::from_secs(3_600);
@@ -38,25 +29,10 @@ pub(super) enum Format {
 }
 
 pub(super) fn run(args: &WorkbookArgs, variables: &BTreeMap<String, String>) -> Exit {
-    let level = if args.verbose {
-        LevelFilter::DEBUG
-    } else {
-        LevelFilter::OFF
-    };
-    telemetry::start(Reader::Person, level);
-    let config = match Config::read(variables, Purpose::Command) {
-        Ok(config) => config,
-        Err(problems) => return refuse(Reader::Person, &problems),
-    };
-    block_on(async {
-        let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));
-        tokio::select! {
-            exit = inspect(&services.workbooks, args.format) => exit,
-            _ = tokio::signal::ctrl_c() => {
-                say("interrupted; a workbook is written whole or not at all");
-                Exit::Incomplete
-            }
-        }
+    log(args.verbose);
+    let interrupted = "interrupted; a workbook is written whole or not at all";
+    with_services(variables, interrupted, |_, services| async move {
+        inspect(&services.workbooks, args.format).await
     })
 }
 

@@ -162,6 +162,17 @@ impl<'a> Reader<'a> {
         Some(name.to_owned())
     }
 
+    /// Whether App Service runs the process.
+    pub(super) fn in_azure(&self) -> bool {
+        let set_there = [
+            "WEBSITE_SITE_NAME",
+            "WEBSITE_INSTANCE_ID",
+            "WEBSITE_POD_NAME",
+            "CONTAINER_NAME",
+        ];
+        set_there.iter().any(|name| self.text(name).is_some())
+    }
+
     /// The deployed service at a URL.
     pub(super) fn server(&mut self, text: &str) -> Server {
         let audiences = self.text("API_AUDIENCE").unwrap_or_default();

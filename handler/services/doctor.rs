@@ -45,16 +45,7 @@ const SKEW: Duration = Duration::from_secs(300);
 /// What the checks ask.
 #[derive(Debug)]
 pub struct Doctor {
-    identity: Arc<Identity>,
-    files: Arc<FilesClient>,
-    indicators: Arc<IndicatorsClient>,
-    machines: Arc<MachinesClient>,
-    hunting: Arc<HuntingClient>,
-    graph: Arc<ResourceGraphClient>,
-    manager: Arc<ResourceManagerClient>,
-    workbooks: Arc<Workbooks>,
-    notifier: Arc<Notifier>,
-    http: Arc<HttpClient>,
+    clients: Clients,
     config: Config,
     latest: Mutex<Option<(Instant, Health)>>,
 }
@@ -90,16 +81,7 @@ impl Doctor {
     /// The checks for these settings. Asks nothing yet.
     pub(super) fn new(clients: Clients, config: &Config) -> Arc<Self> {
         Arc::new(Self {
-            identity: clients.identity,
-            files: clients.files,
-            indicators: clients.indicators,
-            machines: clients.machines,
-            hunting: clients.hunting,
-            graph: clients.graph,
-            manager: clients.manager,
-            workbooks: clients.workbooks,
-            notifier: clients.notifier,
-            http: clients.http,
+            clients,
             config: config.clone(),
             latest: Mutex::default(),
         })
@@ -131,12 +113,19 @@ impl Doctor {
     pub async fn examine(&self) -> Health {
         let deadline = Instant::now() + TIME;
         let config = &self.config;
-        let token = self.identity.token(&config.arm_audience, deadline).await;
+        let token = self
+            .clients
+            .identity
+            .token(&config.arm_audience, deadline)
+            .await;
         let known = match &token {
             Ok(token) => Some(Arc::clone(token)),
             // Whom to grant something to, another token tells as well.
             Err(_) => {
-                let other = self.identity.token(&config.defender_api_audience, deadline);
+                let other = self
+                    .clients
+                    .identity
+                    .token(&config.defender_api_audience, deadline);
                 other.await.ok()
             }
         };
@@ -211,8 +200,8 @@ impl Doctor {
     fn storage(&self, place: &Place) -> Storage {
         Storage::new(
             place.clone(),
-            Arc::clone(&self.http),
-            Arc::clone(&self.identity),
+            Arc::clone(&self.clients.http),
+            Arc::clone(&self.clients.identity),
         )
     }
 }
@@ -221,7 +210,7 @@ impl Look<'_> {
     async fn clock(&self) -> Check {
         let line = |state, detail| Check::new("clock", "Clock", state, detail);
         let before = SystemTime::now();
-        let theirs = match self.doctor.manager.time(self.deadline).await {
+        let theirs = match self.doctor.clients.manager.time(self.deadline).await {
             Ok(theirs) => theirs,
             Err(error) => return line(CheckState::Unreachable, error.detail),
         };
@@ -246,7 +235,12 @@ impl Look<'_> {
 
     /// What the token for an audience says of itself.
     async fn token(&self, id: &str, title: &str, audience: &str, setting: &str) -> Check {
-        let token = self.doctor.identity.token(audience, self.deadline).await;
+        let token = self
+            .doctor
+            .clients
+            .identity
+            .token(audience, self.deadline)
+            .await;
         let line = |state, detail: String| Check::new(id, title, state, detail);
         match token {
             Ok(token) => {

@@ -7,7 +7,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use aws_lc_rs::digest;
 use functions::{
     coverage::{
         Record, WORKBOOKS,
@@ -28,6 +27,7 @@ use crate::{
     config::Config,
     http::HttpClient,
     identity::Identity,
+    services::reports::sha256,
 };
 
 /// Folder of the copies that were seen whole.
@@ -421,9 +421,7 @@ fn name_of(id: &str) -> String {
 
 fn fingerprint(content: &str) -> String {
     let text = canonical(content).unwrap_or_else(|| content.to_owned());
-    let digest = digest::digest(&digest::SHA256, text.as_bytes());
-    let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
-    digits.collect()
+    sha256(text.as_bytes())
 }
 
 /// Marks the copies of a workbook that is saved several times in a subscription.

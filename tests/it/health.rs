@@ -3,12 +3,15 @@
 
 use std::{process::Command, time::Duration};
 
-use sandbox::{
-    Body, Fault, IdentityBehaviour, Sandbox, TENANT_ID, Tenant, Workbook, subscription_id,
-};
+use sandbox::{Body, Fault, IdentityBehaviour, Sandbox, TENANT_ID, Workbook, subscription_id};
 use serde_json::{Value, json};
 
-use crate::support::{App, app::run, host::ClientRequest, tools};
+use crate::support::{
+    App,
+    app::{cloud, run},
+    host::ClientRequest,
+    tools,
+};
 
 /// A cloud with subscriptions below the tenant's root, and settings of a history.
 struct Stage {
@@ -19,10 +22,7 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let cloud = Sandbox::start(Tenant::default())
-            .await
-            .expect("loopback ports");
-        cloud.set_graph_quota(false);
+        let cloud = cloud().await;
         let folder = tempfile::tempdir().unwrap();
         Self {
             cloud,

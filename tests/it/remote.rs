@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     App,
-    app::{CLEAN, MALWARE, PUA, run, unknown_hash},
+    app::{Answer, CLEAN, MALWARE, PUA, run, unknown_hash},
     host::ClientRequest,
 };
 
@@ -76,22 +76,25 @@ impl Stage {
         }
     }
 
-    /// Runs a report of the service, as its timer would.
-    async fn report(&self, path: &str) {
-        let token = self
-            .app
-            .cloud
-            .sign(&self.app.cloud.caller_claims(&["Reports.Run"]));
-        let authorization = format!("Bearer {token}");
+    /// Asks the service itself, as a caller with this role.
+    async fn ask(&self, method: &str, target: &str, role: &str) -> Answer {
+        let cloud = &self.app.cloud;
+        let authorization = format!("Bearer {}", cloud.sign(&cloud.caller_claims(&[role])));
         let headers = [("Authorization", authorization.as_str())];
         let request = ClientRequest {
-            method: "POST",
-            target: path,
+            method,
+            target,
             headers: &headers,
             body: None,
         };
         let answer = self.app.send(request).await;
         assert_eq!(answer.status, 200, "{answer:?}");
+        answer
+    }
+
+    /// Runs a report of the service, as its timer would.
+    async fn report(&self, path: &str) {
+        self.ask("POST", path, "Reports.Run").await;
     }
 }
 
@@ -294,6 +297,14 @@ async fn what_stands_in_the_way_is_told_with_what_to_do() {
     assert!(told.stderr.contains("check `--server`"), "{}", told.stderr);
 }
 
+/// A server on loopback; its URL.
+async fn serve(router: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
 /// A service that answers otherwise than ours would: with these bodies, one after
 /// another, the last one for ever. Its URL.
 async fn other_service(bodies: Vec<(u16, String)>) -> String {
@@ -307,11 +318,7 @@ async fn other_service(bodies: Vec<(u16, String)>) -> String {
         let status = axum::http::StatusCode::from_u16(status).unwrap();
         std::future::ready((status, [("retry-after", "1")], body))
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(any(answer));
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    url
+    serve(Router::new().fallback(any(answer))).await
 }
 
 /// What our service says of these hashes, to be changed.
@@ -440,21 +447,8 @@ async fn what_was_answered_before_a_wait_is_not_lost() {
 async fn a_report_that_is_not_what_its_manifest_says_is_not_told() {
     let stage = Stage::with(&["Reports.Read", "Reports.Run"], &[]).await;
     stage.report("/api/coverage").await;
-    let manifest = {
-        let token = stage
-            .app
-            .cloud
-            .sign(&stage.app.cloud.caller_claims(&["Reports.Read"]));
-        let authorization = format!("Bearer {token}");
-        let headers = [("Authorization", authorization.as_str())];
-        let request = ClientRequest {
-            method: "GET",
-            target: "/api/coverage/manifest.json",
-            headers: &headers,
-            body: None,
-        };
-        stage.app.send(request).await.json().to_string()
-    };
+    let manifest = stage.ask("GET", "/api/coverage/manifest.json", "Reports.Read");
+    let manifest = manifest.await.json().to_string();
     for body in ["{\"complete\":true}", "<html></html>", ""] {
         let url = other_service(vec![(200, manifest.clone()), (200, body.to_owned())]).await;
         let folder = tempfile::tempdir().unwrap();
@@ -533,10 +527,7 @@ async fn hashes_that_are_put_off_for_ever_are_given_up_together() {
         let answer = functions::hashes::LookupAnswer::new(String::new(), results.collect());
         std::future::ready(serde_json::to_string(&answer).unwrap())
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(any(answer));
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let url = serve(Router::new().fallback(any(answer))).await;
     let hashes: Vec<String> = (0..250).map(unknown_hash).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), hashes.join("\n")).unwrap();

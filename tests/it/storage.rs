@@ -1,11 +1,12 @@
 //! The history in Blob storage: Azurite over HTTPS, with the bearer token of
 //! the managed identity, and with faults at every write.
 
-use sandbox::{Sandbox, Tenant};
+use sandbox::Sandbox;
 use serde_json::{Value, json};
 
 use crate::support::{
     HttpMode, SimulatedHost,
+    app::cloud,
     azurite::{Azurite, Fate},
     host::ClientRequest,
     package,
@@ -23,10 +24,7 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let cloud = Sandbox::start(Tenant::default())
-            .await
-            .expect("loopback ports");
-        cloud.set_graph_quota(false);
+        let cloud = cloud().await;
         let azurite = Azurite::start().await;
         let token = cloud.token("https://storage.azure.com");
         let history = azurite.container("coverage-history", &token).await;

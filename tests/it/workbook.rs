@@ -1,11 +1,15 @@
 //! The AI column of saved Coverage workbooks.
 
-use sandbox::{Sandbox, Tenant, Workbook};
+use sandbox::{Sandbox, Workbook};
 use serde_json::{Value, json};
 
 use crate::{
     kql,
-    support::{App, app, package::repository},
+    support::{
+        App,
+        app::{self, cloud},
+        package::repository,
+    },
 };
 
 fn fixture() -> String {
@@ -21,8 +25,7 @@ struct Shell {
 
 impl Shell {
     async fn with(workbooks: Vec<Workbook>) -> Self {
-        let cloud = Sandbox::start(Tenant::default()).await.unwrap();
-        cloud.set_graph_quota(false);
+        let cloud = cloud().await;
         cloud.set_workbooks(workbooks);
         Self {
             cloud,

@@ -94,7 +94,7 @@ impl Look<'_> {
     /// How many subscriptions are seen of how many there are, and whether the
     /// plans of one can be read.
     async fn subscriptions(&self) -> Vec<Check> {
-        let graph = &self.doctor.graph;
+        let graph = &self.doctor.clients.graph;
         let seen = graph.read::<Subscription>(SUBSCRIPTIONS, self.deadline);
         let (seen, expected) = tokio::join!(seen, self.expected());
         let ids: BTreeSet<String> = seen
@@ -158,6 +158,7 @@ impl Look<'_> {
         for group in scope.management_groups().iter().chain(root) {
             let below = self
                 .doctor
+                .clients
                 .manager
                 .subscriptions_below(group, self.deadline);
             match below.await? {
@@ -200,7 +201,13 @@ impl Look<'_> {
         );
         let query = [("api-version", "2024-01-01")];
         let line = |state, detail: String| Check::new("plans", "Defender plans", state, detail);
-        match self.doctor.manager.get(&path, &query, self.deadline).await {
+        match self
+            .doctor
+            .clients
+            .manager
+            .get(&path, &query, self.deadline)
+            .await
+        {
             Ok(Resource::Found(_)) => line(
                 CheckState::Ok,
                 format!("the plans of {subscription} can be read"),
@@ -222,12 +229,12 @@ impl Look<'_> {
     async fn workbooks(&self) -> Check {
         let line =
             |state, detail: String| Check::new("workbooks", "Coverage workbooks", state, detail);
-        let (copies, gaps) = self.doctor.workbooks.found(self.deadline).await;
+        let (copies, gaps) = self.doctor.clients.workbooks.found(self.deadline).await;
         if !gaps.is_empty() {
             return line(CheckState::Unreachable, gaps.join("; "));
         }
         let seen = format!("{} saved copies can be read", copies.len());
-        if !self.doctor.workbooks.repairs() {
+        if !self.doctor.clients.workbooks.repairs() {
             return line(
                 CheckState::Ok,
                 format!("{seen}; WORKBOOK_REPAIR is off, so none is written"),
@@ -239,10 +246,11 @@ impl Look<'_> {
             .map(|id| (group_of(id).to_lowercase(), id))
             .collect();
         for id in groups.into_values() {
-            let may =
-                self.doctor
-                    .manager
-                    .may(id, "microsoft.insights/workbooks/write", self.deadline);
+            let may = self.doctor.clients.manager.may(
+                id,
+                "microsoft.insights/workbooks/write",
+                self.deadline,
+            );
             match may.await {
                 Ok(true) => {}
                 Ok(false) => {
@@ -348,7 +356,7 @@ impl Look<'_> {
             .split('.')
             .next()
             .unwrap_or_default();
-        let asked = tokio::time::timeout_at(self.deadline, self.doctor.notifier.check());
+        let asked = tokio::time::timeout_at(self.deadline, self.doctor.clients.notifier.check());
         let Ok(asked) = asked.await else {
             return line(
                 CheckState::Unreachable,

@@ -35,52 +35,83 @@ struct About {
     works: &'static str,
 }
 
-impl Look<'_> {
-    /// Tokens, then a call to each API.
-    pub(super) async fn defender(&self) -> Vec<Check> {
-        let (doctor, at) = (self.doctor, self.deadline);
-        let about = |id, title, role, works| About {
+impl About {
+    const fn of_defender(
+        id: &'static str,
+        title: &'static str,
+        role: &'static str,
+        works: &'static str,
+    ) -> Self {
+        Self {
             id,
             title,
             role,
             application: WINDOWS_DEFENDER_ATP,
             works,
-        };
+        }
+    }
+}
+
+const FILES: About = About::of_defender("files", "File verdicts", "File.Read.All", "look-ups work");
+const ALERTS: About = About::of_defender(
+    "alerts",
+    "Alerts of a file",
+    "Alert.Read.All",
+    "alerts beside a verdict can be read",
+);
+const MACHINES: About = About::of_defender(
+    "machines",
+    "Machines",
+    "Machine.Read.All",
+    "devices can be read",
+);
+const ANTIVIRUS: About = About::of_defender(
+    "antivirus",
+    "Antivirus health",
+    "Machine.Read.All",
+    "antivirus health can be read",
+);
+const INDICATORS: About = About::of_defender(
+    "indicators",
+    "Indicators of a file",
+    "Ti.ReadWrite.All",
+    "the tenant's Indicators can be read",
+);
+
+impl Look<'_> {
+    /// Tokens, then a call to each API.
+    pub(super) async fn defender(&self) -> Vec<Check> {
+        let (config, clients) = (&self.doctor.config, &self.doctor.clients);
+        let at = self.deadline;
         all(vec![
             self.token(
                 "token-defender",
                 "Token for Defender",
-                &doctor.config.defender_api_audience,
+                &config.defender_api_audience,
                 "DEFENDER_API_AUDIENCE",
             )
             .boxed(),
             self.files().boxed(),
             async move {
-                let asked = doctor.files.alerts(EICAR, at).await.map(drop);
-                let works = "alerts beside a verdict can be read";
-                let about = about("alerts", "Alerts of a file", "Alert.Read.All", works);
-                self.told(&about, asked).await
+                let asked = clients.files.alerts(EICAR, at).await;
+                self.told(&ALERTS, asked.map(drop)).await
             }
             .boxed(),
             async move {
-                let asked = doctor.machines.probe_machines(at).await;
-                let works = "devices can be read";
-                let about = about("machines", "Machines", "Machine.Read.All", works);
-                self.told(&about, asked).await
+                let asked = clients.machines.probe_machines(at).await;
+                self.told(&MACHINES, asked).await
             }
             .boxed(),
             async move {
-                let asked = doctor.machines.probe_antivirus(at).await;
-                let works = "antivirus health can be read";
-                let about = about("antivirus", "Antivirus health", "Machine.Read.All", works);
-                self.for_desktops(&about, asked).await
+                let asked = clients.machines.probe_antivirus(at).await;
+                self.for_desktops(&ANTIVIRUS, asked).await
             }
             .boxed(),
             self.indicators().boxed(),
             self.token(
                 "token-graph",
                 "Token for Microsoft Graph",
-                &doctor.config.graph_audience,
+                &config.graph_audience,
                 "GRAPH_AUDIENCE",
             )
             .boxed(),
@@ -90,42 +121,31 @@ impl Look<'_> {
     }
 
     async fn files(&self) -> Check {
-        let about = About {
-            id: "files",
-            title: "File verdicts",
-            role: "File.Read.All",
-            application: WINDOWS_DEFENDER_ATP,
-            works: "look-ups work",
-        };
-        match self.doctor.files.profile(EICAR, self.deadline).await {
+        let files = &self.doctor.clients.files;
+        match files.profile(EICAR, self.deadline).await {
             Ok(None) => Check::new(
-                about.id,
-                about.title,
+                FILES.id,
+                FILES.title,
                 CheckState::Unreachable,
                 "the Files API says that it does not know EICAR's test file, which Defender does: check `DEFENDER_API_URL`",
             ),
-            asked => self.told(&about, asked.map(drop)).await,
+            asked => self.told(&FILES, asked.map(drop)).await,
         }
     }
 
     /// Indicators need a role that could write them, so not everybody grants it.
     async fn indicators(&self) -> Check {
-        let about = About {
-            id: "indicators",
-            title: "Indicators of a file",
-            role: "Ti.ReadWrite.All",
-            application: WINDOWS_DEFENDER_ATP,
-            works: "the tenant's Indicators can be read",
-        };
-        let asked = self.doctor.indicators.of_file(&[EICAR], self.deadline);
-        match asked.await {
-            Err(error) if error.kind == Kind::Forbidden && !self.holds(&about).await => Check::new(
-                about.id,
-                about.title,
-                CheckState::Off,
-                "the role Ti.ReadWrite.All is not granted, so include=indicators tells nothing; the role could also write Indicators",
-            ),
-            asked => self.told(&about, asked.map(drop)).await,
+        let indicators = &self.doctor.clients.indicators;
+        match indicators.of_file(&[EICAR], self.deadline).await {
+            Err(error) if error.kind == Kind::Forbidden && !self.holds(&INDICATORS).await => {
+                Check::new(
+                    INDICATORS.id,
+                    INDICATORS.title,
+                    CheckState::Off,
+                    "the role Ti.ReadWrite.All is not granted, so include=indicators tells nothing; the role could also write Indicators",
+                )
+            }
+            asked => self.told(&INDICATORS, asked.map(drop)).await,
         }
     }
 
@@ -149,7 +169,12 @@ impl Look<'_> {
             MICROSOFT_GRAPH => &config.graph_audience,
             _ => &config.defender_api_audience,
         };
-        let token = self.doctor.identity.token(audience, self.deadline).await;
+        let token = self
+            .doctor
+            .clients
+            .identity
+            .token(audience, self.deadline)
+            .await;
         token.is_ok_and(|token| token.claims.roles.iter().any(|held| held == about.role))
     }
 
@@ -165,7 +190,7 @@ impl Look<'_> {
             application,
             works: "the report on virtual desktops sees several records of a host",
         };
-        let asked = self.doctor.hunting.probe(self.deadline).await;
+        let asked = self.doctor.clients.hunting.probe(self.deadline).await;
         self.for_desktops(&about, asked).await
     }
 

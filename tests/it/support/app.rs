@@ -178,6 +178,14 @@ pub fn check_no_secret(console: &[ConsoleLine]) {
     }
 }
 
+/// The default tenant, without the quota of Resource Graph, which takes its time.
+pub async fn cloud() -> Sandbox {
+    let cloud = Sandbox::start(Tenant::default()).await;
+    let cloud = cloud.expect("loopback ports");
+    cloud.set_graph_quota(false);
+    cloud
+}
+
 /// Starts the executable with nothing but these variables; it ends with its owner.
 pub fn spawn(arguments: &[&str], variables: &[(&str, String)]) -> tokio::process::Child {
     let variables = variables
