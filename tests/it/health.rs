@@ -1,7 +1,7 @@
 //! `health` and `doctor`: whether a deployment has what it needs, and the command
 //! that grants what is missing.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use sandbox::{Body, Fault, IdentityBehaviour, Sandbox, TENANT_ID, Workbook, subscription_id};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::support::{
     App,
     app::{cloud, run},
     host::ClientRequest,
-    tools,
+    tools::AzureCli,
 };
 
 /// A cloud with subscriptions below the tenant's root, and settings of a history.
@@ -159,23 +159,20 @@ async fn a_role_that_is_missing_comes_with_the_command_that_grants_it() {
     );
     expect(&health, "alerts", "ok", "");
     // The command is whole: a shell with the Azure CLI runs it as it is.
-    let folder = tempfile::tempdir().unwrap();
-    let az = folder.path().join("az");
-    let fake = "#!/usr/bin/env bash\ncase \"$*\" in\n*\"ad sp show\"*appRoles*) echo the-role ;;\n*\"ad sp show\"*) echo \"resource-of-$5\" ;;\n*) printf '%s\\n' \"$@\" > \"$(dirname \"$0\")/asked\" ;;\nesac\n";
-    std::fs::write(&az, fake).unwrap();
-    tools::run(Command::new("chmod").arg("+x").arg(&az));
+    let az = AzureCli::answering(
+        r#"case "$*" in
+*"ad sp show"*appRoles*) echo the-role ;;
+*"ad sp show"*) echo "resource-of-$5" ;;
+*) printf '%s\n' "$@" > asked ;;
+esac
+"#,
+    );
     for (id, resource) in [
         ("files", "fc780465-2017-40d4-a0c5-307022471b92"),
         ("hunting", "00000003-0000-0000-c000-000000000000"),
     ] {
-        let command = check(&health, id)["mend"].as_str().unwrap().to_owned();
-        let path = format!("{}:/usr/bin:/bin", folder.path().display());
-        tools::run(
-            Command::new("bash")
-                .args(["-c", &command])
-                .env("PATH", path),
-        );
-        let asked = std::fs::read_to_string(folder.path().join("asked")).unwrap();
+        let command = check(&health, id)["mend"].as_str().unwrap();
+        let asked = az.asked_by(command);
         let asked: Vec<&str> = asked.lines().collect();
         let object = "0b1e0b1e-0000-4000-8000-000000000001";
         assert!(
@@ -344,7 +341,6 @@ async fn of_several_parts_of_a_scope_the_one_that_is_not_seen_is_granted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_in_a_name_is_run_by_the_command_that_mends() {
     let stage = Stage::new().await.set("WORKBOOK_REPAIR", "true");
-    let folder = tempfile::tempdir().unwrap();
     let hostile = "rg (old)'; touch there; $(touch there) `touch there`";
     let mut copy = Workbook::new(1, 1, "Coverage", "{}");
     copy.id = copy.id.replace(
@@ -356,23 +352,10 @@ async fn nothing_in_a_name_is_run_by_the_command_that_mends() {
     let (code, health) = stage.look().await;
     assert_eq!(code, 1, "{health:#}");
     let mend = check(&health, "workbooks")["mend"].as_str().unwrap();
-    let az = folder.path().join("az");
-    std::fs::write(
-        &az,
-        "#!/usr/bin/env bash\nprintf '%s\\n' \"${@: -1}\" > asked\n",
-    )
-    .unwrap();
-    tools::run(Command::new("chmod").arg("+x").arg(&az));
-    let path = format!("{}:/usr/bin:/bin", folder.path().display());
-    tools::run(
-        Command::new("bash")
-            .args(["-c", mend])
-            .current_dir(folder.path())
-            .env("PATH", path),
-    );
-    let asked = std::fs::read_to_string(folder.path().join("asked")).unwrap();
+    let az = AzureCli::answering("printf '%s\\n' \"${@: -1}\" > asked\n");
+    let asked = az.asked_by(mend);
     assert!(asked.trim_end().ends_with(hostile), "{asked}");
-    assert!(!folder.path().join("there").exists(), "{mend}");
+    assert!(!az.file("there").exists(), "{mend}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

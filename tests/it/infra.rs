@@ -19,7 +19,7 @@ use crate::support::{
     host::ClientRequest,
     machine::engine,
     package::repository,
-    tools::{python_command, run},
+    tools::{AzureCli, python_command, run},
 };
 
 /// Settings that the Functions host, App Service or the SDK read.
@@ -882,12 +882,8 @@ fn the_grants_compile_with_the_types_of_microsoft_graph() {
 /// A command of this name that answers as Microsoft Graph does, and notes what it posts.
 #[test]
 fn the_shell_script_grants_each_role_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let az = folder.path().join("az");
-    fs::write(
-        &az,
-        r#"#!/usr/bin/env bash
-case "$*" in
+    let az = AzureCli::answering(
+        r#"case "$*" in
     *"cloud show"*) echo https://graph.microsoft.com/ ;;
     *"--method post"*) echo "${@: -1}" >> "$(dirname "$0")/posted" ;;
     *"appId eq"*) echo resource ;;
@@ -895,18 +891,15 @@ case "$*" in
     *"length(@)"*) grep -c "$(sed -E "s/.*appRoleId=='([^']+)'.*/\1/" <<< "$*")" "$(dirname "$0")/posted" 2>/dev/null || true ;;
 esac
 "#,
-    )
-    .unwrap();
-    run(Command::new("chmod").arg("+x").arg(&az));
-    fs::write(folder.path().join("posted"), "").unwrap();
-    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    );
+    fs::write(az.file("posted"), "").unwrap();
     let grant = |more: &[&str]| {
         let mut command = Command::new("bash");
         command
             .arg(infra().join("graph/grant.sh"))
             .arg("the-identity")
             .args(more)
-            .env("PATH", &path);
+            .env("PATH", &az.path);
         String::from_utf8(run(&mut command).stdout).unwrap()
     };
     assert_eq!(
@@ -925,7 +918,7 @@ esac
         3,
         "{again}"
     );
-    let posted = fs::read_to_string(folder.path().join("posted")).unwrap();
+    let posted = fs::read_to_string(az.file("posted")).unwrap();
     assert_eq!(posted.lines().count(), 5, "{posted}");
     let body: Value = serde_json::from_str(posted.lines().next().unwrap()).unwrap();
     assert_eq!(
@@ -936,12 +929,8 @@ esac
 
 #[test]
 fn the_shell_script_registers_the_api_and_finishes_what_broke_off() {
-    let folder = tempfile::tempdir().unwrap();
-    let az = folder.path().join("az");
-    fs::write(
-        &az,
-        r#"#!/usr/bin/env bash
-here=$(dirname "$0")
+    let az = AzureCli::answering(
+        r#"here=$(dirname "$0")
 case "$*" in
     *"cloud show"*) echo https://graph.microsoft.com/ ;;
     *"account show"*) echo the-tenant ;;
@@ -958,17 +947,15 @@ case "$*" in
     *) echo found ;;
 esac
 "#,
-    )
-    .unwrap();
-    run(Command::new("chmod").arg("+x").arg(&az));
-    let sent = folder.path().join("sent");
+    );
+    let sent = az.file("sent");
     fs::write(&sent, "").unwrap();
     let register = |breaks: &str| {
-        fs::write(folder.path().join("breaks"), breaks).unwrap();
+        fs::write(az.file("breaks"), breaks).unwrap();
         let mut command = Command::new("bash");
         command.arg(infra().join("graph/grant.sh"));
         command.args(["the-identity", "--api", "--caller", "a-person=Hashes.Read"]);
-        command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+        command.env("PATH", &az.path);
         command.output().unwrap()
     };
     let broken = register("1");
@@ -989,7 +976,7 @@ esac
     let mut alone = Command::new("bash");
     alone.arg(infra().join("graph/grant.sh"));
     alone.args(["--caller", "a-person=Hashes.Read"]);
-    alone.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+    alone.env("PATH", &az.path);
     let alone = String::from_utf8(run(&mut alone).stdout).unwrap();
     assert_eq!(alone, "a-person has the role Hashes.Read already\n");
     let posted = fs::read_to_string(&sent).unwrap();
@@ -1047,15 +1034,12 @@ fn the_scripts_for_windows_parse() {
 
 #[test]
 fn the_hook_uploads_a_package_and_says_what_is_missing() {
-    let folder = tempfile::tempdir().unwrap();
-    let az = folder.path().join("az");
-    fs::write(&az, "#!/bin/sh\necho \"$@\"\n").unwrap();
-    run(Command::new("chmod").arg("+x").arg(&az));
-    let package = folder.path().join("my package.zip");
+    let az = AzureCli::answering("echo \"$@\"\n");
+    let package = az.file("my package.zip");
     let hook = |group: Option<&str>, uploads: &str| {
         let mut command = Command::new("sh");
         command.arg(infra().join("hooks/deploy.sh"));
-        command.env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()));
+        command.env("PATH", &az.path);
         command
             .env("APP_NAME", "the-app")
             .env("AZURE_SUBSCRIPTION_ID", "the-subscription")

@@ -60,3 +60,37 @@ pub fn run(command: &mut Command) -> Output {
     );
     output
 }
+
+/// A command `az` that a script answers for, in a folder of its own.
+pub struct AzureCli {
+    /// The folder; a script may note there what it was asked.
+    pub folder: tempfile::TempDir,
+    /// `PATH` with it and the tools of a shell.
+    pub path: String,
+}
+
+impl AzureCli {
+    /// One that this Bash script, without its first line, answers for.
+    pub fn answering(script: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let az = folder.path().join("az");
+        std::fs::write(&az, format!("#!/usr/bin/env bash\n{script}")).expect("a file");
+        run(Command::new("chmod").arg("+x").arg(&az));
+        let path = format!("{}:/usr/bin:/bin", folder.path().display());
+        Self { folder, path }
+    }
+
+    /// Runs a command line in the folder, where its script may leave a note `asked`;
+    /// what it left.
+    pub fn asked_by(&self, line: &str) -> String {
+        let mut shell = Command::new("bash");
+        shell.args(["-c", line]).current_dir(self.folder.path());
+        run(shell.env("PATH", &self.path));
+        std::fs::read_to_string(self.file("asked")).expect("it was asked")
+    }
+
+    /// A file in the folder.
+    pub fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+}
