@@ -30,7 +30,7 @@ use crate::{
 
 use doctor::{Clients, Doctor};
 use notifier::Notifier;
-use reports::Reports;
+use reports::{History, delivery::Delivery};
 pub use verdict_cache::{Remembered, VerdictCache};
 
 /// What a route, a command or a timer may use.
@@ -64,11 +64,12 @@ impl Services {
         let graph = Arc::new(ResourceGraphClient::new(config, both().0, both().1));
         let manager = Arc::new(ResourceManagerClient::new(config, both().0, both().1));
         let notifier = Arc::new(Notifier::new(config, both().0, both().1));
-        let history = |name, place| {
-            Reports::new(name, place, config, &http, &identity, Arc::clone(&notifier))
+        let history = |name, location| {
+            History::new(name, location, config, &http, &identity)
+                .with_delivery(Delivery::notice(Arc::clone(&notifier)))
         };
-        let reports = history("coverage", config.reports.clone());
-        let vdi_reports = history("vdi", config.vdi.reports.clone());
+        let coverage_history = history("coverage", config.reports.clone());
+        let vdi_history = history("vdi", config.vdi.reports.clone());
         let workbooks = workbook::Workbooks::new(
             config,
             Arc::clone(&graph),
@@ -96,14 +97,14 @@ impl Services {
         let vdi = vdi::Vdi::new(
             Arc::clone(&clients.hunting),
             Arc::clone(&clients.machines),
-            vdi_reports,
+            vdi_history,
             config,
         );
         let (files, indicators) = (Arc::clone(&clients.files), Arc::clone(&clients.indicators));
         Self {
             doctor: Doctor::new(clients, config),
             hashes: hashes::HashLookup::new(files, indicators, config),
-            coverage: coverage::Coverage::new(graph, manager, reports, config),
+            coverage: coverage::Coverage::new(graph, manager, coverage_history, config),
             vdi,
             image: Arc::new(ImageDefaults {
                 entry: config.vdi.entry,

@@ -19,6 +19,7 @@ use functions::{
         text::{json, visible},
     },
 };
+use tokio::time::Instant;
 
 use super::{
     Exit, log, say,
@@ -31,7 +32,10 @@ use crate::{
         service::{self, ServiceClient, ServiceError},
         storage::StorageError,
     },
-    services::{coverage::Coverage, reports::sha256},
+    services::{
+        coverage::Coverage,
+        reports::{Report, sha256},
+    },
 };
 
 /// A command reads for as long as the largest tenants need.
@@ -119,7 +123,7 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
             },
             None => None,
         };
-        let compared = coverage.report(TIME, before.as_ref()).await;
+        let compared = coverage.report(Instant::now() + TIME, before).await;
         tell(args, &compared.report, config.csv_bom)
     })
 }
@@ -128,10 +132,10 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
 async fn before(coverage: &Coverage, since: &Since) -> Result<Baseline, (Exit, String)> {
     let failed = |error: StorageError| (Exit::Incomplete, error.detail);
     let run = match since {
-        Since::Latest => coverage.reports.newest().await.map_err(failed)?,
-        Since::Run(slot) => coverage.reports.run_of(slot).await.map_err(failed)?,
+        Since::Latest => coverage.runs().history.newest().await.map_err(failed)?,
+        Since::Run(slot) => coverage.runs().history.run_of(slot).await.map_err(failed)?,
     };
-    let place = coverage.reports.place();
+    let place = coverage.runs().history.location();
     let run = run.ok_or_else(|| {
         (
             Exit::Unusable,

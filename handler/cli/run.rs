@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::{Exit, log, say, with_services, workbook::Format};
 use crate::{
     routes::report::TIMER,
-    services::reports::{self, Published, Report, Reports, RunError},
+    services::reports::{self, History, Published, Report, RunError},
 };
 
 #[derive(Debug, Args)]
@@ -49,22 +49,22 @@ pub(super) fn run(args: &RunArgs, variables: &BTreeMap<String, String>) -> Exit 
 
 async fn report<R: Report>(service: &R) -> Exit {
     let slot = reports::slot(None, OffsetDateTime::now_utc());
-    match service.run(&slot, TIMER).await {
-        Ok(published) => written(&slot, &published, service.reports()),
+    match reports::run(service, R::Request::default(), &slot, TIMER).await {
+        Ok((published, _)) => written(&slot, &published, &service.runs().history),
         Err(error) => failed(&error),
     }
 }
 
 /// Tells where a run lies, and what it could not read.
-pub(super) fn written(slot: &Slot, published: &Published, reports: &Reports) -> Exit {
+pub(super) fn written(slot: &Slot, published: &Published, history: &History) -> Exit {
     let manifest = published.manifest();
     let done = match published {
         Published::Written(_) => "wrote",
-        Published::Before(_) => "was already done:",
+        Published::AlreadyThere(_) => "was already done:",
     };
     say(&format!(
         "run {slot} {done} {}/{}",
-        reports.place(),
+        history.location(),
         manifest.folder
     ));
     for reason in &manifest.reasons {

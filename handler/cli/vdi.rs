@@ -15,6 +15,7 @@ use functions::{
     vdi::hygiene::{Counts, Summary},
 };
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use super::{
     Exit, log, run, say,
@@ -26,13 +27,13 @@ use super::{
 use crate::{
     clients::service::ServiceClient,
     services::{
-        reports::{self, Report, RunTime},
+        reports::{self, Report, RunBudget},
         vdi::{Tagged, Vdi},
     },
 };
 
 /// A command reads for as long as the largest tenants need.
-const TIME: RunTime = RunTime {
+const TIME: RunBudget = RunBudget {
     reading: Duration::from_secs(3_600),
     patience: Duration::ZERO,
 };
@@ -166,13 +167,13 @@ fn is_host_name(name: &str) -> bool {
 
 async fn report(service: &Vdi, expected: Option<Vec<String>>, format: Format) -> Exit {
     let slot = reports::slot(None, OffsetDateTime::now_utc());
-    match service.run_with(&slot, TIME, expected).await {
+    match reports::run(service, expected, &slot, TIME).await {
         Ok((published, report)) => {
             if let Some(report) = report {
                 // A closed pipe is no mistake of ours.
                 let _ = print(format, &report.summary);
             }
-            run::written(&slot, &published, service.reports())
+            run::written(&slot, &published, &service.runs().history)
         }
         Err(error) => run::failed(&error),
     }
@@ -274,7 +275,10 @@ fn sentence(counts: &Counts) -> String {
 
 /// One line a device on standard output.
 async fn add_tags(service: &Vdi, apply: bool) -> Exit {
-    let report = match service.report(TIME.reading, None, None).await {
+    let report = match service
+        .report(Instant::now() + TIME.reading, None, None)
+        .await
+    {
         Ok(report) => report,
         Err(error) => return run::failed(&error),
     };

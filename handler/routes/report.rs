@@ -17,7 +17,7 @@ use crate::{
     clients::storage::StorageError,
     error::ApiError,
     host::{envelope::Invocation, reply::Reply},
-    services::reports::{self, Published, Report, Reports, RunError, RunTime},
+    services::reports::{self, History, Published, Report, RunBudget, RunError},
     telemetry,
 };
 
@@ -25,7 +25,7 @@ use crate::{
 const SUMMARY: &str = "summary.json";
 
 /// A call has 230 seconds until Azure's front end gives up.
-const CALL: RunTime = RunTime {
+const CALL: RunBudget = RunBudget {
     reading: Duration::from_secs(175),
     patience: Duration::ZERO,
 };
@@ -34,7 +34,7 @@ const CALL: RunTime = RunTime {
 const CALL_TIME: Duration = Duration::from_secs(215);
 
 /// A timer has the ten minutes of `host.json`.
-pub const TIMER: RunTime = RunTime {
+pub const TIMER: RunBudget = RunBudget {
     reading: Duration::from_secs(420),
     patience: Duration::from_secs(60),
 };
@@ -71,9 +71,9 @@ pub async fn answer<R: Report>(
 }
 
 async fn file<R: Report>(service: &R, name: &str) -> Result<Response<Body>, ApiError> {
-    let reports = service.reports();
-    let run = reports.newest().await.map_err(of_storage)?;
-    let run = run.ok_or_else(|| no_report(reports))?;
+    let history = &service.runs().history;
+    let run = history.newest().await.map_err(of_storage)?;
+    let run = run.ok_or_else(|| no_report(history))?;
     if name.eq_ignore_ascii_case(MANIFEST) {
         let bytes = serde_json::to_vec_pretty(&run);
         return bytes
@@ -85,8 +85,8 @@ async fn file<R: Report>(service: &R, name: &str) -> Result<Response<Body>, ApiE
         .iter()
         .find(|file| file.name.eq_ignore_ascii_case(name));
     let found = found.ok_or_else(|| no_such_file(&run))?;
-    let bytes = reports.file(&run, found).await.map_err(of_storage)?;
-    let bytes = bytes.ok_or_else(|| no_report(reports))?;
+    let bytes = history.file(&run, found).await.map_err(of_storage)?;
+    let bytes = bytes.ok_or_else(|| no_report(history))?;
     let tag = format!("\"{}\"", found.sha256);
     Ok(of_file(&found.content_type, &tag, bytes))
 }
@@ -115,7 +115,7 @@ async fn run_now<R: Report>(service: Arc<R>) -> Result<Response<Body>, ApiError>
     let slot = reports::slot(None, OffsetDateTime::now_utc());
     let work = telemetry::carried({
         let service = Arc::clone(&service);
-        async move { service.run(&slot, CALL).await }
+        async move { reports::run(&*service, R::Request::default(), &slot, CALL).await }
     });
     let run = timeout(CALL_TIME, tokio::spawn(work)).await.map_err(|_| {
         ApiError::new(
@@ -125,11 +125,11 @@ async fn run_now<R: Report>(service: Arc<R>) -> Result<Response<Body>, ApiError>
         )
     })?;
     let run = run.map_err(|error| ApiError::internal(error.to_string()))?;
-    let published = run.map_err(of_run)?;
-    let (manifest, reports) = (published.manifest(), service.reports());
-    let summary = manifest.file(SUMMARY).ok_or_else(|| no_report(reports))?;
-    let bytes = reports.file(manifest, summary).await.map_err(of_storage)?;
-    Ok(json_bytes(bytes.ok_or_else(|| no_report(reports))?))
+    let (published, _) = run.map_err(of_run)?;
+    let (manifest, history) = (published.manifest(), &service.runs().history);
+    let summary = manifest.file(SUMMARY).ok_or_else(|| no_report(history))?;
+    let bytes = history.file(manifest, summary).await.map_err(of_storage)?;
+    Ok(json_bytes(bytes.ok_or_else(|| no_report(history))?))
 }
 
 /// Works an occurrence of a report's timer.
@@ -145,12 +145,12 @@ pub async fn by_timer<R: Report>(
     let slot = reports::slot(Some(&timer), OffsetDateTime::now_utc());
     let work = telemetry::carried({
         let slot = slot.clone();
-        async move { service.run(&slot, TIMER).await }
+        async move { reports::run(&*service, R::Request::default(), &slot, TIMER).await }
     });
     let run = tokio::spawn(work).await;
     let run = run.map_err(|error| ApiError::internal(error.to_string()))?;
     let line = match run {
-        Ok(Published::Written(manifest)) => {
+        Ok((Published::Written(manifest), _)) => {
             let complete = if manifest.complete {
                 "complete"
             } else {
@@ -158,7 +158,7 @@ pub async fn by_timer<R: Report>(
             };
             format!("run {slot} is written, {complete}")
         }
-        Ok(Published::Before(_)) => format!("run {slot} was already done"),
+        Ok((Published::AlreadyThere(_), _)) => format!("run {slot} was already done"),
         Err(RunError::Running) => format!("run {slot} was left out: another one is going on"),
         Err(error @ RunError::Off(_)) => error.to_string(),
         Err(error) => return Err(of_run(error)),
@@ -166,8 +166,8 @@ pub async fn by_timer<R: Report>(
     Ok(Reply::done().log(&line))
 }
 
-fn no_report(reports: &Reports) -> ApiError {
-    let name = reports.name();
+fn no_report(history: &History) -> ApiError {
+    let name = history.name();
     ApiError::new(
         StatusCode::NOT_FOUND,
         "no_report",

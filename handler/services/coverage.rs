@@ -12,13 +12,13 @@ use functions::{
         change::{self, Answer, Question, Within},
         files, notice,
     },
-    report::run::{File, JSON, Manifest, Slot},
+    report::run::{File, JSON, Manifest},
 };
-use tokio::{sync::Mutex, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     now,
-    reports::{Draft, NOTICE, Published, Report, Reports, RunError, RunTime, together},
+    reports::{Draft, History, Report, RunError, Runs, delivery::NOTICE, together},
 };
 use crate::{
     clients::{
@@ -29,11 +29,11 @@ use crate::{
     config::{Config, Scope},
 };
 
-/// What the next run compares with.
+/// File that the next run compares with.
 const BASELINE: &str = "baseline.json";
 
-/// Most questions to Resource Manager before downgrades are told.
-const MOST_QUESTIONS: usize = 200;
+/// Questions to Resource Manager before downgrades are reported.
+const MAX_QUESTIONS: usize = 200;
 
 /// How long Resource Manager may take for them.
 const QUESTION_TIME: Duration = Duration::from_secs(20);
@@ -43,63 +43,80 @@ const QUESTION_TIME: Duration = Duration::from_secs(20);
 pub struct Coverage {
     graph: Arc<ResourceGraphClient>,
     manager: Arc<ResourceManagerClient>,
-    /// The history.
-    pub reports: Reports,
     cloud: Cloud,
     scope: Scope,
     account_settings: bool,
     csv_bom: bool,
-    running: Mutex<()>,
+    runs: Runs,
 }
 
-/// A report with what belongs to its run.
+/// A report, compared with an earlier run.
 #[derive(Debug)]
 pub struct Compared {
     /// The report.
     pub report: CoverageReport,
-    /// Whether no subscription at all could be read: then there is no run.
+    /// The state of the run that it was compared with.
+    previous: Option<Baseline>,
+    /// Whether not one subscription could be read: then there is no run.
     is_empty: bool,
 }
 
 impl Report for Coverage {
-    fn reports(&self) -> &Reports {
-        &self.reports
+    type Request = ();
+    type Content = Compared;
+
+    fn runs(&self) -> &Runs {
+        &self.runs
     }
 
-    async fn run(&self, slot: &Slot, time: RunTime) -> Result<Published, RunError> {
-        let Ok(_running) = self.running.try_lock() else {
-            return Err(RunError::Running);
-        };
-        let newest = self.reports.begin(time.patience).await?;
-        if let Some(before) = self.reports.run_of(slot).await? {
-            return Ok(Published::Before(before));
-        }
-        let before = match &newest {
+    async fn read(
+        &self,
+        _request: (),
+        newest: Option<&Manifest>,
+        deadline: Instant,
+    ) -> Result<Compared, RunError> {
+        let previous = match newest {
             Some(newest) => self.baseline(newest).await?,
             None => None,
         };
-        if let (Some(newest), None) = (&newest, &before) {
+        if let (Some(newest), None) = (newest, &previous) {
             tracing::warn!(
                 code = "baseline_expired",
                 slot = %newest.slot,
-                "the files of the run before are gone or of another version, so nothing is compared; are they deleted earlier than the next run?"
+                "the files of the previous run are gone or of another version, so nothing is compared; are they deleted before the next run?"
             );
         }
-        let compared = self.report(time.reading, before.as_ref()).await;
+        let compared = self.report(deadline, previous).await;
         if compared.is_empty {
             let reasons = &compared.report.summary.reasons;
             return Err(RunError::Nothing("no subscription", together(reasons)));
         }
-        let draft = self.draft(&compared, before.as_ref());
-        let published = self.reports.publish(slot, draft).await?;
-        tracing::info!(
-            code = "report_written",
-            slot = %slot,
-            folder = published.manifest().folder,
-            complete = published.manifest().complete,
-            "the coverage report is written"
-        );
-        Ok(published)
+        Ok(compared)
+    }
+
+    fn files(&self, compared: &Compared) -> Draft {
+        let report = &compared.report;
+        let json = |name, text| File {
+            name,
+            content_type: JSON,
+            text,
+            rows: 0,
+        };
+        let mut files = files::render(report, self.csv_bom);
+        let baseline = Baseline::after(report, compared.previous.as_ref(), &self.scope.to_string());
+        let baseline = serde_json::to_string(&baseline).unwrap_or_default();
+        files.push(json(BASELINE, baseline));
+        if let Some(message) = notice::render(report) {
+            files.push(json(NOTICE, message.to_string()));
+        }
+        Draft {
+            as_of: report.summary.as_of.clone(),
+            reasons: report.summary.reasons.clone(),
+            queries: [SUBSCRIPTIONS, PRICINGS, AI_RESOURCES]
+                .map(|query| (query.name, query.text))
+                .to_vec(),
+            files,
+        }
     }
 }
 
@@ -108,40 +125,44 @@ impl Coverage {
     pub fn new(
         graph: Arc<ResourceGraphClient>,
         manager: Arc<ResourceManagerClient>,
-        reports: Reports,
+        history: History,
         config: &Config,
     ) -> Arc<Self> {
         Arc::new(Self {
             graph,
             manager,
-            reports,
             cloud: config.cloud(),
             scope: config.coverage_scope.clone(),
             account_settings: config.coverage_account_settings,
             csv_bom: config.csv_bom,
-            running: Mutex::default(),
+            runs: Runs::new(history),
         })
     }
 
-    /// Reads everything, for at most `time`, and compares it. What could not be
-    /// read is told in the report, which is then not complete.
-    pub async fn report(&self, time: Duration, before: Option<&Baseline>) -> Compared {
-        let deadline = Instant::now() + time;
-        let before =
-            before.filter(|before| before.scope.eq_ignore_ascii_case(&self.scope.to_string()));
-        let known_plans = before.map(Baseline::plans).unwrap_or_default();
-        let mut report = self.read(known_plans, deadline).await;
+    /// Reads everything by `deadline` and compares it. What could not be read is
+    /// named in the report, which is then incomplete.
+    pub async fn report(&self, deadline: Instant, previous: Option<Baseline>) -> Compared {
+        let scope = self.scope.to_string();
+        let comparable = previous
+            .as_ref()
+            .filter(|previous| previous.scope.eq_ignore_ascii_case(&scope));
+        let known_plans = comparable.map(Baseline::plans).unwrap_or_default();
+        let mut report = self.read_estate(known_plans, deadline).await;
         let is_empty = report.summary.subscriptions == 0 && !report.summary.complete;
-        if let Some(before) = before {
+        if let Some(previous) = comparable {
             let deadline = deadline.max(Instant::now() + QUESTION_TIME / 2);
-            let questions = change::questions(&report, before, MOST_QUESTIONS);
+            let questions = change::questions(&report, previous, MAX_QUESTIONS);
             let deadline = deadline.min(Instant::now() + QUESTION_TIME);
             let answers = self.manager.answers(questions, deadline).await;
             let within = self.within(&answers, deadline).await;
-            report = change::reconcile(report, before, &answers, &within);
+            report = change::reconcile(report, previous, &answers, &within);
         }
         log(&report.summary);
-        Compared { report, is_empty }
+        Compared {
+            report,
+            previous,
+            is_empty,
+        }
     }
 
     /// Where a subscription that Resource Graph lost has to be to belong to the
@@ -164,7 +185,11 @@ impl Coverage {
         Within::These(ids)
     }
 
-    async fn read(&self, known_plans: BTreeSet<String>, deadline: Instant) -> CoverageReport {
+    async fn read_estate(
+        &self,
+        known_plans: BTreeSet<String>,
+        deadline: Instant,
+    ) -> CoverageReport {
         let as_of = now();
         let (subscriptions, pricings, mut ai_resources) = tokio::join!(
             self.graph.read(SUBSCRIPTIONS, deadline),
@@ -218,32 +243,7 @@ impl Coverage {
     /// # Errors
     /// [`StorageError`].
     pub async fn baseline(&self, run: &Manifest) -> Result<Option<Baseline>, StorageError> {
-        self.reports.json(run, BASELINE).await
-    }
-
-    fn draft(&self, compared: &Compared, before: Option<&Baseline>) -> Draft {
-        let report = &compared.report;
-        let json = |name, text| File {
-            name,
-            content_type: JSON,
-            text,
-            rows: 0,
-        };
-        let mut files = files::render(report, self.csv_bom);
-        let baseline = Baseline::after(report, before, &self.scope.to_string());
-        let baseline = serde_json::to_string(&baseline).unwrap_or_default();
-        files.push(json(BASELINE, baseline));
-        if let Some(message) = notice::render(report) {
-            files.push(json(NOTICE, message.to_string()));
-        }
-        Draft {
-            as_of: report.summary.as_of.clone(),
-            reasons: report.summary.reasons.clone(),
-            queries: [SUBSCRIPTIONS, PRICINGS, AI_RESOURCES]
-                .map(|query| (query.name, query.text))
-                .to_vec(),
-            files,
-        }
+        self.runs.history.json(run, BASELINE).await
     }
 }
 

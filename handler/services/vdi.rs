@@ -3,17 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use functions::{
-    report::run::Slot,
+    report::run::Manifest,
     vdi::{
         DeviceTag,
         hygiene::{self, Before, DEVICES, HygieneReport, NAMES, Pool, Sources},
     },
 };
-use tokio::{sync::Mutex, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     now,
-    reports::{Draft, Published, Report, Reports, RunError, RunTime, together},
+    reports::{Draft, History, Report, RunError, Runs, together},
 };
 use crate::{
     clients::defender::{
@@ -24,6 +24,9 @@ use crate::{
     config::{Config, VdiSettings},
 };
 
+/// The setting that turns the report on.
+const HOST_SETTING: &str = "VDI_HOST_PATTERN";
+
 /// File that the next run takes the trend from.
 const SUMMARY: &str = "summary.json";
 
@@ -32,10 +35,9 @@ const SUMMARY: &str = "summary.json";
 pub struct Vdi {
     hunting: Arc<HuntingClient>,
     machines: Arc<MachinesClient>,
-    reports: Reports,
     settings: VdiSettings,
     csv_bom: bool,
-    running: Mutex<()>,
+    runs: Runs,
 }
 
 /// What became of a batch of devices that a tag was added to.
@@ -48,14 +50,48 @@ pub struct Tagged<'a> {
 }
 
 impl Report for Vdi {
-    fn reports(&self) -> &Reports {
-        &self.reports
+    /// Host names that must be there; `None` where no list was given.
+    type Request = Option<Vec<String>>;
+    type Content = HygieneReport;
+
+    fn runs(&self) -> &Runs {
+        &self.runs
     }
 
-    async fn run(&self, slot: &Slot, time: RunTime) -> Result<Published, RunError> {
-        self.run_with(slot, time, None)
-            .await
-            .map(|(published, _)| published)
+    fn check(&self) -> Result<(), RunError> {
+        match self.settings.hosts {
+            Some(_) => Ok(()),
+            None => Err(RunError::Off(HOST_SETTING)),
+        }
+    }
+
+    async fn read(
+        &self,
+        expected: Option<Vec<String>>,
+        newest: Option<&Manifest>,
+        deadline: Instant,
+    ) -> Result<HygieneReport, RunError> {
+        let previous = match newest {
+            Some(newest) => self.runs.history.json(newest, SUMMARY).await?,
+            None => None,
+        };
+        let report = self.report(deadline, expected, previous).await?;
+        if report.summary.counts.devices.is_none() {
+            let reasons = together(&report.summary.reasons);
+            return Err(RunError::Nothing("no device record", reasons));
+        }
+        Ok(report)
+    }
+
+    fn files(&self, report: &HygieneReport) -> Draft {
+        Draft {
+            as_of: report.summary.as_of.clone(),
+            reasons: report.summary.reasons.clone(),
+            queries: [DEVICES, NAMES]
+                .map(|query| (query.name, query.text))
+                .to_vec(),
+            files: hygiene::render(report, self.csv_bom),
+        }
     }
 }
 
@@ -64,16 +100,15 @@ impl Vdi {
     pub fn new(
         hunting: Arc<HuntingClient>,
         machines: Arc<MachinesClient>,
-        reports: Reports,
+        history: History,
         config: &Config,
     ) -> Arc<Self> {
         Arc::new(Self {
             hunting,
             machines,
-            reports,
             settings: config.vdi.clone(),
             csv_bom: config.csv_bom,
-            running: Mutex::default(),
+            runs: Runs::new(history),
         })
     }
 
@@ -82,22 +117,22 @@ impl Vdi {
         &self.settings.tag
     }
 
-    /// Reads everything, for at most `time`. What could not be read is told in the
-    /// report, which is then not complete.
+    /// Reads everything by `deadline`. What could not be read is named in the
+    /// report, which is then incomplete.
     ///
     /// # Errors
     /// [`RunError::Off`].
     pub async fn report(
         &self,
-        time: Duration,
+        deadline: Instant,
         expected: Option<Vec<String>>,
-        before: Option<Before>,
+        previous: Option<Before>,
     ) -> Result<HygieneReport, RunError> {
         let hosts = self
             .settings
             .hosts
             .clone()
-            .ok_or(RunError::Off("VDI_HOST_PATTERN"))?;
+            .ok_or(RunError::Off(HOST_SETTING))?;
         let pool = Pool {
             hosts,
             golden: self.settings.golden.clone(),
@@ -105,7 +140,7 @@ impl Vdi {
             entry: self.settings.entry,
             expected,
         };
-        let (deadline, as_of) = (Instant::now() + time, now());
+        let as_of = now();
         // One after the other: hunting that is refused is refused once.
         let hunting = async {
             let devices = self.hunting.rows(DEVICES, deadline).await;
@@ -122,7 +157,7 @@ impl Vdi {
             machines,
             antivirus,
         };
-        let report = HygieneReport::new(sources, &pool, &as_of, before);
+        let report = HygieneReport::new(sources, &pool, &as_of, previous);
         tracing::info!(
             code = "vdi",
             devices = report.devices.len(),
@@ -131,56 +166,6 @@ impl Vdi {
             "read the device records of virtual desktops"
         );
         Ok(report)
-    }
-
-    /// Writes the run of a slot, unless it has one; the report where this wrote it.
-    ///
-    /// # Errors
-    /// [`RunError`]; a retry helps when storage or Defender answer again.
-    pub async fn run_with(
-        &self,
-        slot: &Slot,
-        time: RunTime,
-        expected: Option<Vec<String>>,
-    ) -> Result<(Published, Option<HygieneReport>), RunError> {
-        let Ok(_running) = self.running.try_lock() else {
-            return Err(RunError::Running);
-        };
-        if self.settings.hosts.is_none() {
-            return Err(RunError::Off("VDI_HOST_PATTERN"));
-        }
-        let newest = self.reports.begin(time.patience).await?;
-        if let Some(before) = self.reports.run_of(slot).await? {
-            return Ok((Published::Before(before), None));
-        }
-        let before = match &newest {
-            Some(newest) => self.reports.json(newest, SUMMARY).await?,
-            None => None,
-        };
-        let report = self.report(time.reading, expected, before).await?;
-        if report.summary.counts.devices.is_none() {
-            return Err(RunError::Nothing(
-                "no device record",
-                together(&report.summary.reasons),
-            ));
-        }
-        let draft = Draft {
-            as_of: report.summary.as_of.clone(),
-            reasons: report.summary.reasons.clone(),
-            queries: [DEVICES, NAMES]
-                .map(|query| (query.name, query.text))
-                .to_vec(),
-            files: hygiene::render(&report, self.csv_bom),
-        };
-        let published = self.reports.publish(slot, draft).await?;
-        tracing::info!(
-            code = "report_written",
-            slot = %slot,
-            folder = published.manifest().folder,
-            complete = published.manifest().complete,
-            "the report on virtual desktops is written"
-        );
-        Ok((published, Some(report)))
     }
 
     /// Adds the tag to these devices, batch after batch. A failed batch does not

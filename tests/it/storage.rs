@@ -286,7 +286,7 @@ async fn b05_a_role_that_takes_its_time_is_waited_for() {
     let line = host
         .console_line(|line| line.text.contains("storage_forbidden"))
         .await;
-    assert!(line.text.contains("asking again"), "{line:?}");
+    assert!(line.text.contains("trying again"), "{line:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

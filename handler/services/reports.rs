@@ -1,0 +1,13 @@
+//! Reports that are written to storage as runs of a history.
+//!
+//! [`run`] is the one sequence that every report follows, [`history`] the files
+//! in storage, [`delivery`] what happens once after a run is written.
+
+pub(crate) mod delivery;
+mod history;
+pub mod run;
+
+pub(crate) use history::sha256;
+pub use history::{Draft, History, Published};
+pub(crate) use run::together;
+pub use run::{Report, RunBudget, RunError, Runs, run, slot};

@@ -1,0 +1,221 @@
+//! The one way in which every report is run: lock, finish crashed runs, skip a
+//! slot that has a run, read, publish, log.
+
+use std::{future::Future, time::Duration};
+
+use functions::report::run::{Manifest, Slot};
+use time::{OffsetDateTime, UtcOffset};
+use tokio::{sync::Mutex, time::Instant};
+
+use super::history::{Draft, History, Published};
+use crate::{clients::storage::StorageError, host::envelope::TimerInfo};
+
+/// The time that a run has.
+#[derive(Clone, Copy, Debug)]
+pub struct RunBudget {
+    /// For reading the facts; what is not read by then is reported as missing.
+    pub reading: Duration,
+    /// For storage that refuses the identity, because a new role takes its time.
+    pub patience: Duration,
+}
+
+/// The reason why a run left no report.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// Another run is in progress in this process; a retry helps when it has ended.
+    #[error("a run of this report is in progress; try again when it has ended")]
+    Running,
+    /// The setting that turns the report on is missing.
+    #[error("`{0}` is not set, so this report is off; docs/configuration.md describes it")]
+    Off(&'static str),
+    /// Nothing could be read, so the previous report stays the newest: the facts
+    /// that are missing, and the reason.
+    #[error("{0} could be read, so no report was written: {1}")]
+    Nothing(&'static str, String),
+    /// Storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// A report that is run into a history: what it reads, and which files it has.
+pub trait Report: Send + Sync + 'static {
+    /// What a caller may add to a run; the default for the timer.
+    type Request: Default + Send;
+    /// The facts, read and joined.
+    type Content: Send + Sync;
+
+    /// Its history, and the lock of this process.
+    fn runs(&self) -> &Runs;
+
+    /// Refuses to run while a setting is missing.
+    ///
+    /// # Errors
+    /// [`RunError::Off`].
+    fn check(&self) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    /// Reads the facts by `deadline` and compares them with the newest run. What
+    /// could not be read is in the content, which is then incomplete.
+    ///
+    /// # Errors
+    /// [`RunError::Nothing`] when nothing could be read at all, or
+    /// [`RunError::Storage`] when the previous run cannot be read.
+    fn read(
+        &self,
+        request: Self::Request,
+        newest: Option<&Manifest>,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Self::Content, RunError>> + Send;
+
+    /// The files of a run with this content.
+    fn files(&self, content: &Self::Content) -> Draft;
+}
+
+/// The history of a report, and the lock that keeps one process to one run.
+#[derive(Debug)]
+pub struct Runs {
+    /// The history.
+    pub history: History,
+    running: Mutex<()>,
+}
+
+impl Runs {
+    /// The runs of a history.
+    pub(crate) fn new(history: History) -> Self {
+        Self {
+            history,
+            running: Mutex::default(),
+        }
+    }
+}
+
+/// Writes the run of a slot, unless the slot has one. Returns the content too
+/// where this call wrote the run.
+///
+/// # Errors
+/// [`RunError`]; a retry helps when storage or the outside service answer again.
+pub async fn run<R: Report>(
+    report: &R,
+    request: R::Request,
+    slot: &Slot,
+    budget: RunBudget,
+) -> Result<(Published, Option<R::Content>), RunError> {
+    let Runs { history, running } = report.runs();
+    let Ok(_running) = running.try_lock() else {
+        return Err(RunError::Running);
+    };
+    report.check()?;
+    let newest = history.begin(budget.patience).await?;
+    if let Some(existing) = history.run_of(slot).await? {
+        return Ok((Published::AlreadyThere(existing), None));
+    }
+    let deadline = Instant::now() + budget.reading;
+    let content = report.read(request, newest.as_ref(), deadline).await?;
+    let published = history.publish(slot, report.files(&content)).await?;
+    tracing::info!(
+        code = "report_written",
+        report = history.name(),
+        slot = %slot,
+        folder = published.manifest().folder,
+        complete = published.manifest().complete,
+        "wrote the report"
+    );
+    Ok((published, Some(content)))
+}
+
+/// Reasons in one sentence: what failed for the same reason is named together.
+pub(crate) fn together(reasons: &[String]) -> String {
+    let mut groups: Vec<(Vec<&str>, &str)> = Vec::new();
+    for reason in reasons {
+        let (what, why) = reason.split_once(": ").unwrap_or(("", reason));
+        match groups.iter_mut().find(|(_, known)| *known == why) {
+            Some((whats, _)) => whats.push(what),
+            None => groups.push((vec![what], why)),
+        }
+    }
+    let told = groups.iter().map(|(whats, why)| match whats.join(", ") {
+        what if what.is_empty() => (*why).to_owned(),
+        what => format!("{what}: {why}"),
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// The slot of a run: the occurrence of the timer that it is for, or the present
+/// time where it was started by hand.
+///
+/// `Next` of the timer is that occurrence when it is about now, or when an
+/// occurrence was missed; else it is the one after it.
+pub fn slot(timer: Option<&TimerInfo>, now: OffsetDateTime) -> Slot {
+    let occurrence = timer.and_then(|timer| {
+        let next = timer.next?;
+        let is_now =
+            now - Duration::from_secs(600) <= next && next <= now + Duration::from_secs(60);
+        (is_now || (timer.is_past_due && next < now)).then_some(next)
+    });
+    let time = occurrence.unwrap_or(now).to_offset(UtcOffset::UTC);
+    let (year, month, day) = time.to_calendar_date();
+    Slot::at((year, month.into(), day), time.to_hms())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use time::macros::datetime;
+
+    #[test]
+    fn what_failed_for_the_same_reason_is_told_together() {
+        let reasons = [
+            "one: no token: ask",
+            "two: no token: ask",
+            "three: late",
+            "alone",
+        ];
+        let told = together(&reasons.map(str::to_owned));
+        assert_eq!(told, "one, two: no token: ask; three: late; alone");
+    }
+
+    #[test]
+    fn a_slot_is_the_occurrence_of_the_timer_or_the_present() {
+        let now = datetime!(2026-11-23 06:00:05 UTC);
+        let of = |next, is_past_due| {
+            let timer = TimerInfo {
+                last: None,
+                next,
+                is_past_due,
+            };
+            slot(Some(&timer), now).to_string()
+        };
+        assert_eq!(
+            of(Some(datetime!(2026-11-23 06:00 UTC)), false),
+            "20261123T060000Z"
+        );
+        assert_eq!(
+            of(Some(datetime!(2026-11-23 06:01 UTC)), false),
+            "20261123T060100Z"
+        );
+        assert_eq!(
+            of(Some(datetime!(2026-11-23 08:00 +2)), false),
+            "20261123T060000Z"
+        );
+        // The one after this run, a run by hand, a missed one, no monitor.
+        assert_eq!(
+            of(Some(datetime!(2026-11-24 06:00 UTC)), false),
+            "20261123T060005Z"
+        );
+        assert_eq!(
+            of(Some(datetime!(2026-11-23 00:00 UTC)), false),
+            "20261123T060005Z"
+        );
+        assert_eq!(
+            of(Some(datetime!(2026-11-23 00:00 UTC)), true),
+            "20261123T000000Z"
+        );
+        assert_eq!(
+            of(Some(datetime!(2026-11-24 06:00 UTC)), true),
+            "20261123T060005Z"
+        );
+        assert_eq!(of(None, true), "20261123T060005Z");
+        assert_eq!(slot(None, now).to_string(), "20261123T060005Z");
+    }
+}
