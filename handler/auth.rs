@@ -21,7 +21,7 @@ use url::Url;
 use crate::{
     config::{ApiAuth, Config},
     error::ApiError,
-    http::HttpClient,
+    outbound::HttpClient,
 };
 use keys::{KeyError, SigningKeys};
 

@@ -11,6 +11,8 @@ use axum::{
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::outbound::{Failure, Kind};
+
 /// A request that gets no answer but a problem.
 #[derive(Clone, Debug)]
 pub struct ApiError {
@@ -151,5 +153,22 @@ impl ApiError {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         response
+    }
+}
+
+/// 503 where a retry helps, 502 where the operator has to act.
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        let status = match failure.kind {
+            Kind::Throttled | Kind::TimedOut | Kind::Unavailable | Kind::NoToken => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_GATEWAY,
+        };
+        Self {
+            cause: failure.cause,
+            ..Self::new(status, failure.code.as_str(), failure.detail)
+        }
     }
 }

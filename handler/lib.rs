@@ -17,12 +17,6 @@ pub mod clients;
 pub mod auth;
 pub mod error;
 pub mod host;
-pub mod http;
-pub mod identity;
-pub mod limiter;
 pub mod listen;
-pub mod single_flight;
+pub mod outbound;
 pub mod telemetry;
-
-mod breaker;
-mod retry;

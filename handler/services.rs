@@ -3,7 +3,6 @@
 pub mod coverage;
 pub mod doctor;
 pub mod hashes;
-pub mod notifier;
 mod ready_answers;
 pub mod reports;
 pub mod vdi;
@@ -22,14 +21,13 @@ use crate::{
         },
         resource_graph::ResourceGraphClient,
         resource_manager::ResourceManagerClient,
+        webhook::Webhook,
     },
     config::{Config, ImageDefaults},
-    http::{HttpClient, TimeLimits},
-    identity::Identity,
+    outbound::{HttpClient, Identity, TimeLimits},
 };
 
 use doctor::{Clients, Doctor};
-use notifier::Notifier;
 use reports::{History, delivery::Delivery};
 pub use verdict_cache::{Remembered, VerdictCache};
 
@@ -63,10 +61,10 @@ impl Services {
         let both = || (Arc::clone(&http), Arc::clone(&identity));
         let graph = Arc::new(ResourceGraphClient::new(config, both().0, both().1));
         let manager = Arc::new(ResourceManagerClient::new(config, both().0, both().1));
-        let notifier = Arc::new(Notifier::new(config, both().0, both().1));
+        let webhook = Arc::new(Webhook::new(config, both().0, both().1));
         let history = |name, location| {
             History::new(name, location, config, &http, &identity)
-                .with_delivery(Delivery::notice(Arc::clone(&notifier)))
+                .with_delivery(Delivery::notice(Arc::clone(&webhook)))
         };
         let coverage_history = history("coverage", config.reports.clone());
         let vdi_history = history("vdi", config.vdi.reports.clone());
@@ -91,7 +89,7 @@ impl Services {
             manager: Arc::clone(&manager),
             workbooks: Arc::clone(&workbooks),
             identity,
-            notifier,
+            webhook,
             http,
         };
         let vdi = vdi::Vdi::new(

@@ -16,7 +16,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::{
+use crate::outbound::{
     http::{FetchError, HttpClient},
     single_flight::SingleFlight,
 };

@@ -28,10 +28,8 @@ use super::{
     workbook::{self, WorkbookArgs},
 };
 use crate::{
-    clients::{
-        service::{self, ServiceClient, ServiceError},
-        storage::StorageError,
-    },
+    clients::deployed_service::{self, ServiceClient},
+    outbound::{Code, Failure, Kind},
     services::{
         coverage::Coverage,
         reports::{Report, sha256},
@@ -130,7 +128,7 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
 
 /// The state of things in a run of the history.
 async fn before(coverage: &Coverage, since: &Since) -> Result<Baseline, (Exit, String)> {
-    let failed = |error: StorageError| (Exit::Incomplete, error.detail);
+    let failed = |error: Failure| (Exit::Incomplete, error.detail);
     let run = match since {
         Since::Latest => coverage.runs().history.newest().await.map_err(failed)?,
         Since::Run(slot) => coverage.runs().history.run_of(slot).await.map_err(failed)?,
@@ -297,12 +295,12 @@ async fn of_service(service: &ServiceClient, args: &CoverageArgs) -> Exit {
 
 /// Why a report of the service is not told whole.
 enum Refused {
-    Service(ServiceError),
+    Service(Failure),
     Folder(std::io::Error),
 }
 
-impl From<ServiceError> for Refused {
-    fn from(error: ServiceError) -> Self {
+impl From<Failure> for Refused {
+    fn from(error: Failure) -> Self {
         Self::Service(error)
     }
 }
@@ -316,7 +314,7 @@ async fn ask_service(service: &ServiceClient, args: &CoverageArgs) -> Result<Sum
         manifest: &manifest,
     };
     let sums: Sums = serde_json::from_slice(&copy.file("summary.json").await?)
-        .map_err(|_| service::other_version())?;
+        .map_err(|_| deployed_service::other_version())?;
     let name = match args.format {
         Format::Table | Format::Csv => "coverage.csv",
         Format::Json => "summary.json",
@@ -325,7 +323,7 @@ async fn ask_service(service: &ServiceClient, args: &CoverageArgs) -> Result<Sum
     let file = copy.file(name).await?;
     let text = String::from_utf8_lossy(&file);
     let rows = match args.format {
-        Format::Table => AiPlan::read(&text).map_err(|_| service::other_version())?,
+        Format::Table => AiPlan::read(&text).map_err(|_| deployed_service::other_version())?,
         _ => Vec::new(),
     };
     if let Some(folder) = &args.out {
@@ -344,18 +342,21 @@ struct CopyOf<'a> {
 
 impl CopyOf<'_> {
     /// A file that is what the manifest says.
-    async fn file(&self, name: &str) -> Result<Bytes, ServiceError> {
+    async fn file(&self, name: &str) -> Result<Bytes, Failure> {
         let bytes = self.service.file(&format!("coverage/{name}")).await?;
         let noted = self.manifest.file(name).map(|file| &file.sha256);
         if noted == Some(&sha256(&bytes)) {
             return Ok(bytes);
         }
-        Err(ServiceError {
-            code: "service_changed".to_owned(),
-            detail: format!(
-                "{name} is not what the manifest says: a new report was written at this moment, or something on the way changed it; ask again"
-            ),
-        })
+        let detail = format!(
+            "{name} is not the file that the manifest describes: a new report was written at this moment, or something on the way changed it; try again"
+        );
+        Err(Failure::new(
+            Kind::Protocol,
+            Code::ServiceChanged,
+            detail,
+            "sha256",
+        ))
     }
 
     /// Writes every file, none over another, after all of them came.
@@ -369,7 +370,7 @@ impl CopyOf<'_> {
                     .bytes()
                     .all(|b| b.is_ascii_lowercase() || b"-.".contains(&b));
             if !is_plain {
-                return Err(service::other_version().into());
+                return Err(deployed_service::other_version().into());
             }
             files.push((&file.name, self.file(&file.name).await?));
         }

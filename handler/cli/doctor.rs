@@ -13,7 +13,7 @@ use super::{
     server::{self, ServerArgs},
     with_services,
 };
-use crate::clients::service::{self, ServiceClient};
+use crate::clients::deployed_service::{self, ServiceClient};
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -55,7 +55,7 @@ async fn of_service(service: &ServiceClient, format: Format) -> Exit {
             let health = Health::new(&health.version, health.as_of, health.checks);
             tell(format, &health)
         }
-        Ok(_) => server::failed(&service::other_version()),
+        Ok(_) => server::failed(&deployed_service::other_version()),
         Err(error) => server::failed(&error),
     }
 }

@@ -27,9 +27,8 @@ use super::{
     table::{summary, table},
 };
 use crate::{
-    clients::defender::DefenderError,
     config::{Config, Purpose},
-    http::{HttpClient, TimeLimits},
+    outbound::{Failure, HttpClient, TimeLimits},
     services::{
         Services,
         hashes::{HashLookup, Include, Shown},
@@ -227,7 +226,7 @@ async fn collect(
     let progress = progress_bar(distinct_hashes(inputs).len());
     let mut results = HashMap::new();
     let mut answers = pin!(answers);
-    let mut missing = DefenderError::deadline();
+    let mut missing = Failure::deadline();
     loop {
         tokio::select! {
             answer = answers.next() => match answer {
@@ -238,7 +237,7 @@ async fn collect(
                 None => break,
             },
             _ = interrupted.as_mut() => {
-                missing = DefenderError::interrupted();
+                missing = Failure::interrupted();
                 progress.suspend(|| say("interrupted; this is what was answered so far"));
                 break;
             }

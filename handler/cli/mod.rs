@@ -18,7 +18,7 @@ use std::{
 
 use crate::{
     config::{self, Config, ConfigProblems, Purpose},
-    http::{HttpClient, TimeLimits},
+    outbound::{HttpClient, TimeLimits},
     services::Services,
     telemetry::{self, Reader},
 };

@@ -80,7 +80,11 @@ pub(super) fn written(slot: &Slot, published: &Published, history: &History) -> 
 /// Tells why there is no run.
 pub(super) fn failed(error: &RunError) -> Exit {
     if let RunError::Storage(error) = error {
-        tracing::debug!(code = error.code, cause = error.cause, "storage failed");
+        tracing::debug!(
+            code = error.code.as_str(),
+            cause = error.cause,
+            "storage failed"
+        );
     }
     say(&format!("error: {}", visible(&error.to_string())));
     match error {

@@ -11,8 +11,9 @@ use super::{Exit, block_on, refuse, say};
 use crate::{
     auth::Gate,
     config::{ApiAuth, Config, ConfigProblems, Purpose},
-    http::{HttpClient, TimeLimits},
-    listen, router,
+    listen,
+    outbound::{HttpClient, TimeLimits},
+    router,
     routes::explorer::Explorer,
     services::Services,
     telemetry::{self, Reader},

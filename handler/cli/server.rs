@@ -13,10 +13,9 @@ use tokio::time::sleep;
 
 use super::{Exit, block_on, refuse, say, unless_interrupted};
 use crate::{
-    clients::service::{ServiceClient, ServiceError},
+    clients::deployed_service::ServiceClient,
     config::{self, Config, Purpose},
-    http::{HttpClient, TimeLimits},
-    identity::Identity,
+    outbound::{Failure, HttpClient, Identity, TimeLimits},
     telemetry::Reader,
 };
 
@@ -58,7 +57,7 @@ impl ServerArgs {
 }
 
 /// Tells why the service gave no answer.
-pub(super) fn failed(error: &ServiceError) -> Exit {
+pub(super) fn failed(error: &Failure) -> Exit {
     say(&format!(
         "error: {}",
         functions::report::text::visible(&error.detail)
@@ -142,9 +141,9 @@ fn tell_of(wait: Duration, hashes: usize) {
     }
 }
 
-fn unanswered(hash: FileHash, error: &ServiceError) -> HashResult {
+fn unanswered(hash: FileHash, error: &Failure) -> HashResult {
     let error = ItemError {
-        code: error.code.clone(),
+        code: error.code.as_str().to_owned(),
         detail: error.detail.clone(),
         retry_after_seconds: None,
         cause: String::new(),

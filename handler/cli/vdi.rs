@@ -25,7 +25,7 @@ use super::{
     with_services,
 };
 use crate::{
-    clients::service::ServiceClient,
+    clients::deployed_service::ServiceClient,
     services::{
         reports::{self, Report, RunBudget},
         vdi::{Tagged, Vdi},

@@ -1,195 +1,154 @@
-//! Microsoft Defender for Endpoint: one call with everything around it.
+//! Microsoft Defender for Endpoint, and the security part of Microsoft Graph: what
+//! their responses mean.
 //!
-//! Token, call limits, time limits, retries, the breaker, and what each status
-//! means. Source: <https://learn.microsoft.com/defender-endpoint/api/common-errors>
+//! Source: <https://learn.microsoft.com/defender-endpoint/api/common-errors>
 
 mod answers;
-mod call;
-pub mod error;
 pub mod files;
 pub mod hunting;
 pub mod indicators;
 pub mod machines;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use url::Url;
 
-pub use error::{DefenderError, Kind};
-
-use call::Call;
-
 use crate::{
-    breaker::Breaker, config::Config, http::HttpClient, identity::Identity, limiter::Limiter,
+    config::Config,
+    outbound::{
+        Code, Endpoint, Failure, HttpClient, Identity, Kind, Outbound, Refusals, Reply, Request,
+        Service, limiter::Limiter,
+    },
 };
 
 /// Calls to one endpoint at a time, so that a slow one cannot take everything.
-const MOST_IN_FLIGHT: usize = 32;
+const MAX_IN_FLIGHT: usize = 32;
 
-/// How much earlier than its caller's deadline a call ends by itself.
-const MARGIN: Duration = Duration::from_millis(20);
-
-/// One documented endpoint with limits of its own.
+/// One documented endpoint with the role that it needs.
 #[derive(Debug)]
-pub struct Endpoint {
-    /// Its name in messages.
-    name: &'static str,
+pub(crate) struct DefenderEndpoint {
+    endpoint: Endpoint,
     /// The application role that it needs.
     role: &'static str,
     /// The application whose role that is.
     application: &'static str,
-    limiter: Arc<Limiter>,
-    breaker: Breaker<DefenderError>,
 }
 
-impl Endpoint {
+impl DefenderEndpoint {
     /// An endpoint with the limits of the settings.
-    pub fn new(name: &'static str, role: &'static str, config: &Config) -> Self {
-        let limiter = Limiter::new(
-            config.defender_calls_per_minute,
-            config.defender_calls_per_hour,
-            MOST_IN_FLIGHT,
-        );
-        Self {
-            name,
-            role,
-            application: "WindowsDefenderATP",
-            limiter,
-            breaker: Breaker::new(),
-        }
+    fn new(name: &'static str, role: &'static str, config: &Config) -> Self {
+        Self::limited(name, role, usize::MAX, config)
     }
 
     /// The same with at most so many calls a minute.
-    fn at_most(self, calls_per_minute: usize, config: &Config) -> Self {
+    fn limited(
+        name: &'static str,
+        role: &'static str,
+        calls_per_minute: usize,
+        config: &Config,
+    ) -> Self {
         let limiter = Limiter::new(
             config.defender_calls_per_minute.min(calls_per_minute),
             config.defender_calls_per_hour,
-            MOST_IN_FLIGHT,
+            MAX_IN_FLIGHT,
         );
-        Self { limiter, ..self }
-    }
-}
-
-impl Endpoint {
-    fn tell_opened(&self, opened: bool) {
-        if opened {
-            tracing::warn!(
-                code = "breaker_open",
-                endpoint = self.name,
-                "Defender fails repeatedly, pausing calls"
-            );
+        Self {
+            endpoint: Endpoint::new(name, limiter, Refusals::ConcernEveryCall),
+            role,
+            application: "WindowsDefenderATP",
         }
     }
 }
 
-/// What is asked for at an endpoint.
-#[derive(Clone, Debug)]
-pub struct Resource<'a> {
-    /// Segments of the path after the API's root.
-    pub path: &'a [&'a str],
-    /// The query; `None` for none.
-    pub query: Option<String>,
-    /// JSON that is posted; `None` for a GET. A retry may post it twice.
-    pub body: Option<String>,
-    /// Longest answer that is read.
-    pub max_bytes: usize,
-}
-
-/// A JSON answer, or that there is nothing of that name.
+/// A JSON response, or that there is nothing of that name.
 #[derive(Debug)]
-pub enum Found {
-    /// 200 with valid JSON.
+pub(crate) enum Found {
+    /// 200 with JSON.
     Yes(Bytes),
     /// 404 as Defender documents it.
     No,
 }
 
-/// The Defender for Endpoint API.
+/// The Defender for Endpoint API, or Microsoft Graph.
 #[derive(Debug)]
 pub struct DefenderClient {
-    base: Url,
+    outbound: Outbound,
     /// First segment of every path.
     root: &'static str,
-    audience: String,
-    /// The setting of that audience, for messages.
-    audience_setting: &'static str,
-    http: Arc<HttpClient>,
-    identity: Arc<Identity>,
 }
 
 impl DefenderClient {
     /// A client for the API that the settings name.
     pub fn new(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Arc<Self> {
-        Arc::new(Self {
+        let service = Service {
+            name: "Microsoft Defender".to_owned(),
             base: config.defender_api_url.clone(),
-            root: "api",
+            url_setting: "DEFENDER_API_URL",
             audience: config.defender_api_audience.clone(),
             audience_setting: "DEFENDER_API_AUDIENCE",
-            http,
-            identity,
+        };
+        Arc::new(Self {
+            outbound: Outbound::new(service, http, identity),
+            root: "api",
         })
     }
 
     /// A client for the security part of Microsoft Graph.
     pub fn graph(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Arc<Self> {
-        Arc::new(Self {
+        let service = Service {
+            name: "Microsoft Graph".to_owned(),
             base: config.graph_url.clone(),
-            root: "v1.0",
+            url_setting: "GRAPH_URL",
             audience: config.graph_audience.clone(),
             audience_setting: "GRAPH_AUDIENCE",
-            http,
-            identity,
+        };
+        Arc::new(Self {
+            outbound: Outbound::new(service, http, identity),
+            root: "v1.0",
         })
     }
 
     /// The application roles in the identity's token; empty for a person's.
     ///
     /// # Errors
-    /// [`DefenderError`] when there is no token.
-    pub async fn roles(&self, deadline: Instant) -> Result<Vec<String>, DefenderError> {
-        let token = self.identity.token(&self.audience, deadline).await?;
+    /// [`Failure`] when there is no token.
+    pub(crate) async fn roles(&self, deadline: Instant) -> Result<Vec<String>, Failure> {
+        let token = self.outbound.token(deadline).await?;
         Ok(token.claims.roles.clone())
     }
 
-    /// Asks for a resource, with GET or, where it has a body, with POST.
+    /// A URL of the API: segments after its root, and the query.
+    fn url(&self, path: &[&str], query: Option<&str>) -> Url {
+        let segments: Vec<&str> = std::iter::once(self.root)
+            .chain(path.iter().copied())
+            .collect();
+        self.outbound.service().url(&segments, query)
+    }
+
+    /// Sends a request.
     ///
     /// # Errors
-    /// [`DefenderError`], after `deadline` at the latest. Never an answer made
-    /// up from an error.
-    pub async fn ask(
+    /// [`Failure`], after `deadline` at the latest. Never a result made up from an
+    /// error.
+    async fn call(
         &self,
-        endpoint: &Endpoint,
-        resource: &Resource<'_>,
+        endpoint: &DefenderEndpoint,
+        request: &Request,
         deadline: Instant,
-    ) -> Result<Found, DefenderError> {
-        endpoint
-            .breaker
-            .check()
-            .map_err(|(error, left)| error.while_open(left))?;
-        let call = Call {
-            client: self,
-            endpoint,
-            resource,
-            // What ends the call from within says more than the bound around it.
-            deadline: deadline.checked_sub(MARGIN).unwrap_or(deadline),
-            began: Instant::now(),
-        };
-        let result = timeout_at(deadline, call.run())
+    ) -> Result<Found, Failure> {
+        let meaning = |reply: &Reply<'_>| answers::meaning(reply, endpoint);
+        self.outbound
+            .call(&endpoint.endpoint, request, deadline, meaning)
             .await
-            .unwrap_or_else(|_| Err(DefenderError::deadline()));
-        match &result {
-            Ok(_) => endpoint.breaker.succeeded(),
-            // Told by the breaker itself: nothing new.
-            Err(error) if error.is_echo => {}
-            Err(error) if error.kind == Kind::Rejected => endpoint.breaker.succeeded(),
-            Err(error) if error.kind.concerns_every_call() => endpoint.breaker.open(error.clone()),
-            Err(error) if error.kind == Kind::Unavailable => {
-                endpoint.tell_opened(endpoint.breaker.gave_up(error.clone()));
-            }
-            Err(_) => {}
-        }
-        result
     }
+}
+
+/// A response that cannot be about what was asked for.
+fn unusable_answer(why: &str) -> Failure {
+    let detail = format!(
+        "the response from Microsoft Defender is not what it documents: {why}; nothing is concluded from it"
+    );
+    Failure::new(Kind::Protocol, Code::UpstreamProtocol, detail, why)
 }

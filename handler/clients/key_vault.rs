@@ -14,34 +14,10 @@ use time::OffsetDateTime;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use crate::{http::HttpClient, identity::Identity};
+use crate::outbound::{Code, Failure, HttpClient, Identity, Kind, sdk_transport::SdkTransport};
 
 /// Longest wait for a secret.
 const TIME: Duration = Duration::from_secs(30);
-
-/// Why there is no secret; holds its name, never its value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SecretError {
-    /// The identity lacks the role; a retry does not help.
-    #[error(
-        "Key Vault refuses the secret `{0}`: give the identity the role Key Vault Secrets User on it; the vault's firewall, or a secret that is disabled, refuses the same way"
-    )]
-    Refused(String),
-    /// The vault does not have it.
-    #[error("the vault has no secret `{0}`: create it, or mend `NOTIFY_WEBHOOK`")]
-    NotThere(String),
-    /// It holds nothing.
-    #[error("the secret `{0}` is empty")]
-    Empty(String),
-    /// Another status; a retry may help.
-    #[error("Key Vault answered with status {0} for the secret `{1}`")]
-    Status(u16, String),
-    /// No answer; a retry may help.
-    #[error(
-        "Key Vault cannot be reached or did not answer in time; check `KEY_VAULT_URL` and the network"
-    )]
-    Unreachable,
-}
 
 /// A vault.
 #[derive(Debug)]
@@ -64,25 +40,19 @@ impl KeyVaultClient {
     /// The newest version of a secret.
     ///
     /// # Errors
-    /// [`SecretError`].
-    pub async fn secret(&self, name: &str) -> Result<Secret, SecretError> {
-        let name = || name.to_owned();
-        let failed = |error: &azure_core::Error| match error.http_status().map(u16::from) {
-            Some(403) => SecretError::Refused(name()),
-            Some(404) => SecretError::NotThere(name()),
-            Some(status) => SecretError::Status(status, name()),
-            None => SecretError::Unreachable,
-        };
-        let client = self.client().map_err(|error| failed(&error))?;
-        let read = async { client.get_secret(&name(), None).await?.into_model() };
+    /// [`Failure`] with the name of the secret, never its value: `secret_refused`,
+    /// `secret_missing`, or `upstream_unavailable`, where a retry may help.
+    pub async fn secret(&self, name: &str) -> Result<Secret, Failure> {
+        let client = self.client().map_err(|error| failed(name, &error))?;
+        let read = async { client.get_secret(name, None).await?.into_model() };
         let secret = timeout(TIME, read)
             .await
-            .map_err(|_| SecretError::Unreachable)?
-            .map_err(|error| failed(&error))?;
+            .map_err(|_| unreachable("no response in time"))?
+            .map_err(|error| failed(name, &error))?;
         let value = secret.value.filter(|value| !value.trim().is_empty());
         value
             .map(|value| Secret::new(value.trim().to_owned()))
-            .ok_or_else(|| SecretError::Empty(name()))
+            .ok_or_else(|| missing(format!("the secret `{name}` is empty"), "empty"))
     }
 
     fn client(&self) -> azure_core::Result<SecretClient> {
@@ -92,7 +62,7 @@ impl KeyVaultClient {
             .map_err(|error| azure_core::Error::new(ErrorKind::Other, error))?;
         let options = SecretClientOptions {
             client_options: ClientOptions {
-                transport: Some(Transport::new(Arc::new(http))),
+                transport: Some(Transport::new(Arc::new(SdkTransport::new(http)))),
                 ..ClientOptions::default()
             },
             ..SecretClientOptions::default()
@@ -100,6 +70,43 @@ impl KeyVaultClient {
         let credential = Arc::new(Credential(Arc::clone(&self.identity)));
         SecretClient::new(self.url.as_str(), credential, Some(options))
     }
+}
+
+/// The failure of a call that the SDK made.
+fn failed(name: &str, error: &azure_core::Error) -> Failure {
+    let Some(status) = error.http_status().map(u16::from) else {
+        return unreachable("no response");
+    };
+    let cause = format!("status {status}");
+    let failure = match status {
+        403 => {
+            let detail = format!(
+                "Key Vault refuses the secret `{name}`: give the identity the role Key Vault Secrets User on it; the vault's firewall, or a secret that is disabled, refuses the same way"
+            );
+            Failure::new(Kind::Forbidden, Code::SecretRefused, detail, cause)
+        }
+        404 => {
+            let detail = format!(
+                "the vault does not have the secret `{name}`: create it, or correct `NOTIFY_WEBHOOK`"
+            );
+            missing(detail, &cause)
+        }
+        _ => {
+            let detail =
+                format!("Key Vault responded with status {status} for the secret `{name}`");
+            Failure::new(Kind::Unavailable, Code::UpstreamUnavailable, detail, cause)
+        }
+    };
+    failure.with_status(status)
+}
+
+fn missing(detail: String, cause: &str) -> Failure {
+    Failure::new(Kind::Unusable, Code::SecretMissing, detail, cause)
+}
+
+fn unreachable(cause: &str) -> Failure {
+    let detail = "Key Vault cannot be reached or did not respond in time; check `KEY_VAULT_URL` and the network";
+    Failure::new(Kind::Unavailable, Code::UpstreamUnavailable, detail, cause)
 }
 
 /// Hands the tokens of the process to the SDK.

@@ -1,59 +1,47 @@
 //! Files in a directory or in Blob storage, through one interface.
 //!
-//! Nothing is overwritten but a pointer, and that only by who knows what it
+//! Nothing is overwritten but a pointer, and that only with the version that it
 //! replaces. Sources: <https://docs.rs/object_store>,
 //! <https://learn.microsoft.com/rest/api/storageservices/put-blob>
 
+mod azure;
+
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::{
-    Attribute, Attributes, BackoffConfig, ClientOptions, CredentialProvider, Error, ObjectStore,
-    ObjectStoreExt, PutMode, PutOptions, RetryConfig, UpdateVersion,
-    azure::{AzureCredential, MicrosoftAzureBuilder},
-    client::{HttpClient as StoreHttp, HttpConnector},
-    local::LocalFileSystem,
-    path::Path,
+    Attribute, Attributes, BackoffConfig, Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
+    RetryConfig, UpdateVersion, azure::MicrosoftAzureBuilder, local::LocalFileSystem, path::Path,
 };
 use time::OffsetDateTime;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use crate::{config::Place, http::HttpClient, identity::Identity, retry};
+use self::azure::{Connector, Credentials, Refusal};
+use crate::{
+    config::Place,
+    outbound::{Code, Failure, HttpClient, Identity, Kind, retry},
+};
 
 /// Audience of Blob storage, the same in every cloud.
 pub const STORAGE_AUDIENCE: &str = "https://storage.azure.com";
 
-/// Longest wait for a token.
-const TOKEN_TIME: Duration = Duration::from_secs(20);
+/// Largest file that is read, in bytes; the largest report has a fifth.
+const MAX_FILE_BYTES: u64 = 128 << 20;
 
 /// Longest time in which a failed call is tried again.
 const RETRY_TIME: Duration = Duration::from_secs(30);
 
-/// Why storage did not do what it was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{detail}")]
-pub struct StorageError {
-    /// Stable code: `storage_forbidden`, `storage_no_container`,
-    /// `storage_unavailable` (a retry may help) or `storage_unusable`.
-    pub code: &'static str,
-    /// What happened and what to do.
-    pub detail: String,
-    /// More for the log.
-    pub cause: String,
-}
-
-/// Whether a file that is created was there already.
+/// The outcome of creating a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
-    /// It was not.
+    /// It is new.
     New,
-    /// It was, and stays as it was.
-    Before,
+    /// A file of this name exists, and stays as it is.
+    AlreadyThere,
 }
 
-/// A file with what has to be named to replace it.
+/// A file with the version that names it when it is replaced.
 #[derive(Clone, Debug)]
 pub struct Versioned {
     /// Its content.
@@ -78,7 +66,11 @@ pub struct Storage {
     identity: Arc<Identity>,
 }
 
-type Store = Arc<dyn ObjectStore>;
+/// An opened store, and the last refusal of the service behind it.
+struct Opened {
+    store: Arc<dyn ObjectStore>,
+    refusal: Refusal,
+}
 
 impl Storage {
     /// The storage at a place; touches nothing yet.
@@ -95,102 +87,117 @@ impl Storage {
         &self.place
     }
 
-    /// Creates a file, unless it is there.
+    /// Creates a file, unless it exists.
     ///
     /// # Errors
-    /// [`StorageError`].
+    /// [`Failure`].
     pub async fn create(
         &self,
         path: &str,
         content_type: &'static str,
         bytes: Bytes,
-    ) -> Result<Created, StorageError> {
-        match self.put(path, content_type, bytes, PutMode::Create).await {
+    ) -> Result<Created, Failure> {
+        let opened = self.open_for_writing()?;
+        match self
+            .put(&opened, path, content_type, bytes, PutMode::Create)
+            .await
+        {
             Ok(()) => Ok(Created::New),
-            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(Created::Before),
-            Err(error) => Err(self.error(&error)),
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {
+                Ok(Created::AlreadyThere)
+            }
+            Err(error) => Err(self.failure(&error, &opened.refusal)),
         }
     }
 
-    /// Writes a file in place of the version that was read, or of none. False
-    /// when somebody else was faster. A directory knows no versions: there the
-    /// last one wins.
+    /// Writes a file in place of the version that was read, or of none. False when
+    /// another writer was faster. A directory knows no versions: there the last one
+    /// wins.
     ///
     /// # Errors
-    /// [`StorageError`].
+    /// [`Failure`].
     pub async fn replace(
         &self,
         path: &str,
         content_type: &'static str,
         bytes: Bytes,
-        before: Option<Versioned>,
-    ) -> Result<bool, StorageError> {
-        let mode = match (&self.place, before) {
+        previous: Option<Versioned>,
+    ) -> Result<bool, Failure> {
+        let mode = match (&self.place, previous) {
             (_, None) => PutMode::Create,
             (Place::Directory(_), Some(_)) => PutMode::Overwrite,
-            (Place::Blob { .. }, Some(before)) => PutMode::Update(before.version),
+            (Place::Blob { .. }, Some(previous)) => PutMode::Update(previous.version),
         };
-        match self.put(path, content_type, bytes, mode).await {
+        let opened = self.open_for_writing()?;
+        match self.put(&opened, path, content_type, bytes, mode).await {
             Ok(()) => Ok(true),
-            Err(error @ (Error::AlreadyExists { .. } | Error::Precondition { .. }))
-                if kind(&error) == Kind::Other =>
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. })
+                if Reason::of_refusal(&opened.refusal) == Reason::Other =>
             {
                 Ok(false)
             }
-            Err(error) => Err(self.error(&error)),
+            Err(error) => Err(self.failure(&error, &opened.refusal)),
         }
     }
 
-    /// A file; `None` when it is not there.
+    /// A file; `None` when it does not exist.
     ///
     /// # Errors
-    /// [`StorageError`].
-    pub async fn read(&self, path: &str) -> Result<Option<Versioned>, StorageError> {
-        let Some(store) = self.open(false)? else {
+    /// [`Failure`]; also for a file that is far larger than any report.
+    pub async fn read(&self, path: &str) -> Result<Option<Versioned>, Failure> {
+        let Some(Opened { store, refusal }) = self.open(Missing::Stays)? else {
             return Ok(None);
         };
-        let read = async {
-            let found = store.get(&Path::from(path)).await?;
-            let version = UpdateVersion {
-                e_tag: found.meta.e_tag.clone(),
-                version: found.meta.version.clone(),
-            };
-            let bytes = found.bytes().await?;
-            Ok(Versioned { bytes, version })
+        let found = match store.get(&Path::from(path)).await {
+            Ok(found) => found,
+            Err(Error::NotFound { .. }) if Reason::of_refusal(&refusal) == Reason::Other => {
+                return Ok(None);
+            }
+            Err(error) => return Err(self.failure(&error, &refusal)),
         };
-        match read.await {
-            Ok(file) => Ok(Some(file)),
-            Err(error @ Error::NotFound { .. }) if kind(&error) == Kind::Other => Ok(None),
-            Err(error) => Err(self.error(&error)),
+        if found.meta.size > MAX_FILE_BYTES {
+            let detail = format!(
+                "{path} in {} is larger than {MAX_FILE_BYTES} bytes; was it changed by hand?",
+                self.place
+            );
+            let cause = format!("{} bytes", found.meta.size);
+            return Err(unusable(detail, cause));
         }
+        let version = UpdateVersion {
+            e_tag: found.meta.e_tag.clone(),
+            version: found.meta.version.clone(),
+        };
+        let bytes = found.bytes().await;
+        let bytes = bytes.map_err(|error| self.failure(&error, &refusal))?;
+        Ok(Some(Versioned { bytes, version }))
     }
 
-    /// Whether a file is there.
+    /// Whether a file exists.
     ///
     /// # Errors
-    /// [`StorageError`].
-    pub async fn has(&self, path: &str) -> Result<bool, StorageError> {
-        let Some(store) = self.open(false)? else {
+    /// [`Failure`].
+    pub async fn has(&self, path: &str) -> Result<bool, Failure> {
+        let Some(Opened { store, refusal }) = self.open(Missing::Stays)? else {
             return Ok(false);
         };
         match store.head(&Path::from(path)).await {
             Ok(_) => Ok(true),
             Err(Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(self.error(&error)),
+            Err(error) => Err(self.failure(&error, &refusal)),
         }
     }
 
     /// The files below a folder, in the order of their paths.
     ///
     /// # Errors
-    /// [`StorageError`].
-    pub async fn list(&self, folder: &str) -> Result<Vec<Listed>, StorageError> {
-        let Some(store) = self.open(false)? else {
+    /// [`Failure`].
+    pub async fn list(&self, folder: &str) -> Result<Vec<Listed>, Failure> {
+        let Some(Opened { store, refusal }) = self.open(Missing::Stays)? else {
             return Ok(Vec::new());
         };
         let found: Result<Vec<_>, Error> =
             store.list(Some(&Path::from(folder))).try_collect().await;
-        let found = found.map_err(|error| self.error(&error))?;
+        let found = found.map_err(|error| self.failure(&error, &refusal))?;
         let mut files: Vec<Listed> = found
             .into_iter()
             .map(|file| Listed {
@@ -203,25 +210,16 @@ impl Storage {
         Ok(files)
     }
 
-    /// Tries a write again whose answer was lost: what is created twice with
-    /// the same name is told as there before, and the caller compares.
+    /// Repeats a write whose response was lost: what is created twice with the same
+    /// name is reported as already there, and the caller compares.
     async fn put(
         &self,
+        opened: &Opened,
         path: &str,
         content_type: &'static str,
         bytes: Bytes,
         mode: PutMode,
     ) -> Result<(), Error> {
-        let store = self
-            .open(true)
-            .map_err(|error| Error::Generic {
-                store: "storage",
-                source: error.into(),
-            })?
-            .ok_or(Error::NotImplemented {
-                operation: "open".into(),
-                implementer: "storage".into(),
-            })?;
         let mut options = PutOptions::from(mode);
         if matches!(self.place, Place::Blob { .. }) {
             options.attributes = Attributes::from_iter([
@@ -231,7 +229,9 @@ impl Storage {
         }
         let (at, mut tries) = (Path::from(path), 0);
         loop {
-            let put = store.put_opts(&at, bytes.clone().into(), options.clone());
+            let put = opened
+                .store
+                .put_opts(&at, bytes.clone().into(), options.clone());
             match put.await {
                 Ok(_) => return Ok(()),
                 Err(error @ Error::Generic { .. }) if tries < retry::MAX_RETRIES => {
@@ -244,90 +244,124 @@ impl Storage {
         }
     }
 
-    /// The store; `None` when it is a directory that is not there and is not
-    /// to be made.
-    fn open(&self, make: bool) -> Result<Option<Store>, StorageError> {
-        match &self.place {
-            Place::Directory(path) => directory(path, make).map_err(|error| self.error(&error)),
+    fn open_for_writing(&self) -> Result<Opened, Failure> {
+        let opened = self.open(Missing::IsCreated)?;
+        opened.ok_or_else(|| unusable(format!("{} cannot be created", self.place), "open".into()))
+    }
+
+    /// The store; `None` when it is a directory that does not exist.
+    fn open(&self, missing: Missing) -> Result<Option<Opened>, Failure> {
+        let refusal = Refusal::default();
+        let store = match &self.place {
+            Place::Directory(path) => directory(path, missing),
             Place::Blob {
                 endpoint,
                 account,
                 container,
-            } => {
-                let connector = Connector(Arc::clone(&self.http));
-                let store = MicrosoftAzureBuilder::new()
-                    .with_endpoint(endpoint.as_str().trim_end_matches('/').to_owned())
-                    .with_account(account)
-                    .with_container_name(container)
-                    .with_credentials(Arc::new(Credentials(Arc::clone(&self.identity))))
-                    .with_http_connector(connector)
-                    .with_retry(RetryConfig {
-                        backoff: BackoffConfig {
-                            init_backoff: Duration::from_millis(400),
-                            max_backoff: Duration::from_secs(8),
-                            base: 2.0,
-                        },
-                        max_retries: 5,
-                        retry_timeout: RETRY_TIME,
-                    })
-                    .build()
-                    .map_err(|error| self.error(&error))?;
-                Ok(Some(Arc::new(store)))
-            }
-        }
+            } => self
+                .container(endpoint.as_str(), account, container, refusal.clone())
+                .map(Some),
+        };
+        let store = store.map_err(|error| self.failure(&error, &refusal))?;
+        Ok(store.map(|store| Opened { store, refusal }))
     }
 
-    fn error(&self, error: &Error) -> StorageError {
+    fn container(
+        &self,
+        endpoint: &str,
+        account: &str,
+        container: &str,
+        refusal: Refusal,
+    ) -> Result<Arc<dyn ObjectStore>, Error> {
+        let connector = Connector {
+            http: Arc::clone(&self.http),
+            refusal,
+        };
+        let store = MicrosoftAzureBuilder::new()
+            .with_endpoint(endpoint.trim_end_matches('/').to_owned())
+            .with_account(account)
+            .with_container_name(container)
+            .with_credentials(Arc::new(Credentials(Arc::clone(&self.identity))))
+            .with_http_connector(connector)
+            .with_retry(RetryConfig {
+                backoff: BackoffConfig {
+                    init_backoff: Duration::from_millis(400),
+                    max_backoff: Duration::from_secs(8),
+                    base: 2.0,
+                },
+                max_retries: 5,
+                retry_timeout: RETRY_TIME,
+            })
+            .build()?;
+        Ok(Arc::new(store))
+    }
+
+    fn failure(&self, error: &Error, refusal: &Refusal) -> Failure {
         let place = &self.place;
         if let Error::Generic { source, .. } = error
-            && let Some(error) = source.downcast_ref::<StorageError>()
+            && let Some(failure) = source.downcast_ref::<Failure>()
         {
-            return error.clone();
+            return failure.clone();
         }
-        let (code, detail) = match kind(error) {
-            Kind::Forbidden => (
-                "storage_forbidden",
+        let cause = one_line(error);
+        let failed = |kind, code, detail: String| Failure::new(kind, code, detail, &*cause);
+        let failure = match Reason::of(error, refusal) {
+            Reason::Forbidden => failed(
+                Kind::Forbidden,
+                Code::StorageForbidden,
                 format!(
                     "storage refuses {place}: give the identity the role Storage Blob Data Contributor on the container; \
                      a new assignment takes up to ten minutes, and the account's firewall has to let the app in"
                 ),
             ),
-            Kind::NoContainer => (
-                "storage_no_container",
+            Reason::NoContainer => failed(
+                Kind::Unusable,
+                Code::StorageNoContainer,
                 format!(
-                    "the container {place} is not there: create it, or mend `REPORTS_URL` and `REPORTS_LATEST_URL`"
+                    "the container {place} does not exist: create it, or correct `REPORTS_URL` and `REPORTS_LATEST_URL`"
                 ),
             ),
-            Kind::Immutable => (
-                "storage_unusable",
+            Reason::Immutable => failed(
+                Kind::Unusable,
+                Code::StorageUnusable,
                 format!(
                     "{place} has an immutability policy, but the pointer to the newest report has to be replaced: name another container in `REPORTS_LATEST_URL`"
                 ),
             ),
-            Kind::Other if matches!(place, Place::Blob { .. }) => (
-                "storage_unavailable",
-                format!("storage did not answer as it should: {place}; try again later"),
+            Reason::Other if matches!(place, Place::Blob { .. }) => failed(
+                Kind::Unavailable,
+                Code::StorageUnavailable,
+                format!("storage did not respond as documented: {place}; try again later"),
             ),
-            Kind::Other => (
-                "storage_unusable",
-                format!("{place} cannot be used for reports: {}", one_line(error)),
+            Reason::Other => failed(
+                Kind::Unusable,
+                Code::StorageUnusable,
+                format!("{place} cannot be used for reports: {cause}"),
             ),
         };
-        StorageError {
-            code,
-            detail,
-            cause: one_line(error),
+        Failure {
+            status: refusal.status(),
+            ..failure
         }
     }
 }
 
+/// What to do with a directory that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    /// It is created.
+    IsCreated,
+    /// There is nothing to read.
+    Stays,
+}
+
 /// Opens a directory; every write reaches the disk before it counts.
-fn directory(path: &PathBuf, make: bool) -> Result<Option<Store>, Error> {
+fn directory(path: &PathBuf, missing: Missing) -> Result<Option<Arc<dyn ObjectStore>>, Error> {
     let failed = |source: std::io::Error| Error::PermissionDenied {
         path: path.display().to_string(),
         source: source.into(),
     };
-    if make {
+    if missing == Missing::IsCreated {
         fs::create_dir_all(path).map_err(failed)?;
     } else if !path.exists() {
         return Ok(None);
@@ -336,74 +370,49 @@ fn directory(path: &PathBuf, make: bool) -> Result<Option<Store>, Error> {
     Ok(Some(Arc::new(store)))
 }
 
-/// What an error is about.
+/// The reason of a failed operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Reason {
     Forbidden,
     NoContainer,
     Immutable,
     Other,
 }
 
-/// Reads an error. The library's kinds tell a missing file and a missing
-/// container alike, and those of a list nothing at all: the service's code does.
-fn kind(error: &Error) -> Kind {
-    let text = error.to_string();
-    let has = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
-    match error {
-        _ if has(&["ContainerNotFound", "specified container does not exist"]) => Kind::NoContainer,
-        _ if has(&["BlobImmutableDueToPolicy"]) => Kind::Immutable,
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Kind::Forbidden,
-        Error::Generic { .. } if has(&["403 Forbidden", "401 Unauthorized"]) => Kind::Forbidden,
-        _ => Kind::Other,
+impl Reason {
+    /// The reason that the service gives in its error code.
+    fn of_refusal(refusal: &Refusal) -> Self {
+        if refusal.is("ContainerNotFound") {
+            Self::NoContainer
+        } else if refusal.is("BlobImmutableDueToPolicy") {
+            Self::Immutable
+        } else {
+            Self::Other
+        }
+    }
+
+    /// The reason of an error: the kinds of the library do not tell a missing file
+    /// from a missing container, and those of a list say nothing.
+    fn of(error: &Error, refusal: &Refusal) -> Self {
+        match (Self::of_refusal(refusal), error) {
+            (Self::Other, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) => {
+                Self::Forbidden
+            }
+            (Self::Other, Error::Generic { .. }) if matches!(refusal.status(), Some(401 | 403)) => {
+                Self::Forbidden
+            }
+            (reason, _) => reason,
+        }
     }
 }
 
-/// An error for the log: its first line, because the service's answer follows.
+fn unusable(detail: String, cause: String) -> Failure {
+    Failure::new(Kind::Unusable, Code::StorageUnusable, detail, cause)
+}
+
+/// An error for the log: its first line, because the body of the response follows.
 fn one_line(error: &Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     line.chars().take(300).collect()
-}
-
-/// Hands the tokens of the process to the store.
-#[derive(Debug)]
-struct Credentials(Arc<Identity>);
-
-#[async_trait]
-impl CredentialProvider for Credentials {
-    type Credential = AzureCredential;
-
-    async fn get_credential(&self) -> object_store::Result<Arc<AzureCredential>> {
-        let token = self
-            .0
-            .token(STORAGE_AUDIENCE, Instant::now() + TOKEN_TIME)
-            .await;
-        let token = token.map_err(|error| Error::Generic {
-            store: "identity",
-            source: StorageError {
-                code: "identity_unavailable",
-                detail: error.detail,
-                cause: error.cause,
-            }
-            .into(),
-        })?;
-        Ok(Arc::new(AzureCredential::BearerToken(
-            token.secret().to_owned(),
-        )))
-    }
-}
-
-/// Lets the store use the client of the process.
-#[derive(Debug)]
-struct Connector(Arc<HttpClient>);
-
-impl HttpConnector for Connector {
-    fn connect(&self, _: &ClientOptions) -> object_store::Result<StoreHttp> {
-        let client = self.0.for_files().map_err(|error| Error::Generic {
-            store: "client",
-            source: error.into(),
-        })?;
-        Ok(StoreHttp::new(client))
-    }
 }

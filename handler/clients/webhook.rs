@@ -1,25 +1,30 @@
-//! Tells people of what a report found, by the webhook of a Teams channel.
+//! The webhook of a Teams channel, which gets what a report found.
 //!
-//! The URL is itself the key to the channel, so it lies in a vault and is
-//! written nowhere. Source:
+//! The URL is itself the key to the channel, so it is stored in a vault and written
+//! nowhere. Source:
 //! <https://learn.microsoft.com/power-automate/teams/send-a-message-in-teams>
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::{Method, Request, header};
+use bytes::Bytes;
+use reqwest::Method;
 use tokio::time::Instant;
 use url::Url;
 
+use super::key_vault::KeyVaultClient;
 use crate::{
-    clients::key_vault::{KeyVaultClient, SecretError},
     config::Config,
-    http::HttpClient,
-    identity::Identity,
-    retry,
+    outbound::{
+        Code, Endpoint, Failure, HttpClient, Identity, Kind, Meaning, Outbound, Refusals, Reply,
+        Request, Service, limiter::Limiter,
+    },
 };
 
-/// Longest wait for the webhook.
-const TIME: Duration = Duration::from_secs(30);
+/// Time for a message with its retries.
+const TIME: Duration = Duration::from_secs(120);
+
+/// Largest response of the webhook.
+const MAX_BYTES: usize = 1 << 20;
 
 /// Hosts of Workflows webhooks, by cloud. The older ones at `logic.azure.com`
 /// no longer answer.
@@ -30,116 +35,101 @@ const HOSTS: [&str; 4] = [
     ".environment.api.powerplatform.partner.microsoftonline.cn",
 ];
 
-/// Why nothing can be posted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WebhookProblem {
-    /// The secret cannot be read.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// It is no webhook's URL.
-    #[error("{0}")]
-    Url(&'static str),
-}
-
 /// Posts messages, or nothing where no webhook is set.
 #[derive(Debug)]
-pub struct Notifier {
-    webhook: Option<(KeyVaultClient, String)>,
+pub struct Webhook {
+    secret: Option<(KeyVaultClient, String)>,
+    endpoint: Endpoint,
     http: Arc<HttpClient>,
+    identity: Arc<Identity>,
 }
 
-impl Notifier {
-    /// The notifier of the settings.
+impl Webhook {
+    /// The webhook of the settings.
     pub fn new(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
         let vault = config
             .key_vault
             .clone()
-            .map(|url| KeyVaultClient::new(url, Arc::clone(&http), identity));
+            .map(|url| KeyVaultClient::new(url, Arc::clone(&http), Arc::clone(&identity)));
+        let refusals = Refusals::ConcernOneResource;
         Self {
-            webhook: vault.zip(config.notify_webhook.clone()),
+            secret: vault.zip(config.notify_webhook.clone()),
+            endpoint: Endpoint::new("the webhook", Limiter::by_responses(1), refusals),
             http,
+            identity,
         }
     }
 
-    /// Whether the webhook is there and one that is posted to; `None` where none
-    /// is set. Posts nothing.
-    pub async fn check(&self) -> Option<Result<(), WebhookProblem>> {
-        let (vault, name) = self.webhook.as_ref()?;
-        Some(match vault.secret(name).await {
-            Err(error) => Err(WebhookProblem::Secret(error)),
-            Ok(secret) => webhook_url(secret.secret())
-                .map(drop)
-                .map_err(WebhookProblem::Url),
-        })
+    /// Whether the secret holds the URL of a webhook; `None` where no webhook is set.
+    /// Posts nothing.
+    pub async fn check(&self) -> Option<Result<(), Failure>> {
+        let (vault, name) = self.secret.as_ref()?;
+        Some(webhook_url(vault, name).await.map(drop))
     }
 
-    /// Posts a message. One that does not arrive is logged and holds nothing
-    /// up: the report has what it says.
+    /// Posts a message. A failure is logged and delays nothing: the report has the
+    /// same facts.
     pub async fn send(&self, message: &[u8]) {
-        let Some((vault, name)) = &self.webhook else {
+        let Some((vault, name)) = &self.secret else {
             return;
         };
-        let mut tries = 0;
-        loop {
-            match self.try_send(vault, name, message).await {
-                Ok(()) => {
-                    tracing::info!(code = "notified", "posted the changes to the webhook");
-                    return;
-                }
-                Err((cause, true)) if tries < retry::MAX_RETRIES => {
-                    tracing::debug!(code = "notify_retry", cause, "the webhook failed");
-                    tokio::time::sleep(retry::delay(tries, None, fastrand::f64())).await;
-                    tries += 1;
-                }
-                Err((cause, _)) => {
-                    tracing::error!(
-                        code = "notify_failed",
-                        cause,
-                        "the changes could not be posted to the webhook of `NOTIFY_WEBHOOK`; they are in changes.csv"
-                    );
-                    return;
-                }
-            }
+        match self.post(vault, name, message).await {
+            Ok(()) => tracing::info!(code = "notified", "posted the changes to the webhook"),
+            Err(failure) => tracing::error!(
+                code = "notify_failed",
+                cause = format!("{}; {}", failure.detail, failure.cause),
+                "could not post the changes to the webhook of `NOTIFY_WEBHOOK`; they are in changes.csv"
+            ),
         }
     }
 
-    /// The cause of a failure, and whether a retry may help.
-    async fn try_send(
+    async fn post(
         &self,
         vault: &KeyVaultClient,
         name: &str,
         message: &[u8],
-    ) -> Result<(), (String, bool)> {
-        let secret = vault.secret(name).await;
-        let secret = secret.map_err(|cause| (cause.to_string(), false))?;
-        let url = webhook_url(secret.secret()).map_err(|cause| (cause.to_owned(), false))?;
-        let mut request = Request::new(Method::POST, url);
-        let json = header::HeaderValue::from_static("application/json");
-        request.headers_mut().insert(header::CONTENT_TYPE, json);
-        *request.body_mut() = Some(message.to_vec().into());
-        let fetch = self.http.fetch(request, 1 << 20, Instant::now() + TIME);
-        let answer = fetch.await.map_err(|error| (error.to_string(), true))?;
-        let status = answer.status;
-        if status.is_success() {
-            return Ok(());
-        }
-        let again = status.is_server_error() || status.as_u16() == 429;
-        Err((format!("the webhook answered with status {status}"), again))
+    ) -> Result<(), Failure> {
+        let url = webhook_url(vault, name).await?;
+        let service = Service {
+            name: "the webhook".to_owned(),
+            base: url.clone(),
+            url_setting: "NOTIFY_WEBHOOK",
+            audience: String::new(),
+            audience_setting: "NOTIFY_WEBHOOK",
+        };
+        let outbound = Outbound::new(service, Arc::clone(&self.http), Arc::clone(&self.identity));
+        let request = Request::write(Method::POST, url, MAX_BYTES)
+            .with_json(Bytes::copy_from_slice(message))
+            .anonymous();
+        let meaning = |reply: &Reply<'_>| match reply.status() {
+            status if status.is_success() => Meaning::Done(()),
+            _ => reply.standard(),
+        };
+        let deadline = Instant::now() + TIME;
+        outbound
+            .call(&self.endpoint, &request, deadline, meaning)
+            .await
     }
 }
 
-/// The URL in a secret, if it is one of a Workflows webhook: a report goes
-/// nowhere else, whoever can write the secret.
-fn webhook_url(text: &str) -> Result<Url, &'static str> {
-    let url = Url::parse(text).map_err(|_| "the secret holds no URL")?;
+async fn webhook_url(vault: &KeyVaultClient, name: &str) -> Result<Url, Failure> {
+    let secret = vault.secret(name).await?;
+    parse(secret.secret())
+        .map_err(|why| Failure::new(Kind::Unusable, Code::WebhookUnusable, why, "the secret"))
+}
+
+/// The URL in a secret, if it is that of a Workflows webhook: a report goes nowhere
+/// else, whoever can write the secret.
+fn parse(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).map_err(|_| "the secret does not hold a URL")?;
     let host = url.host_str().unwrap_or_default();
     if url.scheme() != "https" {
-        Err("the secret holds no https:// URL")
+        Err("the secret does not hold an https:// URL")
     } else if HOSTS.iter().any(|suffix| host.ends_with(suffix)) {
         Ok(url)
     } else {
         Err(
-            "the secret holds the URL of something else than a Workflows webhook; make a new one in Teams with \"Post to a channel when a webhook request is received\"",
+            "the URL in the secret is not that of a Workflows webhook; make a new one in Teams with \"Post to a channel when a webhook request is received\"",
         )
     }
 }
@@ -154,7 +144,7 @@ mod tests {
             "https://default1234.56.environment.api.powerplatform.com:443/powerautomate/automations/direct/workflows/x/triggers/manual/paths/invoke?sig=s",
             "https://a.environment.api.gov.powerplatform.microsoft.us/x",
         ] {
-            assert!(webhook_url(url).is_ok(), "{url}");
+            assert!(parse(url).is_ok(), "{url}");
         }
         for url in [
             "http://a.environment.api.powerplatform.com/x",
@@ -163,7 +153,7 @@ mod tests {
             "https://evil.example/?a.environment.api.powerplatform.com",
             "hello",
         ] {
-            assert!(webhook_url(url).is_err(), "{url}");
+            assert!(parse(url).is_err(), "{url}");
         }
     }
 }

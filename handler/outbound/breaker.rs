@@ -20,7 +20,7 @@ const LASTING: Duration = Duration::from_secs(1);
 /// How long it stays open before one call may try again.
 pub(crate) const OPEN_FOR: Duration = Duration::from_secs(15);
 
-/// The breaker of one endpoint; `E` is the failure that callers are told.
+/// The breaker of one endpoint; `E` is the failure that callers get while it is open.
 #[derive(Debug)]
 pub(crate) struct Breaker<E> {
     state: Mutex<State<E>>,
@@ -160,6 +160,6 @@ mod tests {
         assert!(breaker.try_failed("down"));
         assert_eq!(breaker.opened_since(began), Some(("down", OPEN_FOR)));
         assert_eq!(breaker.opened_since(Instant::now()), None);
-        assert!(!breaker.try_failed("down"), "told once");
+        assert!(!breaker.try_failed("down"), "reported once");
     }
 }

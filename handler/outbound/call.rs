@@ -1,184 +1,340 @@
-//! One call with its retries: what surrounds a request to Defender.
+//! One call with everything around it: the path that every request takes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use reqwest::{Method, Request, header};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    DefenderClient, DefenderError, Endpoint, Found, Kind, Resource,
-    answers::{self, Outcome},
+    Code, Endpoint, Failure, HttpClient, Identity, Kind, Meaning, Reply, Request, Service,
+    http::{FetchError, Response},
+    limiter::Limited,
+    request::{Credentials, Repeat},
+    retry,
+    token::Token,
 };
-use crate::{http::FetchError, identity::Token, retry};
 
-/// A try that has less time than this is not begun: it would cost quota only.
-const LEAST_TIME: Duration = Duration::from_millis(100);
+/// A try with less time than this is not started: it would only cost quota.
+const MIN_TIME: Duration = Duration::from_millis(100);
 
-/// A try that had this time and no answer speaks against Defender.
+/// A try that had this time and no response counts against the service.
 const FAIR_TIME: Duration = Duration::from_millis(800);
 
-/// A call under way.
-pub(super) struct Call<'a> {
-    pub(super) client: &'a DefenderClient,
-    pub(super) endpoint: &'a Endpoint,
-    pub(super) resource: &'a Resource<'a>,
-    pub(super) deadline: Instant,
-    pub(super) began: Instant,
+/// How much earlier than its caller's deadline a call ends by itself.
+const MARGIN: Duration = Duration::from_millis(20);
+
+/// The way to one service: its URL and audience, our client, our identity.
+#[derive(Clone, Debug)]
+pub(crate) struct Outbound {
+    service: Arc<Service>,
+    http: Arc<HttpClient>,
+    identity: Arc<Identity>,
+}
+
+impl Outbound {
+    /// The way to a service. Sends nothing yet.
+    pub(crate) fn new(service: Service, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
+        Self {
+            service: Arc::new(service),
+            http,
+            identity,
+        }
+    }
+
+    /// The service.
+    pub(crate) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// A token for the service.
+    ///
+    /// # Errors
+    /// [`Failure`] without a token, or after `deadline`.
+    pub(crate) async fn token(&self, deadline: Instant) -> Result<Arc<Token>, Failure> {
+        self.identity.token(&self.service.audience, deadline).await
+    }
+
+    /// Sends a request until there is a result, the retries are used up, or the
+    /// time is. `meaning` says what a response is.
+    ///
+    /// # Errors
+    /// [`Failure`], after `deadline` at the latest. Never a result made up from
+    /// an error.
+    pub(crate) async fn call<T: Send>(
+        &self,
+        endpoint: &Endpoint,
+        request: &Request,
+        deadline: Instant,
+        meaning: impl Fn(&Reply<'_>) -> Meaning<T> + Sync,
+    ) -> Result<T, Failure> {
+        let open = |(failure, left): (Failure, _)| failure.while_open(left);
+        endpoint.breaker.check().map_err(open)?;
+        let call = Call {
+            outbound: self,
+            endpoint,
+            request,
+            // What ends the call from within says more than the bound around it.
+            deadline: deadline.checked_sub(MARGIN).unwrap_or(deadline),
+            started: Instant::now(),
+        };
+        let result = timeout_at(deadline, call.run(&meaning))
+            .await
+            .unwrap_or_else(|_| Err(Failure::deadline()));
+        endpoint.note_result(&result);
+        result
+    }
+}
+
+/// A call in progress.
+struct Call<'a> {
+    outbound: &'a Outbound,
+    endpoint: &'a Endpoint,
+    request: &'a Request,
+    deadline: Instant,
+    started: Instant,
 }
 
 impl Call<'_> {
-    /// Tries until there is an answer, the retries are used up, or the time is.
-    pub(super) async fn run(&self) -> Result<Found, DefenderError> {
+    async fn run<T>(
+        &self,
+        meaning: &(impl Fn(&Reply<'_>) -> Meaning<T> + Sync),
+    ) -> Result<T, Failure> {
+        self.stay_on_host()?;
         let mut token = self.token().await?;
-        let mut replaced = false;
-        let mut tries = 0;
-        let mut last: Option<DefenderError> = None;
+        let mut is_replaced = false;
+        let mut retries = Retries::default();
+        let mut last: Option<Failure> = None;
         loop {
-            self.not_given_up()?;
-            let outcome = self.try_once(&token).await;
-            match outcome {
-                // What Defender said before explains more than that time ran out.
-                Err(error) => return Err(last.unwrap_or(error)),
-                Ok(Outcome::Done(found)) => return Ok(found),
-                Ok(Outcome::Failed(error)) => return Err(error),
-                Ok(Outcome::Unauthorized(answer)) if replaced => {
-                    return Err(answers::unauthorized(
-                        &answer,
-                        self.client.audience_setting,
-                        &token,
-                    ));
+            self.check_breaker()?;
+            let response = match self.send(token.as_deref()).await {
+                Ok(response) => response,
+                // What the service said before explains more than that time ran out.
+                Err(Unsent::GivenUp(failure)) => return Err(last.unwrap_or(failure)),
+                Err(Unsent::NoResponse(error)) => {
+                    let failure = self.no_response(&error)?;
+                    last = Some(self.wait(&mut retries, failure, retry::MAX_RETRIES).await?);
+                    continue;
                 }
-                Ok(Outcome::Unauthorized(_)) => {
-                    replaced = true;
-                    token = self
-                        .client
-                        .identity
-                        .replace(&self.client.audience, &token, self.deadline)
-                        .await?;
+            };
+            let reply = Reply {
+                response: &response,
+                service: &self.outbound.service,
+                token: token.as_deref(),
+            };
+            match meaning(&reply) {
+                Meaning::Done(result) => return Ok(result),
+                Meaning::Failed(failure) => return Err(failure),
+                Meaning::Unauthorized => {
+                    let Some(refused) = token.clone().filter(|_| !is_replaced) else {
+                        return Err(reply.unauthorized());
+                    };
+                    token = Some(self.replace(&refused).await?);
+                    is_replaced = true;
                 }
-                Ok(Outcome::Retry { error, hint, most }) => {
-                    let wait = retry::delay(tries, hint, fastrand::f64());
-                    self.note(&error, wait);
-                    if tries >= most || Instant::now() + wait + LEAST_TIME >= self.deadline {
-                        return Err(if error.is_temporary() {
-                            error.retry_in(wait)
-                        } else {
-                            error
-                        });
-                    }
-                    tries += 1;
-                    if error.kind != Kind::Throttled {
-                        sleep(wait).await;
-                    }
-                    last = Some(error);
+                Meaning::Retry {
+                    failure,
+                    max_retries,
+                } => {
+                    let failure = self.if_repeatable(failure)?;
+                    last = Some(self.wait(&mut retries, failure, max_retries).await?);
                 }
             }
         }
     }
 
-    async fn token(&self) -> Result<std::sync::Arc<Token>, DefenderError> {
-        Ok(self
-            .client
-            .identity
-            .token(&self.client.audience, self.deadline)
-            .await?)
+    /// A token never goes to another host than that of its service.
+    fn stay_on_host(&self) -> Result<(), Failure> {
+        let service = &self.outbound.service;
+        if self.request.url.origin() == service.base.origin() {
+            return Ok(());
+        }
+        let detail = format!(
+            "{} names a page at another host, which is not followed",
+            service.name
+        );
+        Err(Failure::new(
+            Kind::Protocol,
+            Code::UpstreamProtocol,
+            detail,
+            "another origin",
+        ))
+    }
+
+    async fn token(&self) -> Result<Option<Arc<Token>>, Failure> {
+        match self.request.credentials {
+            Credentials::None => Ok(None),
+            Credentials::Token => self.outbound.token(self.deadline).await.map(Some),
+        }
+    }
+
+    async fn replace(&self, refused: &Arc<Token>) -> Result<Arc<Token>, Failure> {
+        let audience = &self.outbound.service.audience;
+        let identity = &self.outbound.identity;
+        identity.replace(audience, refused, self.deadline).await
     }
 
     /// Ends the call when others found out meanwhile that it is in vain.
-    fn not_given_up(&self) -> Result<(), DefenderError> {
-        match self.endpoint.breaker.opened_since(self.began) {
-            Some((error, left)) => Err(error.while_open(left)),
+    fn check_breaker(&self) -> Result<(), Failure> {
+        match self.endpoint.breaker.opened_since(self.started) {
+            Some((failure, left)) => Err(failure.while_open(left)),
             None => Ok(()),
         }
     }
 
-    /// Lets everybody else know: a 429 makes every caller wait, repeated
-    /// failure opens the breaker.
-    fn note(&self, error: &DefenderError, wait: Duration) {
-        match error.kind {
-            Kind::Throttled => self.endpoint.limiter.pause(wait),
-            Kind::Unavailable => {
-                let opened = self.endpoint.breaker.try_failed(error.clone());
-                self.endpoint.tell_opened(opened);
-            }
-            _ => {}
-        }
-    }
-
-    /// One request. `Err` when none was made.
-    async fn try_once(&self, token: &Token) -> Result<Outcome, DefenderError> {
-        let request = self.request(token)?;
+    /// Sends the request once.
+    async fn send(&self, token: Option<&Token>) -> Result<Response, Unsent> {
+        let authorization = match token {
+            Some(token) => Some(token.authorization().ok_or_else(unusable_token)?),
+            None => None,
+        };
         let permit = self
             .endpoint
             .limiter
             .acquire(self.deadline)
             .await
-            .map_err(DefenderError::limited)?;
-        let in_vain = self.not_given_up();
-        if in_vain.is_err() || Instant::now() + LEAST_TIME > self.deadline {
+            .map_err(|limited| self.limited(limited))?;
+        let in_vain = self.check_breaker();
+        if in_vain.is_err() || Instant::now() + MIN_TIME > self.deadline {
             permit.give_back();
-            return in_vain.and(Err(DefenderError::deadline()));
+            in_vain?;
+            return Err(Failure::deadline().into());
         }
         let sent = Instant::now();
-        let answer = self
-            .client
+        let request = self.request.build(authorization);
+        let fetch = self
+            .outbound
             .http
-            .fetch(request, self.resource.max_bytes, self.deadline)
-            .await;
-        match &answer {
-            // Nothing reached Defender, so nothing counts there.
+            .fetch(request, self.request.max_bytes, self.deadline);
+        let response = fetch.await;
+        match &response {
+            // Nothing reached the service, so nothing counts there.
             Err(FetchError::Connect(_)) => permit.give_back(),
             _ => drop(permit),
         }
-        match answer {
-            Ok(answer) => Ok(answers::read(
-                answer,
-                self.endpoint,
-                self.client.audience_setting,
-                token,
-            )),
+        match response {
             Err(FetchError::Timeout(_)) if Instant::now() >= self.deadline => {
-                self.note_silence(sent);
-                Err(DefenderError::deadline())
+                if sent.elapsed() >= FAIR_TIME {
+                    let silence = self.failure_of(&FetchError::Timeout("deadline"));
+                    self.endpoint.note_silence(silence);
+                }
+                Err(self.maybe_done(Failure::deadline()).into())
             }
-            Err(error) => Ok(answers::failed_fetch(&error)),
+            response => response.map_err(Unsent::NoResponse),
         }
     }
 
-    /// A deadline that ended a call counts against Defender where it had time.
-    fn note_silence(&self, sent: Instant) {
-        if sent.elapsed() >= FAIR_TIME {
-            let error = DefenderError::from(&FetchError::Timeout("deadline"));
-            self.endpoint
-                .tell_opened(self.endpoint.breaker.gave_up(error));
+    fn limited(&self, limited: Limited) -> Failure {
+        match limited {
+            Limited::Busy => Failure::deadline(),
+            Limited::UsedUp { retry_after } => {
+                let detail = format!(
+                    "the call limit of {} is used up; try again later for what is missing",
+                    self.endpoint.name
+                );
+                let code = Code::UpstreamThrottled;
+                Failure::new(Kind::Throttled, code, detail, "own limiter").retry_in(retry_after)
+            }
         }
     }
 
-    fn request(&self, token: &Token) -> Result<Request, DefenderError> {
-        let mut url = self.client.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments
-                .clear()
-                .push(self.client.root)
-                .extend(self.resource.path);
-        }
-        url.set_query(self.resource.query.as_deref());
-        let method = match self.resource.body {
-            Some(_) => Method::POST,
-            None => Method::GET,
-        };
-        let mut request = Request::new(method, url);
-        let authorization = token.authorization().ok_or_else(answers::unusable_token)?;
-        let json = header::HeaderValue::from_static("application/json");
-        request
-            .headers_mut()
-            .insert(header::AUTHORIZATION, authorization);
-        request.headers_mut().insert(header::ACCEPT, json);
-        if let Some(body) = &self.resource.body {
-            let json = header::HeaderValue::from_static("application/json; charset=utf-8");
-            request.headers_mut().insert(header::CONTENT_TYPE, json);
-            *request.body_mut() = Some(body.clone().into());
-        }
-        Ok(request)
+    fn failure_of(&self, error: &FetchError) -> Failure {
+        let service = &self.outbound.service;
+        Failure::no_response(&service.name, service.url_setting, error)
     }
+
+    /// The failure of a try without a response, where the request may be sent again.
+    fn no_response(&self, error: &FetchError) -> Result<Failure, Failure> {
+        let failure = self.failure_of(error);
+        match error {
+            FetchError::Connect(_) => Ok(failure),
+            FetchError::Timeout(_) | FetchError::Interrupted(_) => self.if_repeatable(failure),
+            FetchError::Tls(_) | FetchError::TooLarge(_) | FetchError::NoClient(_) => Err(failure),
+        }
+    }
+
+    /// A 429 is a definite refusal; anything else may have been carried out.
+    fn if_repeatable(&self, failure: Failure) -> Result<Failure, Failure> {
+        if self.request.repeat == Repeat::Safe || failure.kind == Kind::Throttled {
+            return Ok(failure);
+        }
+        self.endpoint.note_failed_try(&failure);
+        Err(self.maybe_done(failure))
+    }
+
+    /// Says of a write that it may have been carried out.
+    fn maybe_done(&self, mut failure: Failure) -> Failure {
+        if self.request.repeat == Repeat::Never {
+            failure.detail += ". It may have been carried out all the same, so it was not sent again: look before you repeat it";
+        }
+        failure
+    }
+
+    /// Waits before the next try, or ends the call with the failure.
+    async fn wait(
+        &self,
+        retries: &mut Retries,
+        failure: Failure,
+        max_retries: u32,
+    ) -> Result<Failure, Failure> {
+        let hint = failure.retry_after;
+        let count = retries.of(failure.kind);
+        let wait = retry::delay(*count, hint, fastrand::f64());
+        if failure.kind == Kind::Throttled {
+            self.endpoint.limiter.pause(wait);
+        }
+        self.endpoint.note_failed_try(&failure);
+        let is_too_long = hint.is_some_and(|hint| hint > retry::LONGEST_PAUSE);
+        if *count >= max_retries || is_too_long || Instant::now() + wait + MIN_TIME >= self.deadline
+        {
+            return Err(match failure.is_temporary() {
+                true => failure.retry_in(wait),
+                false => failure,
+            });
+        }
+        *count += 1;
+        // The limiter holds a throttled caller back, together with all others.
+        if failure.kind != Kind::Throttled {
+            sleep(wait).await;
+        }
+        Ok(failure)
+    }
+}
+
+/// The retries so far: a service that throttles for long may fail once as well.
+#[derive(Default)]
+struct Retries {
+    throttled: u32,
+    failed: u32,
+}
+
+impl Retries {
+    fn of(&mut self, kind: Kind) -> &mut u32 {
+        match kind {
+            Kind::Throttled => &mut self.throttled,
+            _ => &mut self.failed,
+        }
+    }
+}
+
+/// A try without a response.
+enum Unsent {
+    /// It was not sent, or time ran out: the call ends.
+    GivenUp(Failure),
+    /// It was sent, or tried to be.
+    NoResponse(FetchError),
+}
+
+impl From<Failure> for Unsent {
+    fn from(failure: Failure) -> Self {
+        Self::GivenUp(failure)
+    }
+}
+
+/// The token holds characters that no header may have.
+fn unusable_token() -> Failure {
+    Failure::new(
+        Kind::NoToken,
+        Code::IdentityUnavailable,
+        "the identity returned a token that cannot be sent",
+        "control characters in the token",
+    )
 }

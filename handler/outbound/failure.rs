@@ -1,24 +1,25 @@
-//! What can go wrong with a call to Defender, and who has to act.
+//! The one failure of everything outside: who must act, a code, a message for
+//! the caller and one for the log.
 
 use std::time::Duration;
 
-use functions::hashes::{ItemError, ItemStatus};
+use strum::{AsRefStr, VariantNames};
 
-use crate::{http::FetchError, identity::IdentityError, limiter::Limited};
+use super::http::FetchError;
 
-/// Who has to act.
+/// Who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nobody: a limit or the deadline came first; ask again later.
+    /// No one: a limit came first. A retry helps later.
     Throttled,
-    /// Nobody: the deadline came while the call was under way.
+    /// No one: the deadline came while the call was in progress. A retry helps.
     TimedOut,
-    /// Nobody: the service is down; ask again later.
+    /// No one: the service is down. A retry helps later.
     Unavailable,
-    /// The operator, where it lasts: something between us and Defender
-    /// answers, or Defender answers otherwise than documented.
+    /// The operator, if it persists: the response is not what the service documents,
+    /// or something between us and the service answered.
     Protocol,
-    /// The developer: Defender did not take our request.
+    /// The developer: the service did not accept the request.
     Rejected,
     /// The operator: the token is not accepted.
     Unauthorized,
@@ -26,18 +27,15 @@ pub enum Kind {
     Forbidden,
     /// The operator: there is no token.
     NoToken,
-    /// The developer: the look-up itself failed.
+    /// The operator: what a setting names is missing or cannot be used.
+    Unusable,
+    /// The developer: the process itself failed.
     Internal,
 }
 
 impl Kind {
-    /// Whether every other call would fail the same way.
-    pub fn concerns_every_call(self) -> bool {
-        matches!(self, Self::Unauthorized | Self::Forbidden)
-    }
-
-    /// Whether Defender is down, so that an old answer is better than none.
-    pub fn is_outage(self) -> bool {
+    /// Whether the service is down, so that an old answer is better than none.
+    pub(crate) fn is_outage(self) -> bool {
         matches!(
             self,
             Self::TimedOut | Self::Unavailable | Self::Protocol | Self::NoToken
@@ -45,28 +43,101 @@ impl Kind {
     }
 }
 
-/// A failed call: a message for the caller and one for the log.
+/// The stable code of an item, a problem body or a log line.
+#[derive(Clone, Debug, PartialEq, Eq, AsRefStr, VariantNames)]
+#[strum(serialize_all = "snake_case")]
+pub enum Code {
+    /// The caller's deadline came first.
+    DeadlineExceeded,
+    /// A person ended the command.
+    Interrupted,
+    /// The service, or our own limiter, asks to wait.
+    UpstreamThrottled,
+    /// No connection, no response in time, 408 or 5xx.
+    UpstreamUnavailable,
+    /// The response is not what the service documents.
+    UpstreamProtocol,
+    /// The certificate is not valid, or this machine has no certificate store.
+    UpstreamTls,
+    /// The response is larger than it may be.
+    UpstreamTooLarge,
+    /// The service did not accept the request.
+    UpstreamRejected,
+    /// The service refused the token, also after it was replaced.
+    UpstreamUnauthorized,
+    /// A role is missing.
+    MissingPermission,
+    /// The query has more rows than one response may hold.
+    ResultTooLarge,
+    /// There is no token.
+    IdentityUnavailable,
+    /// Defender does not know the device.
+    UnknownDevice,
+    /// The process itself failed.
+    Internal,
+    /// Storage refuses the identity.
+    StorageForbidden,
+    /// The container does not exist.
+    StorageNoContainer,
+    /// Storage did not respond as documented; a retry may help.
+    StorageUnavailable,
+    /// Storage cannot be used for this; a retry does not help.
+    StorageUnusable,
+    /// The vault refuses the secret.
+    SecretRefused,
+    /// The vault does not have the secret, or it is empty.
+    SecretMissing,
+    /// The secret does not hold the URL of a webhook.
+    WebhookUnusable,
+    /// A workbook changed meanwhile, or does not hold what was written.
+    WorkbookChanged,
+    /// A workbook is stored in a way that is not touched.
+    WorkbookUnusable,
+    /// The deployed service cannot be reached, or something else answers there.
+    ServiceUnreachable,
+    /// App Service refuses the caller before the service does.
+    ServiceRefused,
+    /// The deployed service is of another version.
+    ServiceVersion,
+    /// A file is not the one that the manifest describes.
+    ServiceChanged,
+    /// The code of a problem body of the deployed service.
+    #[strum(transparent)]
+    OfService(String),
+}
+
+impl Code {
+    /// The code as text, `[a-z][a-z0-9_.-]*`.
+    pub fn as_str(&self) -> &str {
+        self.as_ref()
+    }
+}
+
+/// A call without a usable result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
-pub struct DefenderError {
-    /// Who has to act.
+pub struct Failure {
+    /// Who must act.
     pub kind: Kind,
-    /// Stable code of the item or problem.
-    pub code: &'static str,
-    /// What happened and what to do, for the caller.
+    /// Stable code.
+    pub code: Code,
+    /// What happened and what to do, for the caller; nothing secret.
     pub detail: String,
     /// More for the log: status, codes, causes; no body, no token.
     pub cause: String,
-    /// When a retry may help; `None` where that is not known.
+    /// Time after which a retry may help; `None` where that is not known.
     pub retry_after: Option<Duration>,
-    /// Whether the open breaker told it, without a call.
-    pub is_echo: bool,
+    /// HTTP status of the last response; `None` where there was none.
+    pub status: Option<u16>,
+    /// Whether the open breaker answered, without a call.
+    pub(crate) is_echo: bool,
 }
 
-impl DefenderError {
-    pub(super) fn new(
+impl Failure {
+    /// A failure without a status or a time for a retry.
+    pub(crate) fn new(
         kind: Kind,
-        code: &'static str,
+        code: Code,
         detail: impl Into<String>,
         cause: impl Into<String>,
     ) -> Self {
@@ -76,147 +147,114 @@ impl DefenderError {
             detail: detail.into(),
             cause: cause.into(),
             retry_after: None,
+            status: None,
             is_echo: false,
         }
     }
 
     /// The caller's deadline came first.
-    pub fn deadline() -> Self {
-        let detail = "not answered within the time for one call; ask again for what is missing";
-        Self::new(Kind::TimedOut, "deadline_exceeded", detail, "deadline")
+    pub(crate) fn deadline() -> Self {
+        let detail = "not answered within the time for one call; try again for what is missing";
+        Self::new(Kind::TimedOut, Code::DeadlineExceeded, detail, "deadline")
             .retry_in(Duration::from_secs(5))
     }
 
-    /// Our own limiter lets no call through in time.
-    pub fn limited(limited: Limited) -> Self {
-        match limited {
-            Limited::Busy => Self::deadline(),
-            Limited::UsedUp { retry_after } => {
-                let detail = "the call limit of the Defender API is used up; ask again later for what is missing";
-                Self::new(Kind::Throttled, "upstream_throttled", detail, "own limiter")
-                    .retry_in(retry_after)
-            }
-        }
-    }
-
-    /// Somebody ended the command.
-    pub fn interrupted() -> Self {
+    /// A person ended the command.
+    pub(crate) fn interrupted() -> Self {
         Self::new(
             Kind::TimedOut,
-            "interrupted",
-            "not asked any more: the command was interrupted",
+            Code::Interrupted,
+            "not checked: the command was interrupted",
             "interrupted",
         )
     }
 
-    /// The look-up ended without a result: a bug of ours.
-    pub fn internal() -> Self {
+    /// The work ended without a result: a bug of ours.
+    pub(crate) fn internal() -> Self {
         let detail = "the look-up failed inside Defender Functions; the log has the reason";
         Self::new(
             Kind::Internal,
-            "internal",
+            Code::Internal,
             detail,
             "the task ended without a result, see the line before",
         )
     }
 
-    /// A device that Defender does not know (any more).
-    pub fn unknown_device() -> Self {
-        let detail = "Defender does not know this device, or not any more";
-        Self::new(Kind::Rejected, "unknown_device", detail, "status 404")
-    }
-
-    /// An answer that cannot be about the file asked for.
-    pub fn unusable_answer(why: &str) -> Self {
-        super::answers::protocol(&format!("{why}; nothing is concluded from it"))
+    /// A call without a response from `service`, whose URL comes from `setting`.
+    pub(super) fn no_response(service: &str, setting: &str, error: &FetchError) -> Self {
+        let cause = error.to_string();
+        match error {
+            FetchError::Connect(_) | FetchError::Timeout(_) | FetchError::Interrupted(_) => {
+                let detail = format!(
+                    "{service} cannot be reached or does not respond in time; check `{setting}` and the network, or try again later"
+                );
+                Self::new(Kind::Unavailable, Code::UpstreamUnavailable, detail, cause)
+            }
+            FetchError::Tls(_) => {
+                let detail = format!(
+                    "the certificate behind `{setting}` is not valid; check the URL and any proxy that opens TLS"
+                );
+                Self::new(Kind::Protocol, Code::UpstreamTls, detail, cause)
+            }
+            FetchError::TooLarge(_) => {
+                let detail = format!(
+                    "the response from {service} is far larger than documented; nothing is concluded from it"
+                );
+                Self::new(Kind::Protocol, Code::UpstreamTooLarge, detail, cause)
+            }
+            FetchError::NoClient(_) => Self::new(
+                Kind::Protocol,
+                Code::UpstreamTls,
+                "this machine has no certificate store; install CA certificates",
+                cause,
+            ),
+        }
     }
 
     /// Whether it passes by itself.
-    pub fn is_temporary(&self) -> bool {
+    pub(crate) fn is_temporary(&self) -> bool {
         matches!(
             self.kind,
             Kind::Throttled | Kind::TimedOut | Kind::Unavailable
         )
     }
 
-    /// The same failure, told while the breaker is open for another `left`.
-    pub fn while_open(self, left: Duration) -> Self {
-        let error = if self.kind == Kind::Unavailable {
-            self.retry_in(left)
-        } else {
-            self
+    /// The same failure while the breaker stays open for another `left`.
+    pub(super) fn while_open(self, left: Duration) -> Self {
+        let failure = match self.kind {
+            Kind::Unavailable => self.retry_in(left),
+            _ => self,
         };
         Self {
             is_echo: true,
-            ..error
+            ..failure
         }
     }
 
     /// The same failure, with a retry that makes sense after `wait`.
-    pub fn retry_in(mut self, wait: Duration) -> Self {
+    pub(crate) fn retry_in(mut self, wait: Duration) -> Self {
         self.retry_after = Some(self.retry_after.unwrap_or_default().max(wait));
         self
     }
 
-    /// The failure as an item of a list tells it.
-    pub fn to_item(&self) -> (ItemStatus, ItemError) {
-        let status = match self.kind {
-            Kind::Throttled | Kind::TimedOut => ItemStatus::Throttled,
-            _ => ItemStatus::Failed,
-        };
-        let error = ItemError {
-            code: self.code.to_owned(),
-            detail: self.detail.clone(),
-            retry_after_seconds: self.retry_after.map(whole_seconds),
-            cause: self.cause.clone(),
-        };
-        (status, error)
+    /// The same failure, after a response with this status.
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
     }
 }
 
-/// Seconds, rounded up: a caller must not come back too early.
-fn whole_seconds(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl From<IdentityError> for DefenderError {
-    fn from(error: IdentityError) -> Self {
-        if error.timed_out {
-            return Self::deadline();
-        }
-        Self::new(
-            Kind::NoToken,
-            "identity_unavailable",
-            error.detail,
-            error.cause,
-        )
-    }
-}
-
-impl From<&FetchError> for DefenderError {
-    fn from(error: &FetchError) -> Self {
-        let cause = error.to_string();
-        match error {
-            FetchError::Connect(_) | FetchError::Timeout(_) | FetchError::Interrupted(_) => {
-                let detail = "Microsoft Defender cannot be reached or does not answer in time; ask again later";
-                Self::new(Kind::Unavailable, "upstream_unavailable", detail, cause)
-            }
-            FetchError::Tls(_) => {
-                let detail = "the certificate behind `DEFENDER_API_URL` is not valid; check the URL and any proxy that opens TLS";
-                Self::new(Kind::Protocol, "upstream_tls", detail, cause)
-            }
-            FetchError::TooLarge(_) => Self::new(
-                Kind::Protocol,
-                "upstream_too_large",
-                "the answer is far larger than documented; nothing is concluded from it",
-                cause,
-            ),
-            FetchError::NoClient(_) => Self::new(
-                Kind::Protocol,
-                "upstream_tls",
-                "no certificate store was found on this machine; install CA certificates",
-                cause,
-            ),
-        }
+    #[test]
+    fn a_code_is_a_word_and_that_of_the_service_is_its_own() {
+        assert_eq!(Code::StorageNoContainer.as_str(), "storage_no_container");
+        assert_eq!(Code::UpstreamTls.as_str(), "upstream_tls");
+        assert_eq!(
+            Code::OfService("overloaded".to_owned()).as_str(),
+            "overloaded"
+        );
     }
 }

@@ -48,7 +48,7 @@ impl TimeLimits {
 
 /// A whole answer.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
@@ -154,7 +154,7 @@ impl HttpClient {
         request: reqwest::Request,
         max_bytes: usize,
         deadline: Instant,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<Response, FetchError> {
         let client = self.client_for(request.url())?;
         let now = Instant::now();
         let first_byte = deadline.min(now + self.limits.first_byte);
@@ -187,7 +187,7 @@ async fn read(
     mut response: reqwest::Response,
     max_bytes: usize,
     idle: Duration,
-) -> Result<Answer, FetchError> {
+) -> Result<Response, FetchError> {
     let mut body = BytesMut::new();
     loop {
         let piece = timeout(idle, response.chunk())
@@ -201,7 +201,7 @@ async fn read(
         }
         body.extend_from_slice(&piece);
     }
-    Ok(Answer {
+    Ok(Response {
         status: response.status(),
         headers: response.headers().clone(),
         body: body.freeze(),

@@ -1,14 +1,11 @@
 //! Tokens for outside services, from the identity that the process has.
 //!
-//! The Azure SDK gets a token; this file decides when. A token is renewed in
-//! the background at half its life and served while it is valid; everybody who
-//! waits shares one request; no wait is longer than the caller can; and a
-//! token that a service refused can be replaced. The SDK's own cache would
-//! hand the refused one back, so each request uses a new credential.
-//! Life is counted on the monotonic clock from receipt: a wrong wall clock
-//! costs a refresh, not an outage.
-
-mod token;
+//! The Azure SDK gets a token; this file decides when. A token is renewed in the
+//! background at half its life and served while it is valid. Everyone who waits
+//! shares one request, and no wait is longer than the caller's deadline. A token
+//! that a service refused can be replaced: the cache of the SDK would return the
+//! refused one, so each request uses a new credential. Life is counted on the
+//! monotonic clock from receipt: a wrong wall clock costs a refresh, not an outage.
 
 use std::{
     collections::HashMap,
@@ -28,9 +25,11 @@ use azure_identity::{
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout, timeout_at};
 
-pub use token::{Claims, Token};
-
-use crate::{config::IdentitySource, http::HttpClient, single_flight::SingleFlight};
+use super::{
+    Code, Failure, Kind, http::HttpClient, sdk_transport::SdkTransport,
+    single_flight::SingleFlight, token::Token,
+};
+use crate::config::IdentitySource;
 
 /// Longest wait for one token request, the SDK's retries included.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
@@ -43,19 +42,6 @@ const FAILURE_LIFE: Duration = Duration::from_secs(5);
 /// Bounds on the life that an answer may claim.
 const LIFE: (Duration, Duration) = (EARLIEST, Duration::from_secs(24 * 3_600));
 
-/// No token. A retry helps when the endpoint was down, not when the identity
-/// is not there; the text says which.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{detail}")]
-pub struct IdentityError {
-    /// What happened and what to do; holds nothing secret.
-    pub detail: String,
-    /// What the SDK said; for the log.
-    pub cause: String,
-    /// Whether the caller's deadline came before the answer.
-    pub timed_out: bool,
-}
-
 /// Makes the credential for one token request.
 pub type CredentialFactory =
     Box<dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential>> + Send + Sync>;
@@ -64,16 +50,16 @@ pub type CredentialFactory =
 pub struct Identity {
     make_credential: CredentialFactory,
     advice: &'static str,
-    held: Mutex<HashMap<String, Held>>,
-    flights: SingleFlight<String, Result<Arc<Token>, IdentityError>>,
+    slots: Mutex<HashMap<String, TokenSlot>>,
+    flights: SingleFlight<String, Result<Arc<Token>, Failure>>,
 }
 
 #[derive(Default)]
-struct Held {
+struct TokenSlot {
     token: Option<(Arc<Token>, Instant)>,
     replaced: Option<Instant>,
     refresh_at: Option<Instant>,
-    failure: Option<(IdentityError, Instant)>,
+    failure: Option<(Failure, Instant)>,
 }
 
 impl Identity {
@@ -106,7 +92,7 @@ impl Identity {
         Arc::new(Self {
             make_credential,
             advice,
-            held: Mutex::default(),
+            slots: Mutex::default(),
             flights: SingleFlight::default(),
         })
     }
@@ -114,22 +100,22 @@ impl Identity {
     /// A valid token for an audience.
     ///
     /// # Errors
-    /// [`IdentityError`], after `deadline` at the latest.
+    /// [`Failure`], after `deadline` at the latest.
     pub async fn token(
         self: &Arc<Self>,
         audience: &str,
         deadline: Instant,
-    ) -> Result<Arc<Token>, IdentityError> {
-        match self.look(audience) {
-            Look::Fresh(token) => Ok(token),
-            Look::Ageing(token) => {
+    ) -> Result<Arc<Token>, Failure> {
+        match self.state(audience) {
+            SlotState::Fresh(token) => Ok(token),
+            SlotState::Ageing(token) => {
                 let this = Arc::clone(self);
                 let audience = audience.to_owned();
                 tokio::spawn(async move { this.fetch_once(&audience).await });
                 Ok(token)
             }
-            Look::Failed(error) => Err(error),
-            Look::Nothing => self.wait(audience, deadline).await,
+            SlotState::Failed(error) => Err(error),
+            SlotState::Nothing => self.wait(audience, deadline).await,
         }
     }
 
@@ -145,7 +131,7 @@ impl Identity {
         audience: &str,
         refused: &Arc<Token>,
         deadline: Instant,
-    ) -> Result<Arc<Token>, IdentityError> {
+    ) -> Result<Arc<Token>, Failure> {
         match self.newer_than(audience, refused) {
             Some(token) => Ok(token),
             None => self.token(audience, deadline).await,
@@ -155,8 +141,8 @@ impl Identity {
     /// The token at hand, where it is another one than `refused`, or where
     /// it was replaced so lately that the platform has no other one.
     fn newer_than(&self, audience: &str, refused: &Arc<Token>) -> Option<Arc<Token>> {
-        let mut held = self.lock();
-        let slot = held.get_mut(audience)?;
+        let mut slots = self.lock();
+        let slot = slots.get_mut(audience)?;
         let (token, _) = slot.token.as_ref()?;
         let lately = slot
             .replaced
@@ -174,19 +160,19 @@ impl Identity {
         self: &Arc<Self>,
         audience: &str,
         deadline: Instant,
-    ) -> Result<Arc<Token>, IdentityError> {
-        let late = |_| {
-            Err(IdentityError {
-                timed_out: true,
-                ..self.error("the caller's deadline")
-            })
-        };
+    ) -> Result<Arc<Token>, Failure> {
         timeout_at(deadline, self.fetch_once(audience))
             .await
-            .unwrap_or_else(late)
+            .unwrap_or_else(|_| {
+                Err(Failure {
+                    detail: self.failure("", None).detail,
+                    cause: "no token within the caller's deadline".to_owned(),
+                    ..Failure::deadline()
+                })
+            })
     }
 
-    async fn fetch_once(self: &Arc<Self>, audience: &str) -> Result<Arc<Token>, IdentityError> {
+    async fn fetch_once(self: &Arc<Self>, audience: &str) -> Result<Arc<Token>, Failure> {
         let this = Arc::clone(self);
         let wanted = audience.to_owned();
         let (result, _) = self
@@ -196,16 +182,19 @@ impl Identity {
                 || async move { this.fetch(&wanted).await },
             )
             .await;
-        result.unwrap_or_else(|| Err(self.error("the token request ended unexpectedly")))
+        result.unwrap_or_else(|| Err(self.failure("the token request ended unexpectedly", None)))
     }
 
-    async fn fetch(&self, audience: &str) -> Result<Arc<Token>, IdentityError> {
+    async fn fetch(&self, audience: &str) -> Result<Arc<Token>, Failure> {
         let scope = format!("{audience}/.default");
         let request = async { (self.make_credential)()?.get_token(&[&scope], None).await };
         let result = match timeout(REQUEST_LIMIT, request).await {
             Ok(Ok(token)) => Ok(token),
-            Ok(Err(error)) => Err(self.error(&cause(&error))),
-            Err(_) => Err(self.error("no answer in time")),
+            Ok(Err(error)) => {
+                let (cause, status) = cause(&error);
+                Err(self.failure(&cause, status))
+            }
+            Err(_) => Err(self.failure("no response in time", None)),
         };
         self.keep(audience, result)
     }
@@ -213,11 +202,11 @@ impl Identity {
     fn keep(
         &self,
         audience: &str,
-        result: Result<AccessToken, IdentityError>,
-    ) -> Result<Arc<Token>, IdentityError> {
+        result: Result<AccessToken, Failure>,
+    ) -> Result<Arc<Token>, Failure> {
         let now = Instant::now();
-        let mut held = self.lock();
-        let slot = held.entry(audience.to_owned()).or_default();
+        let mut slots = self.lock();
+        let slot = slots.entry(audience.to_owned()).or_default();
         match result {
             Ok(access) => {
                 let life = Duration::try_from(access.expires_on - OffsetDateTime::now_utc())
@@ -244,36 +233,37 @@ impl Identity {
         }
     }
 
-    fn look(&self, audience: &str) -> Look {
+    fn state(&self, audience: &str) -> SlotState {
         let now = Instant::now();
-        let held = self.lock();
-        let Some(slot) = held.get(audience) else {
-            return Look::Nothing;
+        let slots = self.lock();
+        let Some(slot) = slots.get(audience) else {
+            return SlotState::Nothing;
         };
         match (&slot.token, &slot.failure) {
             (Some((token, expires)), _) if *expires > now => {
                 let ageing = slot.refresh_at.is_some_and(|at| at <= now);
                 if ageing {
-                    Look::Ageing(Arc::clone(token))
+                    SlotState::Ageing(Arc::clone(token))
                 } else {
-                    Look::Fresh(Arc::clone(token))
+                    SlotState::Fresh(Arc::clone(token))
                 }
             }
-            (_, Some((error, at))) if *at + FAILURE_LIFE > now => Look::Failed(error.clone()),
-            _ => Look::Nothing,
+            (_, Some((error, at))) if *at + FAILURE_LIFE > now => SlotState::Failed(error.clone()),
+            _ => SlotState::Nothing,
         }
     }
 
-    fn error(&self, cause: &str) -> IdentityError {
-        IdentityError {
-            detail: format!("no token from the identity: {}", self.advice),
-            cause: cause.to_owned(),
-            timed_out: false,
+    fn failure(&self, cause: &str, status: Option<u16>) -> Failure {
+        let detail = format!("no token from the identity: {}", self.advice);
+        let code = Code::IdentityUnavailable;
+        Failure {
+            status,
+            ..Failure::new(Kind::NoToken, code, detail, cause)
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, TokenSlot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -283,10 +273,10 @@ impl fmt::Debug for Identity {
     }
 }
 
-enum Look {
+enum SlotState {
     Fresh(Arc<Token>),
     Ageing(Arc<Token>),
-    Failed(IdentityError),
+    Failed(Failure),
     Nothing,
 }
 
@@ -304,7 +294,7 @@ fn managed(
             max_total_elapsed: time::Duration::seconds(15),
             max_delay: time::Duration::seconds(2),
         }),
-        transport: Some(Transport::new(Arc::new(client))),
+        transport: Some(Transport::new(Arc::new(SdkTransport::new(client)))),
         ..ClientOptions::default()
     };
     let credential = ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
@@ -314,28 +304,30 @@ fn managed(
     Ok(credential)
 }
 
-/// What went wrong, without what an endpoint said: that could hold a token.
-fn cause(error: &azure_core::Error) -> String {
+/// The cause and the status of a failed request, without the text of the endpoint:
+/// that could hold a token.
+fn cause(error: &azure_core::Error) -> (String, Option<u16>) {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(status) = error
             .downcast_ref::<azure_core::Error>()
             .and_then(azure_core::Error::http_status)
         {
-            return format!("status {}", u16::from(status));
+            let status = u16::from(status);
+            return (format!("status {status}"), Some(status));
         }
         if error.is::<serde_json::Error>() {
-            return "the answer holds no token".to_owned();
+            return ("the response holds no token".to_owned(), None);
         }
         if let Some(error) = error.downcast_ref::<reqwest::Error>() {
-            return if error.is_connect() {
+            let cause = if error.is_connect() {
                 "no connection"
             } else {
-                "no answer"
-            }
-            .to_owned();
+                "no response"
+            };
+            return (cause.to_owned(), None);
         }
         next = error.source();
     }
-    "no usable answer".to_owned()
+    ("no usable response".to_owned(), None)
 }

@@ -1,10 +1,10 @@
-//! Keeps a service's call limits on our side.
+//! Keeps the call limits of a service on our side.
 //!
 //! A ring of the instants at which past calls ended, with the calls in flight
-//! counted: in no window do more calls arrive than allowed, whatever their
-//! latency, and the whole allowance may be used in one burst. A token bucket
-//! would let twice the allowance through a window. Windows are one second
-//! longer than the service's, because its clock is not ours.
+//! counted: no window ever has more calls than allowed, whatever their latency,
+//! and the full allowance may be used in one burst. A token bucket would let
+//! twice the allowance through a window. Windows are one second longer than
+//! those of the service, because its clock is not ours.
 
 use std::{
     collections::VecDeque,
@@ -23,25 +23,27 @@ const HOUR: Duration = Duration::from_secs(3_601);
 /// A pause from this length on is worth a line in the log.
 const LONG_PAUSE: Duration = Duration::from_secs(5);
 
-/// Why a caller gets no permit in the time it has.
+/// The reason why a caller gets no permit in the time it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Limited {
-    /// The limit is used up, or the service told everybody to wait.
+pub(crate) enum Limited {
+    /// The limit is used up, or the service asked everyone to wait.
     #[error("the call limit is used up for another {} s", .retry_after.as_secs())]
     UsedUp {
         /// When the limit lets the next call through.
         retry_after: Duration,
     },
-    /// Too many calls are under way, and none ended in time.
-    #[error("too many calls are under way")]
+    /// Too many calls are in progress, and none ended in time.
+    #[error("too many calls are in progress")]
     Busy,
 }
 
 /// The limits of one endpoint, shared by all its callers.
 #[derive(Debug)]
-pub struct Limiter {
-    windows: [(Duration, usize); 2],
-    most_in_flight: usize,
+pub(crate) struct Limiter {
+    /// Windows with the calls allowed in each; none where only responses say when to
+    /// wait.
+    windows: Vec<(Duration, usize)>,
+    max_in_flight: usize,
     state: Mutex<State>,
     changed: Notify,
     turn: tokio::sync::Mutex<()>,
@@ -62,24 +64,34 @@ enum Next {
 
 /// The right to one call; counts as ended when dropped.
 #[derive(Debug)]
-pub struct Permit {
+pub(crate) struct Permit {
     limiter: Arc<Limiter>,
     spent: bool,
 }
 
 impl Permit {
     /// Ends it without having made a call.
-    pub fn give_back(mut self) {
+    pub(crate) fn give_back(mut self) {
         self.spent = false;
     }
 }
 
 impl Limiter {
     /// A limiter for so many calls in any minute and any hour, and at a time.
-    pub fn new(per_minute: usize, per_hour: usize, most_in_flight: usize) -> Arc<Self> {
+    pub(crate) fn new(per_minute: usize, per_hour: usize, max_in_flight: usize) -> Arc<Self> {
+        Self::with(vec![(MINUTE, per_minute), (HOUR, per_hour)], max_in_flight)
+    }
+
+    /// A limiter for a service whose responses say when to wait: so many calls at a
+    /// time, and pauses.
+    pub(crate) fn by_responses(max_in_flight: usize) -> Arc<Self> {
+        Self::with(Vec::new(), max_in_flight)
+    }
+
+    fn with(windows: Vec<(Duration, usize)>, max_in_flight: usize) -> Arc<Self> {
         Arc::new(Self {
-            windows: [(MINUTE, per_minute), (HOUR, per_hour)],
-            most_in_flight,
+            windows,
+            max_in_flight,
             state: Mutex::default(),
             changed: Notify::new(),
             turn: tokio::sync::Mutex::default(),
@@ -90,7 +102,7 @@ impl Limiter {
     ///
     /// # Errors
     /// [`Limited`] at once when that would be after `deadline`.
-    pub async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Permit, Limited> {
+    pub(crate) async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Permit, Limited> {
         self.not_after(deadline)?;
         let Ok(_turn) = timeout_at(deadline, self.turn.lock()).await else {
             return Err(self.limited());
@@ -118,8 +130,8 @@ impl Limiter {
         }
     }
 
-    /// Makes every caller wait: the service said so.
-    pub fn pause(&self, time: Duration) {
+    /// Holds every caller back, as the service asked.
+    pub(crate) fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.lock();
         state.paused_until = state.paused_until.max(Some(until));
@@ -154,7 +166,7 @@ impl Limiter {
         }
     }
 
-    /// When the next call is allowed; takes it if that is now and `take` says so.
+    /// The time of the next call; takes it if that is now and `take` says so.
     fn next(&self, take: bool) -> Next {
         let now = Instant::now();
         let mut state = self.lock();
@@ -166,10 +178,10 @@ impl Limiter {
             state.ended.pop_front();
         }
         let mut at = state.paused_until.filter(|until| *until > now);
-        if state.in_flight >= self.most_in_flight {
+        if state.in_flight >= self.max_in_flight {
             return at.map_or(Next::WhenACallEnds, Next::At);
         }
-        for (window, limit) in self.windows {
+        for &(window, limit) in &self.windows {
             let Some(free) = limit.checked_sub(state.in_flight).filter(|free| *free > 0) else {
                 return at.map_or(Next::WhenACallEnds, Next::At);
             };
@@ -197,7 +209,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut state = self.limiter.lock();
         state.in_flight -= 1;
-        if self.spent {
+        if self.spent && !self.limiter.windows.is_empty() {
             state.ended.push_back(Instant::now());
         }
         drop(state);

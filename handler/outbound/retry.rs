@@ -1,4 +1,4 @@
-//! When to try a failed call again.
+//! The time of the next try of a failed call.
 //!
 //! Three retries, 0.8 s doubling, with jitter; a `Retry-After` is never
 //! undercut. Source: retry guidelines of the Azure SDKs,
@@ -11,14 +11,15 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 /// Retries after the first try.
 pub(crate) const MAX_RETRIES: u32 = 3;
 
-/// The longest pause that an answer can impose, the longest window of the quota.
+/// The longest pause that a response can impose on other callers, the longest window
+/// of the quota. A call that should wait longer ends.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 const FIRST_DELAY: Duration = Duration::from_millis(800);
 
-/// How long to wait before retry `retry` (from 0), with `jitter` from 0 to 1.
+/// The wait before retry `retry` (from 0), with `jitter` from 0 to 1.
 ///
-/// `hint` is what the service asked for: at least that long. Without it
+/// `hint` is the wait that the service asked for: at least that long. Without it
 /// 0.8 s, 1.6 s, 3.2 s, each plus up to as much again.
 pub(crate) fn delay(retry: u32, hint: Option<Duration>, jitter: f64) -> Duration {
     let backoff = FIRST_DELAY * 2_u32.saturating_pow(retry.min(MAX_RETRIES));
@@ -27,12 +28,6 @@ pub(crate) fn delay(retry: u32, hint: Option<Duration>, jitter: f64) -> Duration
         Some(_) => FIRST_DELAY + FIRST_DELAY.mul_f64(jitter),
         None => backoff + backoff.mul_f64(jitter),
     }
-}
-
-/// A wait that all callers were told at once, up to a quarter longer, with
-/// `jitter` from 0 to 1.
-pub(crate) fn spread(wait: Duration, jitter: f64) -> Duration {
-    wait.min(LONGEST_PAUSE).mul_f64(1.0 + jitter / 4.0)
 }
 
 /// The wait that `Retry-After` asks for, in seconds or as an HTTP date.
@@ -57,12 +52,6 @@ mod tests {
         let now = httpdate::parse_http_date("Mon, 23 Nov 2026 10:00:00 GMT").unwrap();
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).unwrap())]);
         retry_after(&headers, now)
-    }
-
-    #[test]
-    fn a_wait_of_any_length_is_spread() {
-        let spread = |seconds| spread(Duration::from_secs(seconds), 1.0).as_secs();
-        assert_eq!((spread(4), spread(u64::MAX)), (5, 4_500));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One run of a piece of work for everybody who asks for it meanwhile.
+//! One run of a piece of work for everyone who asks for it meanwhile.
 //!
 //! The work runs as a task of its own: a caller that goes away does not end it.
 
@@ -16,7 +16,7 @@ use crate::telemetry;
 
 type Flight<V> = Shared<BoxFuture<'static, Option<V>>>;
 
-/// The work that is under way, by key.
+/// The work in progress, by key.
 #[derive(Debug)]
 pub struct SingleFlight<K, V: Clone> {
     flights: Arc<Mutex<HashMap<K, Flight<V>>>>,
@@ -35,10 +35,10 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// The result of the work for `key`: that which is under way, else `work`.
+    /// The result of the work for `key`: the work in progress, else `work`.
     ///
-    /// `None` when the work panicked. The flag tells whether the caller joined
-    /// work that somebody else had begun.
+    /// `None` when the work panicked. The flag says whether the caller joined
+    /// work that was already in progress.
     pub async fn run<F>(&self, key: K, work: impl FnOnce() -> F) -> (Option<V>, bool)
     where
         F: Future<Output = V> + Send + 'static,
@@ -58,14 +58,14 @@ where
         let (sender, receiver) = oneshot::channel();
         let flight = async move { receiver.await.ok() }.boxed().shared();
         flights.insert(key.clone(), flight.clone());
-        let landing = Landing {
+        let guard = FlightGuard {
             flights: Arc::clone(&self.flights),
             key,
         };
         let work = work();
         let run = async move {
             let value = work.await;
-            drop(landing);
+            drop(guard);
             let _ = sender.send(value);
         };
         tokio::spawn(telemetry::carried(run));
@@ -73,13 +73,13 @@ where
     }
 }
 
-/// Takes the flight off the list, after a panic too.
-struct Landing<K: Eq + Hash, V: Clone> {
+/// Takes the flight off the list, also after a panic.
+struct FlightGuard<K: Eq + Hash, V: Clone> {
     flights: Arc<Mutex<HashMap<K, Flight<V>>>>,
     key: K,
 }
 
-impl<K: Eq + Hash, V: Clone> Drop for Landing<K, V> {
+impl<K: Eq + Hash, V: Clone> Drop for FlightGuard<K, V> {
     fn drop(&mut self) {
         self.flights
             .lock()

@@ -109,10 +109,7 @@ pub async fn coverage_workbook(
     invocation: Invocation,
 ) -> Result<Reply, ApiError> {
     invocation.timer("timer")?;
-    let inspection = service
-        .inspect(TIMER.reading)
-        .await
-        .map_err(report::of_storage)?;
+    let inspection = service.inspect(TIMER.reading).await?;
     let mut reply = Reply::done();
     for copy in &inspection.copies {
         let drift: Vec<&str> = copy.drift.iter().map(|drift| drift.as_str()).collect();

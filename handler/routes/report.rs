@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use super::{PAGE_POLICY, json_bytes, parameters};
 use crate::{
     auth::Role,
-    clients::storage::StorageError,
     error::ApiError,
     host::{envelope::Invocation, reply::Reply},
     services::reports::{self, History, Published, Report, RunBudget, RunError},
@@ -72,7 +71,7 @@ pub async fn answer<R: Report>(
 
 async fn file<R: Report>(service: &R, name: &str) -> Result<Response<Body>, ApiError> {
     let history = &service.runs().history;
-    let run = history.newest().await.map_err(of_storage)?;
+    let run = history.newest().await?;
     let run = run.ok_or_else(|| no_report(history))?;
     if name.eq_ignore_ascii_case(MANIFEST) {
         let bytes = serde_json::to_vec_pretty(&run);
@@ -85,7 +84,7 @@ async fn file<R: Report>(service: &R, name: &str) -> Result<Response<Body>, ApiE
         .iter()
         .find(|file| file.name.eq_ignore_ascii_case(name));
     let found = found.ok_or_else(|| no_such_file(&run))?;
-    let bytes = history.file(&run, found).await.map_err(of_storage)?;
+    let bytes = history.file(&run, found).await?;
     let bytes = bytes.ok_or_else(|| no_report(history))?;
     let tag = format!("\"{}\"", found.sha256);
     Ok(of_file(&found.content_type, &tag, bytes))
@@ -128,7 +127,7 @@ async fn run_now<R: Report>(service: Arc<R>) -> Result<Response<Body>, ApiError>
     let (published, _) = run.map_err(of_run)?;
     let (manifest, history) = (published.manifest(), &service.runs().history);
     let summary = manifest.file(SUMMARY).ok_or_else(|| no_report(history))?;
-    let bytes = history.file(manifest, summary).await.map_err(of_storage)?;
+    let bytes = history.file(manifest, summary).await?;
     Ok(json_bytes(bytes.ok_or_else(|| no_report(history))?))
 }
 
@@ -187,18 +186,6 @@ fn no_such_file(run: &Manifest) -> ApiError {
     )
 }
 
-/// What a failure of storage is to a caller.
-pub fn of_storage(error: StorageError) -> ApiError {
-    let status = match error.code {
-        "storage_unavailable" | "identity_unavailable" => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::BAD_GATEWAY,
-    };
-    ApiError {
-        cause: error.cause,
-        ..ApiError::new(status, error.code, error.detail)
-    }
-}
-
 fn of_run(error: RunError) -> ApiError {
     let detail = error.to_string();
     match error {
@@ -208,6 +195,6 @@ fn of_run(error: RunError) -> ApiError {
         },
         RunError::Off(_) => ApiError::new(StatusCode::NOT_FOUND, "report_off", detail),
         RunError::Nothing(..) => ApiError::new(StatusCode::BAD_GATEWAY, "nothing_readable", detail),
-        RunError::Storage(error) => of_storage(error),
+        RunError::Storage(error) => error.into(),
     }
 }

@@ -24,9 +24,9 @@ use crate::{
     clients::{
         resource_graph::{ResourceGraphClient, Rows},
         resource_manager::ResourceManagerClient,
-        storage::StorageError,
     },
     config::{Config, Scope},
+    outbound::Failure,
 };
 
 /// File that the next run compares with.
@@ -241,8 +241,8 @@ impl Coverage {
     /// What a run is compared with; `None` where it has expired.
     ///
     /// # Errors
-    /// [`StorageError`].
-    pub async fn baseline(&self, run: &Manifest) -> Result<Option<Baseline>, StorageError> {
+    /// [`Failure`].
+    pub async fn baseline(&self, run: &Manifest) -> Result<Option<Baseline>, Failure> {
         self.runs.history.json(run, BASELINE).await
     }
 }

@@ -17,7 +17,7 @@ use functions::health::{Check, CheckState, Grantee, Health};
 use futures::future::join_all;
 use tokio::{sync::Mutex, task::JoinError, time::Instant};
 
-use super::{notifier::Notifier, now, workbook::Workbooks};
+use super::{now, workbook::Workbooks};
 use crate::{
     clients::{
         defender::{
@@ -27,10 +27,10 @@ use crate::{
         resource_graph::ResourceGraphClient,
         resource_manager::ResourceManagerClient,
         storage::Storage,
+        webhook::Webhook,
     },
     config::{Config, IdentitySource, Place},
-    http::HttpClient,
-    identity::{Identity, IdentityError, Token},
+    outbound::{Failure, HttpClient, Identity, Kind, Token},
 };
 
 /// Longest time for all checks.
@@ -61,12 +61,12 @@ pub(super) struct Clients {
     pub(super) graph: Arc<ResourceGraphClient>,
     pub(super) manager: Arc<ResourceManagerClient>,
     pub(super) workbooks: Arc<Workbooks>,
-    pub(super) notifier: Arc<Notifier>,
+    pub(super) webhook: Arc<Webhook>,
     pub(super) http: Arc<HttpClient>,
 }
 
 /// A token, or why there is none.
-type Held = Result<Arc<Token>, IdentityError>;
+type Held = Result<Arc<Token>, Failure>;
 
 /// What one look shares among its checks.
 struct Look<'a> {
@@ -261,7 +261,7 @@ impl Look<'_> {
                     ),
                 )
             }
-            Err(error) if error.cause.starts_with("status 4") && !is_passing(&error) => line(
+            Err(error) if is_refusal(&error) => line(
                 CheckState::Missing,
                 format!("{}; {}", error.detail, error.cause),
             )
@@ -283,12 +283,13 @@ fn guid(claim: Option<&str>) -> Option<String> {
 }
 
 /// Whether an identity that gave no token may give one a moment later.
-fn is_passing(error: &IdentityError) -> bool {
-    let statuses = ["status 5", "status 429", "status 408"];
-    error.timed_out
-        || statuses
-            .iter()
-            .any(|status| error.cause.starts_with(status))
+fn is_passing(failure: &Failure) -> bool {
+    failure.kind == Kind::TimedOut || matches!(failure.status, Some(408 | 429 | 500..))
+}
+
+/// Whether the endpoint of the identity refused the request.
+fn is_refusal(failure: &Failure) -> bool {
+    matches!(failure.status, Some(400..=499)) && !is_passing(failure)
 }
 
 /// Checks that do not depend on each other, in their order.

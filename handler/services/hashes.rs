@@ -13,7 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use functions::hashes::{
-    FileHash, HashKind, HashResult, ItemStatus, LookupAnswer, Observable, Setting, Verified,
+    FileHash, HashKind, HashResult, ItemError, ItemStatus, LookupAnswer, Observable, Setting,
+    Verified,
 };
 use futures::{
     future,
@@ -28,9 +29,9 @@ pub use evidence::{Include, Shown};
 
 use super::{Remembered, VerdictCache, midnight_in_days, now, ready_answers::ReadyAnswers, today};
 use crate::{
-    clients::defender::{DefenderError, files::FilesClient, indicators::IndicatorsClient},
+    clients::defender::{files::FilesClient, indicators::IndicatorsClient},
     config::Config,
-    single_flight::SingleFlight,
+    outbound::{Failure, Kind, single_flight::SingleFlight},
 };
 
 /// Hashes of one list under way at a time.
@@ -42,7 +43,7 @@ const HEAD_START: Duration = Duration::from_secs(1);
 /// How long an Indicator that is advised should live.
 const INDICATOR_DAYS: i64 = 90;
 
-type Asked = Result<Arc<Remembered>, DefenderError>;
+type Asked = Result<Arc<Remembered>, Failure>;
 
 /// The end of a flight: what came of it, and the time it had.
 type Landed = (Asked, Instant);
@@ -96,7 +97,7 @@ impl HashLookup {
         deadline: Instant,
     ) -> LookupAnswer {
         let results = self.look_up_each(inputs, deadline).collect().await;
-        Self::answer(inputs, &results, &DefenderError::deadline())
+        Self::answer(inputs, &results, &Failure::deadline())
     }
 
     /// Answers for every distinct hash among the inputs, as they come in.
@@ -149,7 +150,7 @@ impl HashLookup {
     pub fn answer(
         inputs: &[Observable],
         results: &HashMap<FileHash, HashResult>,
-        missing: &DefenderError,
+        missing: &Failure,
     ) -> LookupAnswer {
         let in_order = inputs.iter().filter_map(|input| {
             let result = match &input.hash {
@@ -205,8 +206,8 @@ impl HashLookup {
                 async move { (this.ask_now(hash, deadline).await, deadline) }
             });
             match timeout_at(deadline, flight).await {
-                Err(_) => return Err(DefenderError::deadline()),
-                Ok((None, _)) => return Err(DefenderError::internal()),
+                Err(_) => return Err(Failure::deadline()),
+                Ok((None, _)) => return Err(Failure::internal()),
                 // Whoever asked had less time than this caller has: ask again.
                 Ok((Some((Err(error), had)), true))
                     if error.is_temporary() && had + HEAD_START < deadline => {}
@@ -230,9 +231,29 @@ impl HashLookup {
     }
 }
 
-fn unanswered(hash: FileHash, error: &DefenderError) -> HashResult {
-    let (status, error) = error.to_item();
+fn unanswered(hash: FileHash, error: &Failure) -> HashResult {
+    let (status, error) = as_item(error);
     HashResult::unanswered(&hash.to_string(), hash.kind(), status, error)
+}
+
+/// The failure as an item of a list.
+fn as_item(failure: &Failure) -> (ItemStatus, ItemError) {
+    let status = match failure.kind {
+        Kind::Throttled | Kind::TimedOut => ItemStatus::Throttled,
+        _ => ItemStatus::Failed,
+    };
+    let error = ItemError {
+        code: failure.code.as_str().to_owned(),
+        detail: failure.detail.clone(),
+        retry_after_seconds: failure.retry_after.map(seconds_rounded_up),
+        cause: failure.cause.clone(),
+    };
+    (status, error)
+}
+
+/// Rounded up: a caller must not come back too early.
+fn seconds_rounded_up(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 fn verified(entry: &Remembered, cached: bool, stale: bool) -> Verified {

@@ -17,11 +17,11 @@ use super::{
 };
 use crate::{
     clients::defender::{
-        DefenderError, Kind,
         hunting::HuntingClient,
         machines::{MachinesClient, TAG_BATCH},
     },
     config::{Config, VdiSettings},
+    outbound::{Failure, Kind},
 };
 
 /// The setting that turns the report on.
@@ -46,7 +46,7 @@ pub struct Tagged<'a> {
     /// Id and name of each device.
     pub devices: &'a [(String, String)],
     /// Whether Defender took it.
-    pub outcome: Result<(), DefenderError>,
+    pub outcome: Result<(), Failure>,
 }
 
 impl Report for Vdi {
@@ -192,7 +192,7 @@ impl Vdi {
                     continue;
                 }
                 Err(error) => tracing::error!(
-                    code = error.code,
+                    code = error.code.as_str(),
                     cause = error.cause,
                     devices = ids.len(),
                     "{}",

@@ -21,12 +21,11 @@ use tokio::time::Instant;
 use crate::{
     clients::{
         resource_graph::ResourceGraphClient,
-        resource_manager::{ArmError, Resource, ResourceManagerClient},
-        storage::{Storage, StorageError},
+        resource_manager::{Resource, ResourceManagerClient},
+        storage::Storage,
     },
     config::Config,
-    http::HttpClient,
-    identity::Identity,
+    outbound::{Code, Failure, HttpClient, Identity, Kind},
     services::reports::sha256,
 };
 
@@ -201,8 +200,8 @@ impl Workbooks {
     /// Looks at every saved copy, and mends it where that is on.
     ///
     /// # Errors
-    /// [`StorageError`] when the kept copies cannot be read.
-    pub async fn inspect(&self, time: Duration) -> Result<Inspection, StorageError> {
+    /// [`Failure`] when the kept copies cannot be read.
+    pub async fn inspect(&self, time: Duration) -> Result<Inspection, Failure> {
         let deadline = Instant::now() + time;
         let found = self.graph.read::<Row>(WORKBOOKS, deadline).await;
         let mut inspection = Inspection {
@@ -237,7 +236,7 @@ impl Workbooks {
 
     /// The newest kept copy of each workbook, by name, without those that were
     /// told to be gone since.
-    async fn kept(&self) -> Result<BTreeMap<String, Kept>, StorageError> {
+    async fn kept(&self) -> Result<BTreeMap<String, Kept>, Failure> {
         let mut files = self.copies.list(COPIES).await?;
         files.sort_by(|one, other| (one.modified, &one.path).cmp(&(other.modified, &other.path)));
         let newest: BTreeMap<String, String> = files
@@ -260,7 +259,7 @@ impl Workbooks {
 
     /// A kept workbook that is in no list: only Resource Manager knows whether
     /// it is gone. One that is, is told once: somebody may have wanted it so.
-    async fn gone(&self, kept: Kept, deadline: Instant) -> Result<Option<Copy>, StorageError> {
+    async fn gone(&self, kept: Kept, deadline: Instant) -> Result<Option<Copy>, Failure> {
         let found = self.manager.get(&kept.id, &[VERSION], deadline).await;
         if found != Ok(Resource::NotFound) {
             return Ok(None);
@@ -279,12 +278,12 @@ impl Workbooks {
         row: &Row,
         before: Option<&Kept>,
         deadline: Instant,
-    ) -> Result<Copy, StorageError> {
+    ) -> Result<Copy, Failure> {
         let mut copy = Copy::new(&row.id, &row.display_name);
         let properties = match self.read(&row.id, deadline).await {
             Ok(properties) => properties,
             Err(problem) => {
-                copy.problem = problem;
+                copy.problem = problem.detail;
                 return Ok(copy);
             }
         };
@@ -312,7 +311,7 @@ impl Workbooks {
                         copy.repaired = true;
                         self.keep(&row.id, &written, before).await?;
                     }
-                    Err(problem) => copy.problem = problem,
+                    Err(problem) => copy.problem = problem.detail,
                 }
             }
             _ => {}
@@ -321,28 +320,35 @@ impl Workbooks {
     }
 
     /// The properties of a workbook with its content.
-    async fn read(&self, id: &str, deadline: Instant) -> Result<Value, String> {
+    async fn read(&self, id: &str, deadline: Instant) -> Result<Value, Failure> {
         let query = [VERSION, ("canFetchContent", "true")];
         let properties = match self.manager.get(id, &query, deadline).await {
             Ok(Resource::Found(mut workbook)) => workbook["properties"].take(),
-            Ok(Resource::NotFound) => return Err("it was just deleted".to_owned()),
+            Ok(Resource::NotFound) => return Err(changed("it was just deleted")),
             Ok(Resource::Refused | Resource::Elsewhere) => {
-                return Err(
-                    "the identity may not read it: grant it Reader on its resource group"
-                        .to_owned(),
-                );
+                return Err(Failure::new(
+                    Kind::Forbidden,
+                    Code::MissingPermission,
+                    "the identity may not read it: grant it Reader on its resource group",
+                    id,
+                ));
             }
-            Err(error) => return Err(error.detail),
+            Err(failure) => return Err(failure),
         };
         if !properties["storageUri"].is_null() {
-            return Err(
-                "its content lies in a storage account of its own, which is not touched".to_owned(),
-            );
+            let detail =
+                "its content is stored in a storage account of its own, which is not touched";
+            return Err(Failure::new(
+                Kind::Unusable,
+                Code::WorkbookUnusable,
+                detail,
+                id,
+            ));
         }
         if properties["serializedData"].is_string() {
             Ok(properties)
         } else {
-            Err("it came without its content".to_owned())
+            Err(changed("it came without its content"))
         }
     }
 
@@ -354,32 +360,43 @@ impl Workbooks {
         before: &Value,
         patched: &Patch,
         deadline: Instant,
-    ) -> Result<Value, String> {
+    ) -> Result<Value, Failure> {
         let now = self.read(id, deadline).await?;
         if now["revision"] != before["revision"]
             || now["serializedData"] != before["serializedData"]
         {
-            return Err("somebody changed it at this moment; the next run looks again".to_owned());
+            return Err(changed(
+                "it was changed at this moment; the next run looks again",
+            ));
         }
         let body = json!({ "properties": { "serializedData": patched.content } });
-        let detail = |error: ArmError| match error.code {
-            "missing_permission" => {
-                tracing::warn!(code = error.code, id, "a workbook may not be written");
-                "the identity may not write it: grant it Workbook Contributor on its resource group"
-                    .to_owned()
+        let explained = |failure: Failure| match failure.kind {
+            Kind::Forbidden => {
+                tracing::warn!(
+                    code = failure.code.as_str(),
+                    id,
+                    "a workbook may not be written"
+                );
+                let detail = "the identity may not write it: grant it Workbook Contributor on its resource group";
+                Failure {
+                    detail: detail.to_owned(),
+                    ..failure
+                }
             }
-            _ => error.detail,
+            _ => failure,
         };
         self.manager
             .patch(id, &[VERSION], &body, deadline)
             .await
-            .map_err(detail)?;
+            .map_err(explained)?;
         let written = self.read(id, deadline).await?;
         let content = written["serializedData"].as_str().unwrap_or_default();
         if patch(content).coverage == Coverage::Patched {
             Ok(written)
         } else {
-            Err("it was written, but does not hold what was written".to_owned())
+            Err(changed(
+                "it was written, but does not hold what was written",
+            ))
         }
     }
 
@@ -389,7 +406,7 @@ impl Workbooks {
         id: &str,
         properties: &Value,
         before: Option<&Kept>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<(), Failure> {
         let of = |name: &str| properties[name].as_str().unwrap_or_default().to_owned();
         let content = of("serializedData");
         let kept = Kept {
@@ -475,4 +492,9 @@ fn log(inspection: &Inspection) {
             );
         }
     }
+}
+
+/// A workbook that is not what it was, or not what was written.
+fn changed(detail: &str) -> Failure {
+    Failure::new(Kind::Rejected, Code::WorkbookChanged, detail, "changed")
 }

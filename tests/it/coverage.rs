@@ -165,7 +165,7 @@ async fn a26_an_answer_that_is_not_whole_is_told_and_never_looks_whole() {
         ),
         (
             Fault::json("{}").on("ResourceGraph"),
-            "otherwise than documented",
+            "not what it documents",
         ),
     ] {
         let cloud = cloud().await;

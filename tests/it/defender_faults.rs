@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use handler::http::{FetchError, HttpClient, TimeLimits};
+use handler::outbound::http::{FetchError, HttpClient, TimeLimits};
 use sandbox::{Body, Fault, FileRecord, Sandbox, Tenant};
 use serde_json::{Value, json};
 

@@ -192,7 +192,7 @@ async fn w4_a_copy_that_is_changed_meanwhile_is_left_alone() {
         json["copies"][0]["problem"]
             .as_str()
             .unwrap()
-            .contains("somebody changed it")
+            .contains("it was changed at this moment")
     );
     assert_eq!(shell.cloud.workbooks()[0].content, edited);
     assert_eq!(shell.drift(true).await, json!([["Unpatched"]]));

@@ -1,5 +1,5 @@
-//! `GET /api/files/{hash}`: what Defender knows of a file, and below it what the
-//! tenant knows: `stats`, `alerts`, `machines`, by SHA-1 alone.
+//! `GET /api/files/{hash}`: what Defender knows about a file, and below it what the
+//! tenant knows: `stats`, `alerts`, `machines`, by SHA-1 only.
 //!
 //! Takes SHA-1 and SHA-256, needs the role `File.Read.All`, 100 calls a minute
 //! and 1,500 an hour.
@@ -13,8 +13,11 @@ use functions::hashes::{
 };
 use tokio::time::Instant;
 
-use super::{DefenderClient, DefenderError, Endpoint, Found, Resource};
-use crate::config::Config;
+use super::{DefenderClient, DefenderEndpoint, Found, unusable_answer};
+use crate::{
+    config::Config,
+    outbound::{Failure, Request},
+};
 
 /// A file entity has a kilobyte; far more is not one.
 const MAX_BYTES: usize = 1 << 20;
@@ -26,10 +29,10 @@ const MAX_LIST_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 pub struct FilesClient {
     defender: Arc<DefenderClient>,
-    file: Endpoint,
-    stats: Endpoint,
-    alerts: Endpoint,
-    machines: Endpoint,
+    file: DefenderEndpoint,
+    stats: DefenderEndpoint,
+    alerts: DefenderEndpoint,
+    machines: DefenderEndpoint,
 }
 
 impl FilesClient {
@@ -37,35 +40,29 @@ impl FilesClient {
     pub fn new(config: &Config, defender: Arc<DefenderClient>) -> Self {
         Self {
             defender,
-            file: Endpoint::new("the Files API", "File.Read.All", config),
-            stats: Endpoint::new("file statistics", "File.Read.All", config),
-            alerts: Endpoint::new("the alerts of a file", "Alert.Read.All", config),
-            machines: Endpoint::new("the devices of a file", "Machine.Read.All", config),
+            file: DefenderEndpoint::new("the Files API", "File.Read.All", config),
+            stats: DefenderEndpoint::new("file statistics", "File.Read.All", config),
+            alerts: DefenderEndpoint::new("the alerts of a file", "Alert.Read.All", config),
+            machines: DefenderEndpoint::new("the devices of a file", "Machine.Read.All", config),
         }
     }
 
     /// The profile of a file, `None` when Microsoft has never seen it.
     ///
     /// # Errors
-    /// [`DefenderError`]; also when the answer is about another file.
+    /// [`Failure`]; also when the answer is about another file.
     pub async fn profile(
         &self,
         hash: FileHash,
         deadline: Instant,
-    ) -> Result<Option<FileProfile>, DefenderError> {
-        match self
-            .defender
-            .ask(
-                &self.file,
-                &file(&["files", &hash.to_string()], MAX_BYTES),
-                deadline,
-            )
-            .await?
-        {
+    ) -> Result<Option<FileProfile>, Failure> {
+        let url = self.defender.url(&["files", &hash.to_string()], None);
+        let request = Request::get(url, MAX_BYTES);
+        match self.defender.call(&self.file, &request, deadline).await? {
             Found::No => Ok(None),
             Found::Yes(answer) => FileProfile::read(&answer, hash)
                 .map(Some)
-                .map_err(|error| DefenderError::unusable_answer(&error.to_string())),
+                .map_err(|error| unusable_answer(&error.to_string())),
         }
     }
 
@@ -73,12 +70,8 @@ impl FilesClient {
     /// Defender does not know it.
     ///
     /// # Errors
-    /// [`DefenderError`].
-    pub async fn stats(
-        &self,
-        sha1: FileHash,
-        deadline: Instant,
-    ) -> Result<FileStats, DefenderError> {
+    /// [`Failure`].
+    pub async fn stats(&self, sha1: FileHash, deadline: Instant) -> Result<FileStats, Failure> {
         let none = FileStats {
             organization_prevalence: Some(0),
             ..FileStats::default()
@@ -90,12 +83,12 @@ impl FilesClient {
     /// The alerts of the tenant that involve a file.
     ///
     /// # Errors
-    /// [`DefenderError`].
+    /// [`Failure`].
     pub async fn alerts(
         &self,
         sha1: FileHash,
         deadline: Instant,
-    ) -> Result<Listed<Alert>, DefenderError> {
+    ) -> Result<Listed<Alert>, Failure> {
         self.about(
             &self.alerts,
             sha1,
@@ -110,12 +103,12 @@ impl FilesClient {
     /// The devices of the tenant that saw a file.
     ///
     /// # Errors
-    /// [`DefenderError`].
+    /// [`Failure`].
     pub async fn devices(
         &self,
         sha1: FileHash,
         deadline: Instant,
-    ) -> Result<Listed<Device>, DefenderError> {
+    ) -> Result<Listed<Device>, Failure> {
         self.about(
             &self.machines,
             sha1,
@@ -130,34 +123,20 @@ impl FilesClient {
     /// `GET /api/files/{sha1}/{what}`; `none` where Defender says 404.
     async fn about<T>(
         &self,
-        endpoint: &Endpoint,
+        endpoint: &DefenderEndpoint,
         sha1: FileHash,
         what: &str,
         deadline: Instant,
         none: T,
         read: fn(&[u8]) -> Result<T, serde_json::Error>,
-    ) -> Result<T, DefenderError> {
-        match self
-            .defender
-            .ask(
-                endpoint,
-                &file(&["files", &sha1.to_string(), what], MAX_LIST_BYTES),
-                deadline,
-            )
-            .await?
-        {
+    ) -> Result<T, Failure> {
+        let url = self.defender.url(&["files", &sha1.to_string(), what], None);
+        let request = Request::get(url, MAX_LIST_BYTES);
+        match self.defender.call(endpoint, &request, deadline).await? {
             Found::No => Ok(none),
-            Found::Yes(answer) => read(&answer)
-                .map_err(|_| DefenderError::unusable_answer("the evidence has another shape")),
+            Found::Yes(answer) => {
+                read(&answer).map_err(|_| unusable_answer("the evidence has another shape"))
+            }
         }
-    }
-}
-
-fn file<'a>(path: &'a [&'a str], max_bytes: usize) -> Resource<'a> {
-    Resource {
-        path,
-        query: None,
-        body: None,
-        max_bytes,
     }
 }

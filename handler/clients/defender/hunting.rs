@@ -1,5 +1,5 @@
-//! Advanced hunting: a query read to its last row, or the reason why what came is
-//! not all of it.
+//! Advanced hunting: a query read to its last row, or the reason why rows are
+//! missing.
 //!
 //! 100,000 rows, 50 MB and three minutes a query, 45 queries a minute. What is more
 //! is asked for in parts. Microsoft Graph by default; the route of the Defender API
@@ -15,6 +15,7 @@ use functions::{
     health::PROBE,
     vdi::hygiene::{Source, part},
 };
+use reqwest::Method;
 use serde::{
     Deserialize,
     de::{DeserializeOwned, IgnoredAny},
@@ -22,33 +23,29 @@ use serde::{
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{
-    DefenderClient, DefenderError, Endpoint, Found, Resource,
-    answers::{self, RESULT_TOO_LARGE},
-};
+use super::{DefenderClient, DefenderEndpoint, Found, answers, unusable_answer};
 use crate::{
     config::{Config, HuntingRoute},
-    http::HttpClient,
-    identity::Identity,
+    outbound::{Code, Failure, HttpClient, Identity, Repeat, Request},
 };
 
 /// The service answers 50 MB at most.
 const MAX_BYTES: usize = 64 << 20;
 
 /// Rows of an answer; one that has so many may lack some.
-const MOST_ROWS: usize = 100_000;
+const MAX_ROWS: usize = 100_000;
 
 /// Queries a minute that every tenant may make.
 const CALLS_PER_MINUTE: usize = 45;
 
 /// Parts that a query is asked for in, at most.
-const MOST_PARTS: usize = 256;
+const MAX_PARTS: usize = 256;
 
 /// Advanced hunting by the route of the settings.
 #[derive(Debug)]
 pub struct HuntingClient {
     client: Arc<DefenderClient>,
-    query: Endpoint,
+    query: DefenderEndpoint,
     route: HuntingRoute,
 }
 
@@ -84,13 +81,12 @@ impl HuntingClient {
     /// Hunting in the tenant of the identity.
     pub fn new(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
         let route = config.hunting_route;
-        let endpoint = |role| {
-            Endpoint::new("advanced hunting", role, config).at_most(CALLS_PER_MINUTE, config)
-        };
+        let endpoint =
+            |role| DefenderEndpoint::limited("advanced hunting", role, CALLS_PER_MINUTE, config);
         let (client, query) = match route {
             HuntingRoute::Graph => (
                 DefenderClient::graph(config, http, identity),
-                Endpoint {
+                DefenderEndpoint {
                     application: "Microsoft Graph",
                     ..endpoint("ThreatHunting.Read.All")
                 },
@@ -113,9 +109,9 @@ impl HuntingClient {
         let mut parts = vec![Part { of: 1, index: 0 }];
         while let Some(part) = parts.pop() {
             match self.part(query, part, deadline).await {
-                Ok(found) if found.len() < MOST_ROWS => rows.extend(found),
-                Ok(_) if part.of < MOST_PARTS => parts.extend(part.halves()),
-                Err(error) if is_too_much(&error) && part.of < MOST_PARTS => {
+                Ok(found) if found.len() < MAX_ROWS => rows.extend(found),
+                Ok(_) if part.of < MAX_PARTS => parts.extend(part.halves()),
+                Err(error) if is_too_much(&error) && part.of < MAX_PARTS => {
                     parts.extend(part.halves());
                 }
                 Ok(_) => {
@@ -126,7 +122,7 @@ impl HuntingClient {
                 }
                 Err(error) => {
                     tracing::error!(
-                        code = error.code,
+                        code = error.code.as_str(),
                         cause = error.cause,
                         query = query.name,
                         "{}",
@@ -145,8 +141,8 @@ impl HuntingClient {
     /// Asks something that costs nothing.
     ///
     /// # Errors
-    /// [`DefenderError`].
-    pub async fn probe(&self, deadline: Instant) -> Result<(), DefenderError> {
+    /// [`Failure`].
+    pub async fn probe(&self, deadline: Instant) -> Result<(), Failure> {
         let whole = Part { of: 1, index: 0 };
         let rows = self.part::<IgnoredAny>(PROBE, whole, deadline).await;
         rows.map(drop)
@@ -157,7 +153,7 @@ impl HuntingClient {
         query: Query,
         part: Part,
         deadline: Instant,
-    ) -> Result<Vec<T>, DefenderError> {
+    ) -> Result<Vec<T>, Failure> {
         let text = part.of_query(query);
         let (path, body): (&[&str], _) = match self.route {
             HuntingRoute::Graph => (
@@ -166,27 +162,23 @@ impl HuntingClient {
             ),
             HuntingRoute::Defender => (&["advancedqueries", "run"], json!({ "Query": text })),
         };
-        let resource = Resource {
-            path,
-            query: None,
-            body: Some(body.to_string()),
-            max_bytes: MAX_BYTES,
-        };
-        match self.client.ask(&self.query, &resource, deadline).await? {
+        let url = self.client.url(path, None);
+        let request = Request::json(Method::POST, url, &body, Repeat::Safe, MAX_BYTES);
+        match self.client.call(&self.query, &request, deadline).await? {
             Found::Yes(answer) => read(&answer),
-            Found::No => Err(DefenderError::unusable_answer("hunting was not found")),
+            Found::No => Err(unusable_answer("hunting was not found")),
         }
     }
 }
 
 /// Whether half of the rows might come: Defender says so, or its answer is larger
 /// than we read.
-fn is_too_much(error: &DefenderError) -> bool {
-    [RESULT_TOO_LARGE, "upstream_too_large"].contains(&error.code)
+fn is_too_much(error: &Failure) -> bool {
+    [Code::ResultTooLarge, Code::UpstreamTooLarge].contains(&error.code)
 }
 
-fn read<T: DeserializeOwned>(answer: &Bytes) -> Result<Vec<T>, DefenderError> {
+fn read<T: DeserializeOwned>(answer: &Bytes) -> Result<Vec<T>, Failure> {
     let reply: Reply<T> = answers::parse(answer)
-        .map_err(|_| DefenderError::unusable_answer("the rows of the query are not understood"))?;
+        .map_err(|_| unusable_answer("the rows of the query are not understood"))?;
     Ok(reply.results)
 }

@@ -1,7 +1,7 @@
 //! `GET /api/indicators`: the Indicators of the tenant, here for one hash.
 //!
-//! 100 calls a minute and 1,500 an hour. `Ti.ReadWrite` shows an application its
-//! own Indicators alone, `Ti.ReadWrite.All` everybody's.
+//! 100 calls a minute and 1,500 an hour. `Ti.ReadWrite` shows an application only
+//! its own Indicators, `Ti.ReadWrite.All` those of everyone.
 //! Source: <https://learn.microsoft.com/defender-endpoint/api/get-ti-indicators-collection>
 
 use std::sync::Arc;
@@ -12,20 +12,23 @@ use functions::hashes::{
 };
 use tokio::time::Instant;
 
-use super::{DefenderClient, DefenderError, Endpoint, Found, Resource};
-use crate::config::Config;
+use super::{DefenderClient, DefenderEndpoint, Found, unusable_answer};
+use crate::{
+    config::Config,
+    outbound::{Failure, Request},
+};
 
 /// A hash has a handful of Indicators at most.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Roles that show everybody's Indicators.
+/// Roles that show the Indicators of everyone.
 const SEES_ALL: [&str; 2] = ["Ti.ReadWrite.All", "Ti.Read.All"];
 
 /// The Indicators API.
 #[derive(Debug)]
 pub struct IndicatorsClient {
     defender: Arc<DefenderClient>,
-    list: Endpoint,
+    list: DefenderEndpoint,
 }
 
 impl IndicatorsClient {
@@ -33,35 +36,31 @@ impl IndicatorsClient {
     pub fn new(config: &Config, defender: Arc<DefenderClient>) -> Self {
         Self {
             defender,
-            list: Endpoint::new("the Indicators API", "Ti.ReadWrite.All", config),
+            list: DefenderEndpoint::new("the Indicators API", "Ti.ReadWrite.All", config),
         }
     }
 
     /// The Indicators for any of these hashes of one file.
     ///
     /// # Errors
-    /// [`DefenderError`]; also when the answer is not about the hash alone.
+    /// [`Failure`]; also when the response is not only about the hash.
     pub async fn of_file(
         &self,
         hashes: &[FileHash],
         deadline: Instant,
-    ) -> Result<Indicators, DefenderError> {
+    ) -> Result<Indicators, Failure> {
         let mut found = Vec::new();
         for hash in hashes {
-            let resource = Resource {
-                path: &["indicators"],
-                // A hash is digits alone: nothing can break out of the literal.
-                query: Some(format!("$filter=indicatorValue+eq+'{hash}'")),
-                body: None,
-                max_bytes: MAX_BYTES,
-            };
-            let answer = self.defender.ask(&self.list, &resource, deadline).await?;
+            // A hash is only digits: nothing can break out of the literal.
+            let query = format!("$filter=indicatorValue+eq+'{hash}'");
+            let url = self.defender.url(&["indicators"], Some(&query));
+            let request = Request::get(url, MAX_BYTES);
+            let answer = self.defender.call(&self.list, &request, deadline).await?;
             let Found::Yes(answer) = answer else {
                 continue;
             };
-            let more = read_indicators(&answer, *hash).map_err(|error| {
-                DefenderError::unusable_answer(&format!("the Indicators: {error}"))
-            })?;
+            let more = read_indicators(&answer, *hash)
+                .map_err(|error| unusable_answer(&format!("the Indicators: {error}")))?;
             found.extend(more);
         }
         let roles = self.defender.roles(deadline).await?;

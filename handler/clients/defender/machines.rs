@@ -12,13 +12,17 @@ use functions::vdi::{
     DeviceTag,
     hygiene::{AntivirusHealth, DeviceRow, Machine, Source},
 };
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::{DefenderClient, DefenderError, Endpoint, Found, Resource, answers};
-use crate::config::Config;
+use super::{DefenderClient, DefenderEndpoint, Found, answers, unusable_answer};
+use crate::{
+    config::Config,
+    outbound::{Code, Failure, Kind, Repeat, Request},
+};
 
 /// A page has some kB a row.
 const MAX_BYTES: usize = 128 << 20;
@@ -30,11 +34,11 @@ const PAGE: usize = 10_000;
 const ANTIVIRUS_PER_MINUTE: usize = 30;
 
 /// Pages of a list: five times what a tenant may have.
-const MOST_PAGES: usize = 500;
+const MAX_PAGES: usize = 500;
 
 /// A page that does not come is asked for again so often, beyond the retries of a
 /// call, so that a list of 100,000 does not start over.
-const MOST_RESUMES: u32 = 3;
+const MAX_RESUMES: u32 = 3;
 
 /// Devices of a call that adds a tag.
 pub const TAG_BATCH: usize = 500;
@@ -43,9 +47,9 @@ pub const TAG_BATCH: usize = 500;
 #[derive(Debug)]
 pub struct MachinesClient {
     defender: Arc<DefenderClient>,
-    machines: Endpoint,
-    antivirus: Endpoint,
-    tags: Endpoint,
+    machines: DefenderEndpoint,
+    antivirus: DefenderEndpoint,
+    tags: DefenderEndpoint,
 }
 
 #[derive(Deserialize)]
@@ -60,10 +64,14 @@ impl MachinesClient {
     pub fn new(config: &Config, defender: Arc<DefenderClient>) -> Self {
         Self {
             defender,
-            machines: Endpoint::new("the list of machines", "Machine.Read.All", config),
-            antivirus: Endpoint::new("antivirus health", "Machine.Read.All", config)
-                .at_most(ANTIVIRUS_PER_MINUTE, config),
-            tags: Endpoint::new("machine tags", "Machine.ReadWrite.All", config),
+            machines: DefenderEndpoint::new("the list of machines", "Machine.Read.All", config),
+            antivirus: DefenderEndpoint::limited(
+                "antivirus health",
+                "Machine.Read.All",
+                ANTIVIRUS_PER_MINUTE,
+                config,
+            ),
+            tags: DefenderEndpoint::new("machine tags", "Machine.ReadWrite.All", config),
         }
     }
 
@@ -80,8 +88,8 @@ impl MachinesClient {
     /// Asks for one machine.
     ///
     /// # Errors
-    /// [`DefenderError`].
-    pub async fn probe_machines(&self, deadline: Instant) -> Result<(), DefenderError> {
+    /// [`Failure`].
+    pub async fn probe_machines(&self, deadline: Instant) -> Result<(), Failure> {
         let page = self.page::<Machine>(&self.machines, "machines", "$top=1", deadline);
         page.await.map(drop)
     }
@@ -89,8 +97,8 @@ impl MachinesClient {
     /// Asks for the antivirus health of one device.
     ///
     /// # Errors
-    /// [`DefenderError`].
-    pub async fn probe_antivirus(&self, deadline: Instant) -> Result<(), DefenderError> {
+    /// [`Failure`].
+    pub async fn probe_antivirus(&self, deadline: Instant) -> Result<(), Failure> {
         let page =
             self.page::<AntivirusHealth>(&self.antivirus, "deviceavinfo", "$top=1", deadline);
         page.await.map(drop)
@@ -99,23 +107,20 @@ impl MachinesClient {
     /// Adds a tag to at most [`TAG_BATCH`] devices; adding it twice does nothing.
     ///
     /// # Errors
-    /// [`DefenderError`]; then it is not known which of them carry it.
+    /// [`Failure`]; then it is not known which devices have it.
     pub async fn add_tag(
         &self,
         tag: &DeviceTag,
         ids: &[&str],
         deadline: Instant,
-    ) -> Result<(), DefenderError> {
+    ) -> Result<(), Failure> {
         let body = json!({ "Value": tag.to_string(), "Action": "Add", "MachineIds": ids });
-        let resource = Resource {
-            path: &["machines", "AddOrRemoveTagForMultipleMachines"],
-            query: None,
-            body: Some(body.to_string()),
-            max_bytes: MAX_BYTES,
-        };
-        match self.defender.ask(&self.tags, &resource, deadline).await? {
+        let path = ["machines", "AddOrRemoveTagForMultipleMachines"];
+        let url = self.defender.url(&path, None);
+        let request = Request::json(Method::POST, url, &body, Repeat::Never, MAX_BYTES);
+        match self.defender.call(&self.tags, &request, deadline).await? {
             Found::Yes(_) => Ok(()),
-            Found::No => Err(DefenderError::unknown_device()),
+            Found::No => Err(unknown_device()),
         }
     }
 
@@ -123,19 +128,19 @@ impl MachinesClient {
     /// kept, and the error is the gap.
     async fn list<T: DeviceRow>(
         &self,
-        endpoint: &Endpoint,
+        endpoint: &DefenderEndpoint,
         name: &str,
         deadline: Instant,
     ) -> Source<T> {
         let mut rows: Vec<T> = Vec::new();
         let mut known: HashSet<String> = HashSet::new();
         let mut query = format!("$top={PAGE}");
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let page = match self.page::<T>(endpoint, name, &query, deadline).await {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::error!(
-                        code = error.code,
+                        code = error.code.as_str(),
                         cause = error.cause,
                         list = name,
                         "{}",
@@ -178,14 +183,14 @@ impl MachinesClient {
         }
         Source {
             rows,
-            gap: Some(format!("there are more than {MOST_PAGES} pages")),
+            gap: Some(format!("there are more than {MAX_PAGES} pages")),
         }
     }
 
     /// The query of the next page. A link that leads to another host or path is
     /// not followed.
     fn next(&self, link: &str, name: &str) -> Option<String> {
-        let base = &self.defender.base;
+        let base = &self.defender.outbound.service().base;
         let link = base.join(link).ok()?;
         let is_ours = |url: &Url| {
             let path = url.path().trim_end_matches('/');
@@ -196,26 +201,19 @@ impl MachinesClient {
 
     async fn page<T: DeviceRow>(
         &self,
-        endpoint: &Endpoint,
+        endpoint: &DefenderEndpoint,
         name: &str,
         query: &str,
         deadline: Instant,
-    ) -> Result<Page<T>, DefenderError> {
-        let resource = Resource {
-            path: &[name],
-            query: Some(query.to_owned()),
-            body: None,
-            max_bytes: MAX_BYTES,
-        };
+    ) -> Result<Page<T>, Failure> {
+        let url = self.defender.url(&[name], Some(query));
+        let request = Request::get(url, MAX_BYTES);
         let mut resumes = 0;
         loop {
-            match self.defender.ask(endpoint, &resource, deadline).await {
+            match self.defender.call(endpoint, &request, deadline).await {
                 Ok(Found::Yes(answer)) => {
                     return answers::parse(&answer).map_err(|_| {
-                        DefenderError::unusable_answer(&format!(
-                            "{} is not understood",
-                            endpoint.name
-                        ))
+                        unusable_answer(&format!("{} is not understood", endpoint.endpoint.name))
                     });
                 }
                 // Documented of the first page alone: a tenant without machines.
@@ -226,10 +224,10 @@ impl MachinesClient {
                     });
                 }
                 Ok(Found::No) => {
-                    let why = format!("a page of {} was not found", endpoint.name);
-                    return Err(DefenderError::unusable_answer(&why));
+                    let why = format!("a page of {} was not found", endpoint.endpoint.name);
+                    return Err(unusable_answer(&why));
                 }
-                Err(error) if error.is_temporary() && resumes < MOST_RESUMES => {
+                Err(error) if error.is_temporary() && resumes < MAX_RESUMES => {
                     let wait = error.retry_after.unwrap_or(Duration::from_secs(1));
                     if Instant::now() + wait >= deadline {
                         return Err(error);
@@ -241,4 +239,10 @@ impl MachinesClient {
             }
         }
     }
+}
+
+/// A device that Defender does not know, or no longer knows.
+fn unknown_device() -> Failure {
+    let detail = "Defender does not know this device";
+    Failure::new(Kind::Rejected, Code::UnknownDevice, detail, "status 404")
 }

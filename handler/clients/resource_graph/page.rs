@@ -1,14 +1,13 @@
-//! One answer of Resource Graph: a page, the quota that is left, or an error
+//! One response from Resource Graph: a page, the quota that is left, or an error
 //! whose useful part is in its details.
 
 use std::time::Duration;
 
-use reqwest::{StatusCode, header::HeaderMap};
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::GraphError;
-use crate::http::{Answer, FetchError};
+use crate::outbound::{Code, Failure, Kind, Reply};
 
 /// A page of rows.
 #[derive(Debug)]
@@ -36,25 +35,25 @@ struct Body {
 }
 
 impl Page {
-    pub(super) fn read(answer: &Answer) -> Result<Self, GraphError> {
-        let body: Body = serde_json::from_slice(&answer.body).map_err(|error| GraphError {
-            code: "upstream_protocol",
-            detail:
-                "Azure Resource Graph answered otherwise than documented; is a proxy in between?"
-                    .to_owned(),
-            cause: format!(
-                "status {}, line {}, column {}",
-                answer.status.as_u16(),
-                error.line(),
-                error.column()
-            ),
+    /// Reads a page.
+    ///
+    /// # Errors
+    /// [`Failure`] when the response is not what Azure documents.
+    pub(super) fn read(reply: &Reply<'_>) -> Result<Self, Failure> {
+        let body: Body = reply.read().map_err(|error| {
+            let mut failure = reply.protocol("is a proxy in between?");
+            failure.cause += &format!(", line {}, column {}", error.line(), error.column());
+            failure
         })?;
         let said = |value: &Value, word: bool| match value {
             Value::Bool(flag) => *flag == word,
             Value::String(text) => text.eq_ignore_ascii_case(if word { "true" } else { "false" }),
             _ => false,
         };
-        let limit = answer.headers.get("x-ms-tenant-subscription-limit-hit");
+        let limit = reply
+            .response
+            .headers
+            .get("x-ms-tenant-subscription-limit-hit");
         Ok(Self {
             rows: body.data,
             count: body.count,
@@ -117,10 +116,8 @@ struct Detail {
 }
 
 /// The code that says what is wrong: the outer one is always the same.
-fn code_of(answer: &Answer) -> String {
-    let error = serde_json::from_slice::<ErrorBody>(&answer.body)
-        .unwrap_or_default()
-        .error;
+fn code_of(reply: &Reply<'_>) -> String {
+    let error = reply.read::<ErrorBody>().unwrap_or_default().error;
     let inner = error
         .details
         .into_iter()
@@ -135,52 +132,31 @@ fn code_of(answer: &Answer) -> String {
         .collect()
 }
 
-/// What an answer means that is no page.
-pub(super) fn refused(answer: &Answer) -> GraphError {
-    let (status, inner) = (answer.status.as_u16(), code_of(answer));
-    let (code, detail) = match answer.status {
-        _ if inner == "NoValidSubscriptionsInQueryRequest" => (
-            "missing_permission",
-            "the identity can read no subscription: grant it `Reader` at the management group or the subscriptions (docs/permissions.md)".to_owned(),
-        ),
-        StatusCode::UNAUTHORIZED => (
-            "upstream_unauthorized",
-            "Azure Resource Graph refused the token; check `ARM_AUDIENCE` and the tenant of the identity".to_owned(),
-        ),
-        StatusCode::FORBIDDEN => (
-            "missing_permission",
-            "the identity may not query Azure Resource Graph: grant it `Reader` at the management group or the subscriptions (docs/permissions.md)".to_owned(),
-        ),
-        StatusCode::TOO_MANY_REQUESTS => (
-            "upstream_throttled",
-            "Azure Resource Graph throttles this identity; run it again later".to_owned(),
-        ),
-        other if other.is_server_error() => (
-            "upstream_unavailable",
-            format!("Azure Resource Graph is not available (status {status}); run it again later"),
-        ),
-        _ => (
-            "upstream_rejected",
-            format!("Azure Resource Graph rejected the query (status {status}, {inner})"),
-        ),
+/// 400 and 403: the identity may not read, or the query is wrong.
+pub(super) fn refused(reply: &Reply<'_>) -> Failure {
+    let inner = code_of(reply);
+    let is_forbidden = reply.status().as_u16() == 403;
+    let mut failure = if inner == "NoValidSubscriptionsInQueryRequest" {
+        reply.failure(
+            Kind::Forbidden,
+            Code::MissingPermission,
+            "the identity cannot read any subscription: grant it `Reader` at the management group or the subscriptions (docs/permissions.md)",
+        )
+    } else if is_forbidden {
+        reply.failure(
+            Kind::Forbidden,
+            Code::MissingPermission,
+            "the identity may not query Azure Resource Graph: grant it `Reader` at the management group or the subscriptions (docs/permissions.md)",
+        )
+    } else {
+        let detail = format!(
+            "Azure Resource Graph rejected the query (status {}, {inner})",
+            reply.status().as_u16()
+        );
+        reply.failure(Kind::Rejected, Code::UpstreamRejected, detail)
     };
-    GraphError {
-        code,
-        detail,
-        cause: format!(
-            "status {status}, code `{inner}`, {} bytes",
-            answer.body.len()
-        ),
-    }
-}
-
-/// What a call without an answer means.
-pub(super) fn unreachable(error: &FetchError) -> GraphError {
-    GraphError {
-        code: "upstream_unavailable",
-        detail: "Azure Resource Graph cannot be reached or does not answer in time; check `ARM_URL` and the network".to_owned(),
-        cause: error.to_string(),
-    }
+    failure.cause += &format!(", code `{inner}`");
+    failure
 }
 
 #[cfg(test)]

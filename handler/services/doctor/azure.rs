@@ -12,12 +12,12 @@ use futures::FutureExt;
 use super::{Held, Look, all};
 use crate::{
     clients::{
-        key_vault::SecretError,
-        resource_manager::{ArmError, Resource},
-        storage::{Created, STORAGE_AUDIENCE, Storage, StorageError},
+        resource_manager::Resource,
+        storage::{Created, STORAGE_AUDIENCE, Storage},
     },
     config::Place,
-    services::{notifier::WebhookProblem, now},
+    outbound::{Code, Failure, Kind},
+    services::now,
 };
 
 /// What is in the files that show that a place can be written.
@@ -27,11 +27,15 @@ const PROBE_TEXT: &[u8] = b"{\"writtenBy\":\"doctor\"}\n";
 /// the newest report is.
 const POINTER: &str = "doctor/pointer.json";
 
+/// The fix where the token itself is refused: no role would help.
+const TOKEN_FIX: &str =
+    "check ARM_AUDIENCE and the tenant of the identity; docs/configuration.md has the clouds";
+
 /// Tries at it: another look may replace it at the same time.
-const MOST_MOVES: usize = 4;
+const MAX_MOVES: usize = 4;
 
 /// Subscriptions that are named when they cannot be seen.
-const MOST_NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 impl Look<'_> {
     pub(super) async fn azure(&self, token: &Held) -> Vec<Check> {
@@ -108,7 +112,12 @@ impl Look<'_> {
         };
         let grant = self.grant_reader(&BTreeSet::new());
         let count = match (seen.gaps.is_empty(), expected) {
-            (false, _) if seen.is_refused => line(CheckState::Missing, seen.gaps.join("; ")).mend(grant),
+            (false, _) if seen.failure == Some(Kind::Forbidden) => {
+                line(CheckState::Missing, seen.gaps.join("; ")).mend(grant)
+            }
+            (false, _) if seen.failure == Some(Kind::Unauthorized) => {
+                line(CheckState::Missing, seen.gaps.join("; ")).mend(TOKEN_FIX)
+            }
             (false, _) => line(CheckState::Unreachable, seen.gaps.join("; ")),
             (true, Err(error)) => line(
                 CheckState::Unreachable,
@@ -135,8 +144,8 @@ impl Look<'_> {
                     .mend(grant),
                     0 => line(CheckState::Ok, detail),
                     number => {
-                        let named = hidden[..number.min(MOST_NAMED)].join(", ");
-                        let more = if number > MOST_NAMED { ", ..." } else { "" };
+                        let named = hidden[..number.min(MAX_NAMED)].join(", ");
+                        let more = if number > MAX_NAMED { ", ..." } else { "" };
                         line(CheckState::Missing, format!("{detail}, not {named}{more}")).mend(grant)
                     }
                 }
@@ -150,7 +159,7 @@ impl Look<'_> {
 
     /// The subscriptions of the scope, by the management groups; `None` where the
     /// identity does not see one of them.
-    async fn expected(&self) -> Result<Option<BTreeSet<String>>, ArmError> {
+    async fn expected(&self) -> Result<Option<BTreeSet<String>>, Failure> {
         let scope = &self.doctor.config.coverage_scope;
         let mut all: BTreeSet<String> = scope.subscriptions().iter().cloned().collect();
         let whole = scope.subscriptions().is_empty() && scope.management_groups().is_empty();
@@ -222,7 +231,10 @@ impl Look<'_> {
                 format!("the plans of {subscription} are refused"),
             )
             .mend(self.grant_reader(&BTreeSet::from([subscription.to_owned()]))),
-            Err(error) => line(CheckState::Unreachable, error.detail),
+            Err(failure) if failure.kind == Kind::Unauthorized => {
+                line(CheckState::Missing, failure.detail).mend(TOKEN_FIX)
+            }
+            Err(failure) => line(CheckState::Unreachable, failure.detail),
         }
     }
 
@@ -306,7 +318,7 @@ impl Look<'_> {
         &self,
         line: &dyn Fn(CheckState, String) -> Check,
         place: &Place,
-        error: &StorageError,
+        error: &Failure,
     ) -> Check {
         let detail = error.detail.clone();
         let Place::Blob {
@@ -317,7 +329,7 @@ impl Look<'_> {
                 .mend("make the directory writable, or name another one");
         };
         match error.code {
-            "storage_forbidden" => {
+            Code::StorageForbidden => {
                 let (account, container) = (quoted(account), quoted(container));
                 let scope = format!(
                     "\"$(az storage account show --name {account} --query id --output tsv)/blobServices/default/containers/{container}\""
@@ -327,7 +339,7 @@ impl Look<'_> {
                         .azure_role("Storage Blob Data Contributor", &scope),
                 )
             }
-            "storage_no_container" => line(CheckState::Missing, detail).mend(format!(
+            Code::StorageNoContainer => line(CheckState::Missing, detail).mend(format!(
                 "az storage container create --auth-mode login --account-name {} --name {}",
                 quoted(account),
                 quoted(container)
@@ -356,7 +368,7 @@ impl Look<'_> {
             .split('.')
             .next()
             .unwrap_or_default();
-        let asked = tokio::time::timeout_at(self.deadline, self.doctor.clients.notifier.check());
+        let asked = tokio::time::timeout_at(self.deadline, self.doctor.clients.webhook.check());
         let Ok(asked) = asked.await else {
             return line(
                 CheckState::Unreachable,
@@ -370,18 +382,20 @@ impl Look<'_> {
                 "NOTIFY_WEBHOOK is not set, so no secret is read and nobody is notified".to_owned(),
             ),
             Some(Ok(())) => line(CheckState::Ok, format!("the secret {name} holds a webhook's URL")),
-            Some(Err(WebhookProblem::Secret(error @ SecretError::Refused(_)))) => {
-                let scope = format!("\"$(az keyvault show --name {vault} --query id --output tsv)\"");
-                line(CheckState::Missing, error.to_string())
-                    .mend(self.grantee.azure_role("Key Vault Secrets User", &scope))
-            }
-            Some(Err(error @ WebhookProblem::Secret(SecretError::NotThere(_) | SecretError::Empty(_))))
-            | Some(Err(error @ WebhookProblem::Url(_))) => {
-                line(CheckState::Missing, error.to_string()).mend(format!(
-                    "put the URL of the webhook into a file webhook.txt, without a line end, and: az keyvault secret set --vault-name {vault} --name {name} --file webhook.txt --encoding utf-8"
-                ))
-            }
-            Some(Err(error)) => line(CheckState::Unreachable, error.to_string()),
+            Some(Err(failure)) => match failure.code {
+                Code::SecretRefused => {
+                    let scope =
+                        format!("\"$(az keyvault show --name {vault} --query id --output tsv)\"");
+                    line(CheckState::Missing, failure.detail)
+                        .mend(self.grantee.azure_role("Key Vault Secrets User", &scope))
+                }
+                Code::SecretMissing | Code::WebhookUnusable => {
+                    line(CheckState::Missing, failure.detail).mend(format!(
+                        "put the URL of the webhook into a file webhook.txt, without a line end, and: az keyvault secret set --vault-name {vault} --name {name} --file webhook.txt --encoding utf-8"
+                    ))
+                }
+                _ => line(CheckState::Unreachable, failure.detail),
+            },
         }
     }
 }
@@ -393,7 +407,7 @@ fn group_of(id: &str) -> &str {
 
 /// Whether a place keeps what is there: the second write must find the first one,
 /// and it must be what was written. One file a day, so that a new name is tried.
-async fn keeps_what_is_there(storage: &Storage) -> Result<bool, StorageError> {
+async fn keeps_what_is_there(storage: &Storage) -> Result<bool, Failure> {
     let today = now();
     let day = today.split('T').next().unwrap_or_default();
     let path = format!("doctor/probe-{day}.json");
@@ -401,12 +415,12 @@ async fn keeps_what_is_there(storage: &Storage) -> Result<bool, StorageError> {
     let again = storage.create(&path, JSON, PROBE_TEXT.into()).await?;
     let found = storage.read(&path).await?;
     let is_it = found.is_some_and(|file| file.bytes == PROBE_TEXT);
-    Ok(again == Created::Before && is_it)
+    Ok(again == Created::AlreadyThere && is_it)
 }
 
 /// Whether a file can be replaced where nobody replaced it meanwhile.
-async fn replaces_by_version(storage: &Storage) -> Result<bool, StorageError> {
-    for _ in 0..MOST_MOVES {
+async fn replaces_by_version(storage: &Storage) -> Result<bool, Failure> {
+    for _ in 0..MAX_MOVES {
         let before = storage.read(POINTER).await?;
         let was_there = before.is_some();
         let moved = storage.replace(POINTER, JSON, PROBE_TEXT.into(), before);
@@ -414,7 +428,7 @@ async fn replaces_by_version(storage: &Storage) -> Result<bool, StorageError> {
             Ok(true) if was_there => return Ok(true),
             Ok(_) => {}
             // A policy keeps what is there.
-            Err(error) if error.code == "storage_unusable" => return Ok(false),
+            Err(error) if error.code == Code::StorageUnusable => return Ok(false),
             Err(error) => return Err(error),
         }
     }

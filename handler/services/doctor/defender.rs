@@ -8,8 +8,8 @@ use futures::FutureExt;
 
 use super::{Look, all};
 use crate::{
-    clients::defender::{DefenderError, Kind},
     config::HuntingRoute,
+    outbound::{Failure, Kind},
 };
 
 /// Application id of the Defender for Endpoint API. Source:
@@ -150,7 +150,7 @@ impl Look<'_> {
     }
 
     /// A role that the report on virtual desktops alone needs.
-    async fn for_desktops(&self, about: &About, asked: Result<(), DefenderError>) -> Check {
+    async fn for_desktops(&self, about: &About, asked: Result<(), Failure>) -> Check {
         let is_refused = matches!(&asked, Err(error) if error.kind == Kind::Forbidden);
         if is_refused && self.doctor.config.vdi.hosts.is_none() && !self.holds(about).await {
             let role = about.role;
@@ -194,7 +194,7 @@ impl Look<'_> {
         self.for_desktops(&about, asked).await
     }
 
-    async fn told(&self, about: &About, asked: Result<(), DefenderError>) -> Check {
+    async fn told(&self, about: &About, asked: Result<(), Failure>) -> Check {
         let line = |state, detail: String| Check::new(about.id, about.title, state, detail);
         match asked {
             Ok(()) => line(CheckState::Ok, about.works.to_owned()),

@@ -9,8 +9,9 @@ use functions::hashes::{Evidence, FileHash, HashKind, HashResult, ItemError, Sou
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
+use super::as_item;
 use super::{AT_A_TIME, HashLookup};
-use crate::clients::defender::DefenderError;
+use crate::outbound::Failure;
 
 impl HashLookup {
     /// Adds the evidence that is asked for to every result with a verdict, the
@@ -113,7 +114,7 @@ pub enum Shown {
 async fn asked_for<T>(
     name: &str,
     wanted: bool,
-    source: impl Future<Output = Result<T, DefenderError>>,
+    source: impl Future<Output = Result<T, Failure>>,
 ) -> Option<Source<T>> {
     if !wanted {
         return None;
@@ -121,12 +122,12 @@ async fn asked_for<T>(
     let result = source.await;
     Some(Source::new(result.map_err(|error| {
         tracing::info!(
-            code = error.code,
+            code = error.code.as_str(),
             cause = error.cause,
             source = name,
             "a source of evidence cannot be read"
         );
-        error.to_item().1
+        as_item(&error).1
     })))
 }
 

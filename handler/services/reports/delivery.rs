@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::services::notifier::Notifier;
+use crate::clients::webhook::Webhook;
 
 /// File of a run with the message to people; a run without it sends none.
 pub(crate) const NOTICE: &str = "notice.json";
@@ -14,7 +14,7 @@ pub(crate) const NOTICE: &str = "notice.json";
 #[derive(Debug)]
 enum Channel {
     /// The webhook of a Teams channel.
-    Webhook(Arc<Notifier>),
+    Webhook(Arc<Webhook>),
 }
 
 /// One delivery of a report.
@@ -29,7 +29,7 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// The notice of changes, sent to the webhook of the settings.
-    pub(crate) fn notice(webhook: Arc<Notifier>) -> Self {
+    pub(crate) fn notice(webhook: Arc<Webhook>) -> Self {
         Self {
             file: NOTICE,
             mark: "notice.told",

@@ -17,10 +17,9 @@ use tokio::time::{Instant, sleep};
 
 use super::delivery::Delivery;
 use crate::{
-    clients::storage::{Created, Storage, StorageError},
+    clients::storage::{Created, Storage},
     config::{Config, Place},
-    http::HttpClient,
-    identity::Identity,
+    outbound::{Code, Failure, HttpClient, Identity, Kind},
 };
 
 /// The number of commit records that are read where the pointer was lost.
@@ -109,15 +108,17 @@ impl History {
     /// refused call for up to `patience`, because a new role takes its time.
     ///
     /// # Errors
-    /// [`StorageError`].
-    pub(crate) async fn begin(&self, patience: Duration) -> Result<Option<Manifest>, StorageError> {
+    /// [`Failure`].
+    pub(crate) async fn begin(&self, patience: Duration) -> Result<Option<Manifest>, Failure> {
         let end = Instant::now() + patience;
         let mut wait = Duration::from_secs(1);
         loop {
             match self.finish_others().await {
-                Err(error) if error.code == "storage_forbidden" && Instant::now() + wait < end => {
+                Err(error)
+                    if error.code == Code::StorageForbidden && Instant::now() + wait < end =>
+                {
                     tracing::warn!(
-                        code = error.code,
+                        code = error.code.as_str(),
                         cause = error.cause,
                         "storage refuses the identity; trying again"
                     );
@@ -129,7 +130,7 @@ impl History {
         }
     }
 
-    async fn finish_others(&self) -> Result<Option<Manifest>, StorageError> {
+    async fn finish_others(&self) -> Result<Option<Manifest>, Failure> {
         let newest = self.newest().await?;
         for (path, written) in self.unfinished(newest.as_ref()).await? {
             let Some(file) = self.runs.read(&path).await? else {
@@ -155,7 +156,7 @@ impl History {
     async fn unfinished(
         &self,
         newest: Option<&Manifest>,
-    ) -> Result<Vec<(String, OffsetDateTime)>, StorageError> {
+    ) -> Result<Vec<(String, OffsetDateTime)>, Failure> {
         let mut records = self.runs.list(&run::commit_records(self.report)).await?;
         let own = newest.map(|newest| run::commit_record(self.report, &newest.slot));
         let written = records
@@ -178,8 +179,8 @@ impl History {
     /// The run of a slot, if it has one.
     ///
     /// # Errors
-    /// [`StorageError`].
-    pub(crate) async fn run_of(&self, slot: &Slot) -> Result<Option<Manifest>, StorageError> {
+    /// [`Failure`].
+    pub(crate) async fn run_of(&self, slot: &Slot) -> Result<Option<Manifest>, Failure> {
         self.record(&self.runs, &run::commit_record(self.report, slot))
             .await
     }
@@ -187,16 +188,12 @@ impl History {
     /// The newest run.
     ///
     /// # Errors
-    /// [`StorageError`].
-    pub(crate) async fn newest(&self) -> Result<Option<Manifest>, StorageError> {
+    /// [`Failure`].
+    pub(crate) async fn newest(&self) -> Result<Option<Manifest>, Failure> {
         self.record(&self.latest, &run::latest(self.report)).await
     }
 
-    async fn record(
-        &self,
-        storage: &Storage,
-        path: &str,
-    ) -> Result<Option<Manifest>, StorageError> {
+    async fn record(&self, storage: &Storage, path: &str) -> Result<Option<Manifest>, Failure> {
         let Some(file) = storage.read(path).await? else {
             return Ok(None);
         };
@@ -204,26 +201,27 @@ impl History {
         let below = format!("history/{}/", self.report);
         match parsed {
             Ok(manifest) if manifest.folder.starts_with(&below) => Ok(Some(manifest)),
-            _ => Err(StorageError {
-                code: "storage_unusable",
-                detail: format!(
+            _ => Err(Failure::new(
+                Kind::Unusable,
+                Code::StorageUnusable,
+                format!(
                     "{path} in {} is not a file that this version writes; was it changed by hand?",
                     storage.place()
                 ),
-                cause: "no manifest".to_owned(),
-            }),
+                "no manifest",
+            )),
         }
     }
 
     /// A file of a run, as it was written; `None` when its folder has expired.
     ///
     /// # Errors
-    /// [`StorageError`]; also for a file that was changed since.
+    /// [`Failure`]; also for a file that was changed since.
     pub(crate) async fn file(
         &self,
         run: &Manifest,
         file: &ManifestFile,
-    ) -> Result<Option<Bytes>, StorageError> {
+    ) -> Result<Option<Bytes>, Failure> {
         let path = format!("{}/{}", run.folder, file.name);
         let Some(found) = self.runs.read(&path).await? else {
             return Ok(None);
@@ -231,13 +229,12 @@ impl History {
         if sha256(&found.bytes) == file.sha256 {
             return Ok(Some(found.bytes));
         }
-        Err(StorageError {
-            code: "storage_unusable",
-            detail: format!(
-                "{path} is not what the run wrote: its SHA-256 differs from the manifest"
-            ),
-            cause: "sha256".to_owned(),
-        })
+        Err(Failure::new(
+            Kind::Unusable,
+            Code::StorageUnusable,
+            format!("{path} is not what the run wrote: its SHA-256 differs from the manifest"),
+            "sha256",
+        ))
     }
 
     /// A JSON file of a run.
@@ -248,7 +245,7 @@ impl History {
         &self,
         run: &Manifest,
         name: &str,
-    ) -> Result<Option<T>, StorageError> {
+    ) -> Result<Option<T>, Failure> {
         let Some(file) = run.file(name) else {
             return Ok(None);
         };
@@ -259,13 +256,9 @@ impl History {
     /// Writes a run, unless its slot has one by then.
     ///
     /// # Errors
-    /// [`StorageError`]. Readers then see either the previous run or this one
+    /// [`Failure`]. Readers then see either the previous run or this one
     /// in full; the next run finishes it.
-    pub(crate) async fn publish(
-        &self,
-        slot: &Slot,
-        draft: Draft,
-    ) -> Result<Published, StorageError> {
+    pub(crate) async fn publish(&self, slot: &Slot, draft: Draft) -> Result<Published, Failure> {
         let manifest = self.manifest(slot, &draft);
         for file in draft.files {
             let path = format!("{}/{}", manifest.folder, file.name);
@@ -275,7 +268,7 @@ impl History {
         }
         let bytes = Bytes::from(serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n");
         let record = run::commit_record(self.report, slot);
-        if self.runs.create(&record, JSON, bytes.clone()).await? == Created::Before
+        if self.runs.create(&record, JSON, bytes.clone()).await? == Created::AlreadyThere
             && let Some(winner) = self.run_of(slot).await?
             // The answer to our own write may have been lost.
             && winner.folder != manifest.folder
@@ -306,7 +299,7 @@ impl History {
     }
 
     /// The steps after the commit record.
-    async fn finish(&self, manifest: &Manifest, bytes: Bytes) -> Result<(), StorageError> {
+    async fn finish(&self, manifest: &Manifest, bytes: Bytes) -> Result<(), Failure> {
         let path = format!("{}/{MANIFEST}", manifest.folder);
         let newest = self.newest().await?;
         let is_newer = is_newer(manifest, newest.as_ref());
@@ -325,7 +318,7 @@ impl History {
 
     /// Delivers what was not delivered yet. Delivered again when a crash leaves
     /// open whether it was.
-    async fn deliver(&self, manifest: &Manifest) -> Result<(), StorageError> {
+    async fn deliver(&self, manifest: &Manifest) -> Result<(), Failure> {
         for delivery in &self.deliveries {
             let Some(file) = manifest.file(delivery.file) else {
                 continue;
@@ -344,7 +337,7 @@ impl History {
     }
 
     /// Moves the pointer forward; back only from a run of a clock that was wrong.
-    async fn point_to(&self, manifest: &Manifest, bytes: Bytes) -> Result<(), StorageError> {
+    async fn point_to(&self, manifest: &Manifest, bytes: Bytes) -> Result<(), Failure> {
         let path = run::latest(self.report);
         for _ in 0..MAX_MOVES {
             let before = self.latest.read(&path).await?;
@@ -360,11 +353,12 @@ impl History {
                 return Ok(());
             }
         }
-        Err(StorageError {
-            code: "storage_unavailable",
-            detail: format!("other runs keep writing {path}; the next run finishes this one"),
-            cause: "precondition".to_owned(),
-        })
+        Err(Failure::new(
+            Kind::Unavailable,
+            Code::StorageUnavailable,
+            format!("other runs keep writing {path}; the next run finishes this one"),
+            "precondition",
+        ))
     }
 }
 

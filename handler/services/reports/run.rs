@@ -8,7 +8,7 @@ use time::{OffsetDateTime, UtcOffset};
 use tokio::{sync::Mutex, time::Instant};
 
 use super::history::{Draft, History, Published};
-use crate::{clients::storage::StorageError, host::envelope::TimerInfo};
+use crate::{host::envelope::TimerInfo, outbound::Failure};
 
 /// The time that a run has.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,7 @@ pub enum RunError {
     Nothing(&'static str, String),
     /// Storage failed.
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Storage(#[from] Failure),
 }
 
 /// A report that is run into a history: what it reads, and which files it has.

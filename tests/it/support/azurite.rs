@@ -270,6 +270,7 @@ fn refused(status: u16) -> Response<Body> {
     );
     Response::builder()
         .status(status)
+        .header("x-ms-error-code", code)
         .body(body.into())
         .expect("a response")
 }

@@ -7,9 +7,8 @@ use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use handler::{
     config::{Config, Purpose},
-    http::{HttpClient, TimeLimits},
-    identity::Identity,
     listen,
+    outbound::{HttpClient, Identity, TimeLimits},
     router::{App, Functions},
     services::Services,
 };

@@ -1,0 +1,109 @@
+//! What the identity may see and do: subscriptions below a group, permissions.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::ResourceManagerClient;
+use crate::outbound::{Failure, Kind};
+
+impl ResourceManagerClient {
+    /// Ids of all subscriptions below a management group, in lower case; `None`
+    /// when the identity may not see the group.
+    /// Source: <https://learn.microsoft.com/rest/api/managementgroups/management-groups/get-descendants>
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn subscriptions_below(
+        &self,
+        group: &str,
+        deadline: Instant,
+    ) -> Result<Option<BTreeSet<String>>, Failure> {
+        let path = format!("/providers/Microsoft.Management/managementGroups/{group}/descendants");
+        let query = [("api-version", "2020-05-01"), ("$top", "1000")];
+        let found = match self.list(&path, &query, deadline).await {
+            Ok(found) => found,
+            Err(error) if error.kind == Kind::Forbidden => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let is_subscription = |item: &&Value| {
+            let kind = item["type"].as_str().unwrap_or_default();
+            kind.to_ascii_lowercase().ends_with("subscriptions")
+        };
+        let ids = found.iter().filter(is_subscription);
+        let ids = ids.filter_map(|item| item["name"].as_str().map(str::to_ascii_lowercase));
+        Ok(Some(ids.collect()))
+    }
+
+    /// Whether the identity may do something to a resource: `action` such as
+    /// `microsoft.insights/workbooks/write`.
+    /// Source: <https://learn.microsoft.com/rest/api/authorization/permissions/list-for-resource>
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn may(&self, id: &str, action: &str, deadline: Instant) -> Result<bool, Failure> {
+        let path = format!("{id}/providers/Microsoft.Authorization/permissions");
+        let query = [("api-version", "2022-04-01")];
+        let permissions = match self.list(&path, &query, deadline).await {
+            Err(error) if error.kind == Kind::Forbidden => return Ok(false),
+            permissions => permissions?,
+        };
+        let names = |part: &Value| {
+            let patterns = part.as_array().into_iter().flatten();
+            let mut patterns = patterns.filter_map(Value::as_str);
+            patterns.any(|pattern| fits(pattern, action))
+        };
+        let mut permissions = permissions.iter();
+        Ok(permissions.any(|held| names(&held["actions"]) && !names(&held["notActions"])))
+    }
+}
+
+/// Whether an action fits a pattern of a role: `*` stands for anything.
+fn fits(pattern: &str, action: &str) -> bool {
+    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = action.strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
+    let mut last = None;
+    for part in parts {
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
+        last = Some(part);
+        rest = &rest[at + part.len()..];
+    }
+    match last {
+        None => rest.is_empty(),
+        Some(part) => part.is_empty() || rest.is_empty() || action.ends_with(part),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_of_a_role_stands_for_what_it_names() {
+        let write = "microsoft.insights/workbooks/write";
+        for pattern in [
+            "*",
+            "*/write",
+            "Microsoft.Insights/workbooks/*",
+            "microsoft.insights/*/write",
+            "Microsoft.Insights/Workbooks/Write",
+        ] {
+            assert!(fits(pattern, write), "{pattern}");
+        }
+        for pattern in [
+            "",
+            "*/read",
+            "Microsoft.Insights/*/read",
+            "microsoft.insights/workbooks",
+            "write",
+        ] {
+            assert!(!fits(pattern, write), "{pattern}");
+        }
+    }
+}

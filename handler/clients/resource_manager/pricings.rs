@@ -1,0 +1,88 @@
+//! Single plans and subscriptions, and the Defender setting of AI accounts.
+//!
+//! Sources: <https://learn.microsoft.com/rest/api/defenderforcloud/pricings/get>,
+//! <https://learn.microsoft.com/rest/api/resources/subscriptions/get>
+
+use std::collections::BTreeMap;
+
+use functions::coverage::change::{Answer, Question, plan_of, subscription_of};
+use futures::{StreamExt, stream};
+use tokio::time::Instant;
+
+use super::{MAX_IN_FLIGHT, Resource, ResourceManagerClient};
+
+impl ResourceManagerClient {
+    /// Answers questions; one that could not be answered is left out.
+    pub async fn answers(
+        &self,
+        questions: Vec<Question>,
+        deadline: Instant,
+    ) -> BTreeMap<Question, Answer> {
+        stream::iter(questions)
+            .map(|question| async move {
+                let answer = self.answer(&question, deadline).await;
+                answer.map(|answer| (question, answer))
+            })
+            .buffer_unordered(MAX_IN_FLIGHT)
+            .filter_map(|answer| async { answer })
+            .collect()
+            .await
+    }
+
+    async fn answer(&self, question: &Question, deadline: Instant) -> Option<Answer> {
+        let (path, version) = match question {
+            Question::Subscription(id) => (format!("/subscriptions/{id}"), "2022-12-01"),
+            Question::Plan(id, plan) => (
+                format!("/subscriptions/{id}/providers/Microsoft.Security/pricings/{plan}"),
+                "2024-01-01",
+            ),
+        };
+        let found = self.get(&path, &[("api-version", version)], deadline).await;
+        match (found, question) {
+            (Ok(Resource::NotFound), _) => Some(Answer::NotFound),
+            (Ok(Resource::Elsewhere), Question::Subscription(_)) => Some(Answer::Elsewhere),
+            (Ok(Resource::Refused | Resource::Elsewhere), _) => Some(Answer::Refused),
+            (Ok(Resource::Found(value)), Question::Subscription(_)) => {
+                subscription_of(&value).map(Answer::Subscription)
+            }
+            (Ok(Resource::Found(value)), Question::Plan(id, _)) => {
+                plan_of(id, &value).map(|plan| Answer::Plan(Box::new(plan)))
+            }
+            (Err(error), _) => {
+                tracing::warn!(
+                    code = error.code.as_str(),
+                    cause = error.cause,
+                    "{}",
+                    error.detail
+                );
+                None
+            }
+        }
+    }
+
+    /// The Defender setting of AI accounts, by their ids: `Enabled`, `Disabled`
+    /// or another word of Azure. What could not be read is left out.
+    /// Source: <https://learn.microsoft.com/rest/api/aiservices/accountmanagement/defender-for-ai-settings>
+    pub async fn account_settings(
+        &self,
+        accounts: Vec<String>,
+        deadline: Instant,
+    ) -> BTreeMap<String, String> {
+        stream::iter(accounts)
+            .map(|id| async move {
+                let path = format!("{id}/defenderForAISettings");
+                let query = [("api-version", "2024-10-01")];
+                match self.get(&path, &query, deadline).await {
+                    Ok(Resource::Found(value)) => {
+                        let state = value["value"][0]["properties"]["state"].as_str()?;
+                        Some((id, state.to_owned()))
+                    }
+                    _ => None,
+                }
+            })
+            .buffer_unordered(MAX_IN_FLIGHT)
+            .filter_map(|setting| async { setting })
+            .collect()
+            .await
+    }
+}
