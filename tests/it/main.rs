@@ -28,6 +28,7 @@ mod identity;
 mod infra;
 mod kql;
 mod layout;
+mod outbound;
 mod package;
 mod payloads;
 mod remote;

@@ -460,7 +460,7 @@ async fn a_report_that_is_not_what_its_manifest_says_is_not_told() {
             )
             .await;
         assert_eq!((told.code, told.stdout.as_str()), (3, ""), "{body}");
-        assert!(told.stderr.contains("ask again"), "{}", told.stderr);
+        assert!(told.stderr.contains("try again"), "{}", told.stderr);
         assert!(!out.exists(), "nothing half");
     }
     let url = other_service(vec![(200, "{\"complete\":true}".to_owned())]).await;

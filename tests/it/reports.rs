@@ -545,6 +545,26 @@ async fn a_downgrade_is_posted_to_the_webhook_once() {
         .await;
 }
 
+#[tokio::test]
+async fn a_message_is_not_posted_again_where_it_may_have_arrived() {
+    let (app, _authority) = with_webhook(WEBHOOK).await;
+    app.cloud.set_webhook_status(500);
+    tick(&app, FIRST).await;
+    app.cloud
+        .set_estate(Estate::contoso().with_tier(1, "AI", "Free"));
+    tick(&app, SECOND).await;
+    assert_eq!(
+        (app.cloud.webhook_calls(), app.cloud.posted().len()),
+        (1, 0)
+    );
+    app.host
+        .console_line(|line| {
+            line.text.contains("\"notify_failed\"")
+                && line.text.contains("may have been carried out")
+        })
+        .await;
+}
+
 /// A downgrade in the second run, whose message is posted.
 async fn downgraded() -> (App, tls::Authority) {
     let (app, authority) = with_webhook(WEBHOOK).await;

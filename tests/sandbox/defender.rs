@@ -35,7 +35,10 @@ async fn answer(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) ->
     };
     let (latency, fault) = {
         let mut state = lock(&state);
-        (state.latency, fault::take(&mut state.faults, &target))
+        (
+            state.latency,
+            fault::take(&mut state.faults, &parts.method, &target),
+        )
     };
     tokio::time::sleep(latency).await;
     let mut planned = None;

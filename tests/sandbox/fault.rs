@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     body::Body as HttpBody,
-    http::{HeaderName, HeaderValue, Response, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, Response, StatusCode, header},
 };
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
@@ -15,7 +15,8 @@ use futures::stream::{self, StreamExt};
 /// A failure that answers the next calls instead of the tenant.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// Only calls whose path contains this; empty for every call.
+    /// Only calls whose method and path (`PATCH /subscriptions/...`) contain this; empty
+    /// for every call.
     pub path: String,
     /// How many calls it answers; `None` for all.
     pub times: Option<usize>,
@@ -85,7 +86,7 @@ impl Fault {
         }
     }
 
-    /// Only calls whose path contains this.
+    /// Only calls whose method and path contain this.
     #[must_use]
     pub fn on(self, path: &str) -> Self {
         Self {
@@ -136,11 +137,12 @@ impl Fault {
     }
 }
 
-/// The first fault for this path; it is used up by one.
-pub(crate) fn take(faults: &mut [Fault], path: &str) -> Option<Fault> {
+/// The first fault for this call; it is used up by one.
+pub(crate) fn take(faults: &mut [Fault], method: &Method, target: &str) -> Option<Fault> {
+    let call = format!("{method} {target}");
     let fault = faults
         .iter_mut()
-        .find(|fault| path.contains(&fault.path) && fault.times != Some(0))?;
+        .find(|fault| call.contains(&fault.path) && fault.times != Some(0))?;
     fault.times = fault.times.map(|times| times - 1);
     Some(fault.clone())
 }

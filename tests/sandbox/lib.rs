@@ -86,6 +86,7 @@ pub(crate) struct State {
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) posted: Vec<serde_json::Value>,
     pub(crate) webhook_status: u16,
+    pub(crate) webhook_calls: usize,
     pub(crate) arm_page: usize,
     pub(crate) arm_quota: bool,
     pub(crate) graph_calls: Vec<Call>,
@@ -145,6 +146,7 @@ impl Sandbox {
             secrets: BTreeMap::new(),
             posted: Vec::new(),
             webhook_status: 202,
+            webhook_calls: 0,
             arm_page: 1_000,
             arm_quota: true,
             graph_calls: Vec::new(),
@@ -400,7 +402,12 @@ impl Sandbox {
         self.lock().webhook_status = status;
     }
 
-    /// What was posted to the webhook so far.
+    /// The number of requests to the webhook so far.
+    pub fn webhook_calls(&self) -> usize {
+        self.lock().webhook_calls
+    }
+
+    /// The messages that the webhook accepted so far.
     pub fn posted(&self) -> Vec<serde_json::Value> {
         self.lock().posted.clone()
     }

@@ -40,7 +40,7 @@ async fn answer(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) ->
     let Ok(body) = axum::body::to_bytes(body, 1 << 20).await else {
         return refusal(400, "BadRequest", "no body");
     };
-    let fault = fault::take(&mut lock(&state).faults, &target);
+    let fault = fault::take(&mut lock(&state).faults, &parts.method, &target);
     if let Some(fault) = fault {
         let call = Call {
             at,

@@ -233,7 +233,7 @@ async fn graph(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) -> 
     let Ok(body) = axum::body::to_bytes(body, 1 << 20).await else {
         return error(400, "BadRequest", "no body");
     };
-    let fault = fault::take(&mut lock(&state).faults, &target);
+    let fault = fault::take(&mut lock(&state).faults, &parts.method, &target);
     if let Some(fault) = fault {
         lock(&state).graph_calls.push(Call {
             at,

@@ -25,6 +25,7 @@ async fn take(
     body: Bytes,
 ) -> StatusCode {
     let mut state = lock(&state);
+    state.webhook_calls += 1;
     let Ok(message) = serde_json::from_slice::<Value>(&body) else {
         return StatusCode::BAD_REQUEST;
     };
