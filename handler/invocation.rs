@@ -1,11 +1,22 @@
-//! The invocation that work belongs to: it is on every log line of it.
+//! The invocation that work belongs to: its id is on every log line of the work.
 //!
-//! A task-local and no span, because every request has one and few of them
-//! write a line.
+//! A task-local and not a span, because every request has one and few of them write
+//! a line.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
-use crate::host::InvocationId;
+/// The id of one call from the host, for logs and problem bodies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvocationId(pub Arc<str>);
+
+impl InvocationId {
+    /// An id for a request that came without one. It tells log lines apart and
+    /// guards nothing, so the quick generator does.
+    pub fn generate() -> Self {
+        let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes());
+        Self(id.into_uuid().to_string().into())
+    }
+}
 
 tokio::task_local! {
     static INVOCATION: (&'static str, InvocationId);

@@ -1,22 +1,21 @@
-//! Everything of the product that touches the outside world.
+//! Everything in the product that touches the outside world.
 //!
 //! A trigger ([`routes`], [`cli`]) calls a use case ([`services`]), which asks
-//! [`clients`] for facts and `functions` for the decision. [`host`] and
-//! [`router`] know the Functions host, [`config`] alone the environment,
-//! [`identity`] alone tokens. In reading order:
+//! [`clients`] for facts and the crate `functions` for the decision. Folders import
+//! downwards only, in the order of this list; [`config`] is the ground, and only it
+//! reads the environment.
 
 pub mod cli;
-pub mod config;
+pub mod functions;
+pub mod routes;
 pub mod services;
 
-pub mod router;
-pub mod routes;
-
 pub mod clients;
+pub mod server;
 
-pub mod auth;
-pub mod error;
-pub mod host;
-pub mod listen;
 pub mod outbound;
+
+pub mod invocation;
 pub mod telemetry;
+
+pub mod config;

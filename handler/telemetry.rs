@@ -7,8 +7,6 @@
 //! line for a warning when it contains "warn" in any case, so that word is
 //! escaped in lines that are errors.
 
-mod invocation;
-
 use std::{
     borrow::Cow,
     fmt,
@@ -30,7 +28,7 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-pub use invocation::{carried, current, in_invocation};
+use crate::invocation;
 
 /// Who reads the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,60 +2,63 @@
 
 use std::collections::BTreeMap;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, builder::PossibleValuesParser};
 use functions::report::{run::Slot, text::visible};
-use time::OffsetDateTime;
 
-use super::{Exit, log, say, with_services, workbook::Format};
+use super::{Exit, log, say, with_services};
 use crate::{
-    routes::report::TIMER,
-    services::reports::{self, History, Published, Report, RunError},
+    functions::{FUNCTIONS, Function, Trigger},
+    routes::timer::TimerState,
+    services::reports::{History, Published, RunError},
 };
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// The timer function, by the name of its folder
-    #[arg(value_enum)]
-    function: Function,
+    #[arg(value_parser = PossibleValuesParser::new(timers()))]
+    function: String,
     /// Log what happens, on standard error
     #[arg(short, long)]
     verbose: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Function {
-    /// Writes the coverage report into `REPORTS_URL`
-    CoverageReport,
-    /// Writes the report on virtual desktops into `VDI_REPORTS_URL`
-    VdiReport,
-    /// Looks at the saved Coverage workbooks; writes them with `WORKBOOK_REPAIR`
-    CoverageWorkbook,
+/// The timer functions of the table.
+fn timers() -> Vec<&'static str> {
+    let is_timer = |function: &&Function| matches!(function.trigger, Trigger::Timer { .. });
+    let timers = FUNCTIONS.iter().filter(is_timer);
+    timers.map(|function| function.name).collect()
 }
 
 pub(super) fn run(args: &RunArgs, variables: &BTreeMap<String, String>) -> Exit {
     log(args.verbose);
+    let function = Function::named(&args.function).map(|function| function.trigger);
+    let Some(Trigger::Timer { run, .. }) = function else {
+        return Exit::Unusable;
+    };
     let interrupted = "interrupted; the next run finishes or starts over";
     with_services(variables, interrupted, |_, services| async move {
-        match args.function {
-            Function::CoverageReport => report(&*services.coverage).await,
-            Function::VdiReport => report(&*services.vdi).await,
-            Function::CoverageWorkbook => {
-                super::workbook::inspect(&services.workbooks, Format::Table).await
+        match run(services, None).await {
+            Ok(outcome) => {
+                outcome.lines.iter().for_each(|line| say(&visible(line)));
+                if let Some(location) = &outcome.location {
+                    say(&format!("stored in {}", visible(location)));
+                }
+                match outcome.state {
+                    TimerState::Complete => Exit::Whole,
+                    TimerState::NeedsWork => Exit::Found,
+                    TimerState::Off => Exit::Unusable,
+                    TimerState::Incomplete => Exit::Incomplete,
+                }
+            }
+            Err(problem) => {
+                say(&format!("error: {}", visible(&problem.detail)));
+                Exit::Incomplete
             }
         }
     })
 }
 
-async fn report<R: Report>(service: &R) -> Exit {
-    let slot = reports::slot(None, OffsetDateTime::now_utc());
-    match reports::run(service, R::Request::default(), &slot, TIMER).await {
-        Ok((published, _)) => written(&slot, &published, &service.runs().history),
-        Err(error) => failed(&error),
-    }
-}
-
-/// Tells where a run lies, and what it could not read.
+/// Prints where a run is stored, and what it could not read.
 pub(super) fn written(slot: &Slot, published: &Published, history: &History) -> Exit {
     let manifest = published.manifest();
     let done = match published {
@@ -77,7 +80,7 @@ pub(super) fn written(slot: &Slot, published: &Published, history: &History) -> 
     }
 }
 
-/// Tells why there is no run.
+/// Prints why there is no run.
 pub(super) fn failed(error: &RunError) -> Exit {
     if let RunError::Storage(error) = error {
         tracing::debug!(

@@ -9,18 +9,12 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Exit, block_on, refuse, say};
 use crate::{
-    auth::Gate,
     config::{ApiAuth, Config, ConfigProblems, Purpose},
-    listen,
+    functions::{self, Function},
     outbound::{HttpClient, TimeLimits},
-    router,
-    routes::explorer::Explorer,
-    services::Services,
+    server::listen,
     telemetry::{self, Reader},
 };
-
-/// Functions that may be anonymous although the host's keys are the gate.
-const ANONYMOUS: [&str; 3] = ["health", "explorer", "teams_bot"];
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -83,8 +77,8 @@ fn settings(variables: &BTreeMap<String, String>) -> Result<Config, ConfigProble
     Ok(config)
 }
 
-/// Checks that the host lets nobody call an HTTP function of the package
-/// without a key. What cannot be read counts as open.
+/// Checks that the host lets no one call an HTTP function of the package without a
+/// key. What cannot be read counts as open.
 fn guarded_by_keys(root: &Path) -> Result<(), String> {
     let unreadable = |error| {
         format!(
@@ -100,7 +94,7 @@ fn guarded_by_keys(root: &Path) -> Result<(), String> {
         .iter()
         .filter(|folder| needs_no_key(&folder.path().join("function.json")))
         .map(|folder| folder.file_name().to_string_lossy().into_owned())
-        .filter(|name| !ANONYMOUS.contains(&name.as_str()))
+        .filter(|name| !Function::named(name).is_some_and(Function::may_be_anonymous))
         .collect();
     open.sort();
     match (functions.is_empty(), open.is_empty()) {
@@ -110,7 +104,7 @@ fn guarded_by_keys(root: &Path) -> Result<(), String> {
             root.display()
         )),
         (false, false) => Err(format!(
-            "`API_AUTH` is `host`, but anybody could call {}: package with AUTH_LEVEL=function, or use `API_AUTH=entra`",
+            "`API_AUTH` is `host`, but anyone could call {}: package with AUTH_LEVEL=function, or use `API_AUTH=entra`",
             open.join(", ")
         )),
     }
@@ -142,9 +136,7 @@ fn needs_no_key(function: &Path) -> bool {
 
 async fn serve(config: &Config, port: u16, reader: Reader) -> Exit {
     let http = Arc::new(HttpClient::new(TimeLimits::default()));
-    let gate = Gate::new(config, Arc::clone(&http));
-    let services = Services::new(config, http);
-    let app = match router::app(services, &gate, &config.api_auth, Explorer::new(config)) {
+    let app = match functions::app(config, http) {
         Ok(app) => app,
         Err(error) => return refuse(reader, &ConfigProblems(vec![error.to_string()])),
     };

@@ -12,7 +12,7 @@ use std::{
 use futures::future::{BoxFuture, FutureExt, Shared};
 use tokio::sync::oneshot;
 
-use crate::telemetry;
+use crate::invocation;
 
 type Flight<V> = Shared<BoxFuture<'static, Option<V>>>;
 
@@ -68,7 +68,7 @@ where
             drop(guard);
             let _ = sender.send(value);
         };
-        tokio::spawn(telemetry::carried(run));
+        tokio::spawn(invocation::carried(run));
         (flight, false)
     }
 }

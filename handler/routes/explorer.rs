@@ -1,30 +1,31 @@
 //! `explorer`: a page to try the API with, and the descriptions of the API.
 //!
-//! The page loads nothing from elsewhere and may call this service alone: its
-//! content-security policy says so. Nobody needs a token to open it; what it
-//! calls needs one.
+//! The page loads nothing from elsewhere and may call only this service: its
+//! content-security policy says so. Opening it needs no token; what it calls needs
+//! one.
 
 mod description;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Method, Request, Response, header},
+    extract::State,
+    http::{HeaderValue, Response},
+    routing::get,
 };
 use bytes::Bytes;
 use functions::report::markup;
 use serde_json::Value;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
-use super::{json_bytes, parameters, text};
+use super::{RouteState, Segment};
 use crate::{
     config::{ApiAuth, Config},
-    error::ApiError,
+    server::{ApiError, Query, json_bytes, query::NoParameters, text},
 };
 use description::{Access, openapi, swagger};
-
-/// Path of the function, as in its `function.json` with the host's prefix.
-pub const PATH: &str = "/api/explorer";
 
 const PAGE: &str = include_str!("explorer/page.html");
 const STYLE: &str = include_str!("explorer/page.css");
@@ -44,27 +45,30 @@ const HEADERS: [(&str, &str); 6] = [
     ("cache-control", "no-cache"),
 ];
 
-/// What the page and the descriptions are made of.
+/// The page and the descriptions, for the settings of a service.
 #[derive(Debug)]
 pub struct Explorer {
     access: Access,
-    openapi: OnceLock<Result<Bytes, String>>,
-    swagger: OnceLock<Result<Bytes, String>>,
+    describe: fn() -> OpenApi,
+    openapi: OnceLock<Option<Bytes>>,
+    swagger: OnceLock<Option<Bytes>>,
 }
 
 impl Explorer {
-    /// The explorer of a service with these settings. Costs nothing yet.
-    pub fn new(config: &Config) -> Arc<Self> {
+    /// The explorer of a service with these settings, whose routes `describe` lists.
+    /// Costs nothing yet.
+    pub fn new(config: &Config, describe: fn() -> OpenApi) -> Self {
         let access = Access {
             auth: config.api_auth.clone(),
             login_url: config.login_url.as_str().trim_end_matches('/').to_owned(),
             host: config.public_host.clone(),
         };
-        Arc::new(Self {
+        Self {
             access,
+            describe,
             openapi: OnceLock::new(),
             swagger: OnceLock::new(),
-        })
+        }
     }
 
     fn page(&self) -> String {
@@ -82,46 +86,62 @@ impl Explorer {
     }
 }
 
-/// Answers the page, one of its assets, or a description.
-///
-/// # Errors
-/// A problem, see docs/api.md.
-pub async fn explorer(
-    explorer: Arc<Explorer>,
-    request: Request<Body>,
+/// The routes; they are not part of the description.
+pub(crate) fn routes() -> OpenApiRouter<RouteState> {
+    OpenApiRouter::new()
+        .route("/api/explorer", get(page))
+        .route("/api/explorer/{asset}", get(asset))
+}
+
+async fn page(State(context): State<RouteState>, _: Query<NoParameters>) -> Response<Body> {
+    let page = context.explorer.page();
+    guarded(text("text/html; charset=utf-8", page))
+}
+
+async fn asset(
+    State(context): State<RouteState>,
+    Segment(name): Segment,
+    _: Query<NoParameters>,
 ) -> Result<Response<Body>, ApiError> {
-    if *request.method() != Method::GET {
-        return Err(ApiError::method_not_allowed("GET"));
-    }
-    parameters(&request, &[])?;
-    let asset = request.uri().path().get(PATH.len()..).unwrap_or_default();
-    let mut response = match asset.trim_matches('/') {
-        "" => text("text/html; charset=utf-8", explorer.page()),
+    let Explorer {
+        access,
+        describe,
+        openapi: kept,
+        swagger: kept_swagger,
+    } = &context.explorer;
+    let response = match name.as_str() {
         "page.css" => text("text/css; charset=utf-8", STYLE.to_owned()),
         "page.js" => text("text/javascript; charset=utf-8", SCRIPT.to_owned()),
-        "openapi.json" => described(&explorer.openapi, || openapi(&explorer.access))?,
-        "swagger.json" => described(&explorer.swagger, || swagger(&explorer.access))?,
+        "openapi.json" => described(kept, || openapi(&describe(), access))?,
+        "swagger.json" => described(kept_swagger, || swagger(&describe(), access))?,
         _ => return Err(ApiError::not_found()),
     };
+    Ok(guarded(response))
+}
+
+/// The same with the headers of a page that loads nothing from elsewhere.
+fn guarded(mut response: Response<Body>) -> Response<Body> {
     for (name, value) in HEADERS {
         response
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
     }
-    debug_assert!(response.headers().contains_key(header::CONTENT_TYPE));
-    Ok(response)
+    response
 }
 
 fn described(
-    kept: &OnceLock<Result<Bytes, String>>,
+    kept: &OnceLock<Option<Bytes>>,
     describe: impl FnOnce() -> Result<Value, serde_json::Error>,
 ) -> Result<Response<Body>, ApiError> {
-    let make = || {
-        let text = describe().map(|description| description.to_string());
-        text.map(Bytes::from).map_err(|error| error.to_string())
+    let make = || match describe() {
+        Ok(description) => Some(Bytes::from(description.to_string())),
+        Err(error) => {
+            tracing::error!(code = "description", cause = %error, "the API cannot be described");
+            None
+        }
     };
     match kept.get_or_init(make) {
-        Ok(description) => Ok(json_bytes(description.clone())),
-        Err(error) => Err(ApiError::internal(error.clone())),
+        Some(description) => Ok(json_bytes(description.clone())),
+        None => Err(ApiError::internal("the API cannot be described")),
     }
 }

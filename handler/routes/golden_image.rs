@@ -1,120 +1,155 @@
-//! `golden_image`: evidence of a machine against the checklist, and the scripts.
-
-use std::{collections::BTreeMap, sync::Arc};
+//! `golden_image`: evidence of a machine checked against the checklist, and the scripts.
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Method, Request, Response, StatusCode, header},
+    extract::State,
+    http::{HeaderValue, Request, Response, StatusCode, Uri, header},
 };
 use functions::vdi::{Assessment, Evidence, Expectation, Script, assess};
-use serde::Serialize;
+use serde_json::json;
 use tokio::time::{Duration, Instant};
-use utoipa::ToSchema;
-
-use super::{MAX_BODY_BYTES, json, pairs, parameters, read_body, text};
-use crate::{
-    auth::Role,
-    config::ImageDefaults,
-    error::{ApiError, Problem, Problems},
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
 };
 
-/// Path of the function, as in its `function.json` with the host's prefix.
-pub const PATH: &str = "/api/golden-image";
+use super::{RouteState, Segment};
+use crate::{
+    config::ImageDefaults,
+    server::{
+        ApiError, FromQuery, MAX_BODY_BYTES, Query, QueryPairs, answer::PAGE_POLICY,
+        json as json_answer, problem::Problem, read_body, text,
+    },
+};
 
 /// Time within which the evidence has to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
-/// What the collector writes, as far as a description tells it.
-#[derive(Serialize, ToSchema)]
-#[schema(title = "Evidence")]
-#[serde(rename_all = "camelCase")]
-struct CollectedEvidence {
-    /// 1.
-    #[schema(minimum = 1, maximum = 1)]
-    schema_version: u8,
-    /// What `Get-MpComputerStatus` answers; the other parts are beside it.
-    mp_status: BTreeMap<String, String>,
+/// The file of the collector. No value of this type exists: `Evidence` reads it.
+pub(super) enum CollectedEvidence {}
+
+impl PartialSchema for CollectedEvidence {
+    fn schema() -> RefOr<Schema> {
+        let version = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .description(Some("1."))
+            .minimum(Some(1))
+            .maximum(Some(1));
+        let status = ObjectBuilder::new().description(Some(
+            "The output of `Get-MpComputerStatus`; the other parts are next to it.",
+        ));
+        ObjectBuilder::new()
+            .title(Some("Evidence"))
+            .description(Some("The file of the collector."))
+            .property("schemaVersion", version)
+            .required("schemaVersion")
+            .property("mpStatus", status)
+            .required("mpStatus")
+            .examples([json!({ "schemaVersion": 1, "mpStatus": {} })])
+            .into()
+    }
 }
 
-/// The role that a method needs.
-pub fn role(_: &Method) -> Role {
-    Role::ReportsRead
+impl ToSchema for CollectedEvidence {}
+
+/// The query parameters of an assessment.
+#[derive(Clone, Debug, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AssessQuery {
+    /// golden or pooled; by default what the evidence says.
+    #[param(pattern = "^(golden|pooled)$")]
+    role: Option<String>,
+    /// single or multiple device entries; by default the setting `VDI_ENTRY_MODEL`.
+    #[param(pattern = "^(single|multiple)$")]
+    entry: Option<String>,
+    /// What starts the onboarding: local policy (default) or a task of the domain.
+    #[param(pattern = "^(local|domain)$")]
+    startup: Option<String>,
+    /// Tag that the machine must carry; by default the setting `VDI_DEVICE_TAG`.
+    #[param(pattern = "^[A-Za-z0-9 _-]{1,200}$", example = "VDI-NonPersistent")]
+    tag: Option<String>,
+    /// json (default), markdown or html.
+    #[param(pattern = "^(json|markdown|html)$")]
+    format: Option<String>,
 }
 
-/// Answers a request to `/api/golden-image`.
-///
-/// # Errors
-/// 400 when the body is no evidence or a parameter is not allowed, 404
-/// `no_such_script`, 405, 413.
-pub async fn golden_image(
-    defaults: Arc<ImageDefaults>,
-    request: Request<Body>,
-) -> Result<Response<Body>, ApiError> {
-    let path = request.uri().path();
-    let name = path.strip_prefix(PATH).unwrap_or_default();
-    let name = name.trim_matches('/').to_owned();
-    match *request.method() {
-        Method::POST if name.is_empty() => assessed(&defaults, request).await,
-        Method::GET | Method::HEAD if !name.is_empty() => script(&defaults, &name, &request),
-        _ if name.is_empty() => Err(ApiError::method_not_allowed("POST")),
-        _ => Err(ApiError::method_not_allowed("GET")),
+impl FromQuery for AssessQuery {
+    const NAMES: &'static [&'static str] = &["role", "entry", "startup", "tag", "format"];
+
+    fn from_query(pairs: &QueryPairs) -> Result<Self, ApiError> {
+        let text = |name| pairs.get(name).map(str::to_owned);
+        let format = text("format").map(|format| format.to_ascii_lowercase());
+        let is_known = |format: &String| ["json", "markdown", "html"].contains(&format.as_str());
+        if format.as_ref().is_some_and(|format| !is_known(format)) {
+            return Err(not_allowed(
+                "format: `json`, `markdown` and `html` are allowed",
+            ));
+        }
+        Ok(Self {
+            role: text("role"),
+            entry: text("entry"),
+            startup: text("startup"),
+            tag: text("tag"),
+            format,
+        })
+    }
+}
+
+impl AssessQuery {
+    fn expectation(&self, defaults: &ImageDefaults) -> Result<Expectation, ApiError> {
+        let role = self.role.as_deref().map(|text| read("role", text));
+        let startup = self.startup.as_deref().unwrap_or("local");
+        Ok(Expectation {
+            role: role.transpose()?,
+            entry: match &self.entry {
+                Some(text) => read("entry", text)?,
+                None => defaults.entry,
+            },
+            startup: read("startup", startup)?,
+            tag: match &self.tag {
+                Some(text) => read("tag", text)?,
+                None => defaults.tag.clone(),
+            },
+        })
     }
 }
 
 /// Assesses a golden image or a pooled desktop
 ///
-/// The body is what the collector wrote (`GET /api/golden-image/collect-evidence`).
+/// The body is the file of the collector (`GET /api/golden-image/collect-evidence`).
 /// `safeToSeal` is null when it cannot be known. Needs the role `Reports.Read`.
 #[utoipa::path(
     post,
     path = "/api/golden-image",
     operation_id = "AssessGoldenImage",
     tag = "VDI",
-    params(
-        ("role" = Option<String>, Query, description = "golden or pooled; by default what the evidence says", pattern = "^(golden|pooled)$"),
-        ("entry" = Option<String>, Query, description = "single or multiple device entries; by default the setting VDI_ENTRY_MODEL", pattern = "^(single|multiple)$"),
-        ("startup" = Option<String>, Query, description = "what starts the onboarding: local policy (default) or a task of the domain", pattern = "^(local|domain)$"),
-        ("tag" = Option<String>, Query, description = "tag that the machine must carry; by default the setting VDI_DEVICE_TAG", pattern = "^[A-Za-z0-9 _-]{1,200}$", example = "VDI-NonPersistent"),
-        ("format" = Option<String>, Query, description = "json (default), markdown or html", pattern = "^(json|markdown|html)$"),
-    ),
+    params(AssessQuery),
     request_body(content = CollectedEvidence, description = "The evidence"),
     responses(
         (status = 200, description = "The checklist", content((Assessment = "application/json"), (String = "text/markdown"), (String = "text/html"))),
         (status = 413, description = "More than 4 MiB", body = Problem, content_type = "application/problem+json"),
-        Problems,
+        ApiError,
     ),
 )]
-pub(super) async fn assessed(
-    defaults: &ImageDefaults,
+pub(crate) async fn assess_image(
+    State(context): State<RouteState>,
+    Query(query): Query<AssessQuery>,
     request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let given = parameters(&request, &["role", "entry", "startup", "tag", "format"])?;
-    let text_of = |name: &str| given.get(name).map(String::as_str);
-    let expected = Expectation {
-        role: text_of("role").map(|text| read("role", text)).transpose()?,
-        entry: text_of("entry").map_or(Ok(defaults.entry), |text| read("entry", text))?,
-        startup: read("startup", text_of("startup").unwrap_or("local"))?,
-        tag: text_of("tag").map_or(Ok(defaults.tag.clone()), |text| read("tag", text))?,
-    };
-    let format = text_of("format").unwrap_or("json").to_ascii_lowercase();
-    if !["json", "markdown", "html"].contains(&format.as_str()) {
-        return Err(not_allowed(
-            "format: `json`, `markdown` and `html` are allowed",
-        ));
-    }
+    let expected = query.expectation(&context.services.image)?;
     let body = read_body(request, MAX_BODY_BYTES, Instant::now() + BODY_TIME).await?;
     if body.is_empty() {
         return Err(bad(
             "empty_body",
-            "send the file that the collector wrote; GET /api/golden-image/collect-evidence answers the collector",
+            "send the file of the collector; GET /api/golden-image/collect-evidence answers the collector",
         ));
     }
     let evidence = Evidence::parse(&body).map_err(|error| bad("no_evidence", error.to_string()))?;
     let assessment = assess(&evidence, &expected);
-    Ok(match format.as_str() {
-        "markdown" => text("text/markdown; charset=utf-8", assessment.markdown()),
-        "html" => page(assessment.html()),
-        _ => json(StatusCode::OK, &assessment)?,
+    Ok(match query.format.as_deref() {
+        Some("markdown") => text("text/markdown; charset=utf-8", assessment.markdown()),
+        Some("html") => page(assessment.html()),
+        _ => json_answer(StatusCode::OK, &assessment)?,
     })
 }
 
@@ -132,15 +167,16 @@ pub(super) async fn assessed(
     responses(
         (status = 200, description = "The script, for Windows PowerShell 5.1", body = String, content_type = "text/plain"),
         (status = 404, description = "No script has this name", body = Problem, content_type = "application/problem+json"),
-        Problems,
+        ApiError,
     ),
 )]
-pub(super) fn script(
-    defaults: &ImageDefaults,
-    name: &str,
-    request: &Request<Body>,
+pub(crate) async fn script(
+    State(context): State<RouteState>,
+    Segment(name): Segment,
+    uri: Uri,
 ) -> Result<Response<Body>, ApiError> {
-    let name = name.strip_suffix(".ps1").unwrap_or(name);
+    let defaults = &context.services.image;
+    let name = name.strip_suffix(".ps1").unwrap_or(&name);
     let Some(mut script) = Script::named(name, defaults.entry, &defaults.tag) else {
         return Err(ApiError::new(
             StatusCode::NOT_FOUND,
@@ -148,9 +184,10 @@ pub(super) fn script(
             format!("the scripts are {}", Script::NAMES.join(", ")),
         ));
     };
-    for (option, value) in pairs(request, script.options(), &["profiles"])? {
+    let pairs = QueryPairs::read(uri.query(), script.options(), &["profiles"])?;
+    for (option, value) in pairs.iter() {
         script
-            .set(&option, &value)
+            .set(option, value)
             .map_err(|error| not_allowed(error.to_string()))?;
     }
     let mut response = text("text/plain; charset=utf-8", script.render());
@@ -165,7 +202,7 @@ pub(super) fn script(
 
 fn page(html: String) -> Response<Body> {
     let mut response = text("text/html; charset=utf-8", html);
-    let policy = HeaderValue::from_static(super::PAGE_POLICY);
+    let policy = HeaderValue::from_static(PAGE_POLICY);
     response
         .headers_mut()
         .insert("content-security-policy", policy);

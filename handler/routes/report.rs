@@ -1,23 +1,21 @@
-//! What every report answers: its newest run, a file of it, and a new run.
+//! Routes that every report has: its newest run, a file of it, and a new run.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
-    http::{HeaderValue, Method, Request, Response, StatusCode, header},
+    http::{HeaderValue, Method, Response, StatusCode, header},
 };
 use bytes::Bytes;
 use functions::report::run::{MANIFEST, Manifest};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
-use super::{PAGE_POLICY, json_bytes, parameters};
+use super::timer::{TimerOutcome, TimerState};
 use crate::{
-    auth::Role,
-    error::ApiError,
-    host::{envelope::Invocation, reply::Reply},
+    invocation,
+    server::{ApiError, Role, TimerInfo, answer::PAGE_POLICY, json_bytes},
     services::reports::{self, History, Published, Report, RunBudget, RunError},
-    telemetry,
 };
 
 /// File that a request without a name gets.
@@ -29,7 +27,7 @@ const CALL: RunBudget = RunBudget {
     patience: Duration::ZERO,
 };
 
-/// The whole of a call, with what storage needs.
+/// The time of a call, with what storage needs.
 const CALL_TIME: Duration = Duration::from_secs(215);
 
 /// A timer has the ten minutes of `host.json`.
@@ -47,29 +45,19 @@ pub fn role(method: &Method) -> Role {
     }
 }
 
-/// Answers a request to the path of a report.
+/// The summary of the newest run.
 ///
 /// # Errors
-/// 404 `no_report` before the first run, 404 `no_such_file`, 405, 409
-/// `run_in_progress`, 502 and 503 when Azure or storage fail.
-pub async fn answer<R: Report>(
-    service: Arc<R>,
-    path: &str,
-    request: Request<Body>,
-) -> Result<Response<Body>, ApiError> {
-    parameters(&request, &[])?;
-    let name = request.uri().path().strip_prefix(path).unwrap_or_default();
-    let name = name.trim_matches('/').to_owned();
-    match *request.method() {
-        Method::GET | Method::HEAD if name.is_empty() => file(&*service, SUMMARY).await,
-        Method::GET | Method::HEAD => file(&*service, &name).await,
-        Method::POST if name.is_empty() => run_now(service).await,
-        _ if name.is_empty() => Err(ApiError::method_not_allowed("GET, POST")),
-        _ => Err(ApiError::method_not_allowed("GET")),
-    }
+/// 404 `no_report` before the first run, 502 and 503 when storage fails.
+pub(super) async fn newest<R: Report>(report: &R) -> Result<Response<Body>, ApiError> {
+    file(report, SUMMARY).await
 }
 
-async fn file<R: Report>(service: &R, name: &str) -> Result<Response<Body>, ApiError> {
+/// A file of the newest run.
+///
+/// # Errors
+/// As [`newest`]; 404 `no_such_file`.
+pub(super) async fn file<R: Report>(service: &R, name: &str) -> Result<Response<Body>, ApiError> {
     let history = &service.runs().history;
     let run = history.newest().await?;
     let run = run.ok_or_else(|| no_report(history))?;
@@ -109,10 +97,14 @@ fn of_file(content_type: &str, tag: &str, bytes: Bytes) -> Response<Body> {
     response
 }
 
-async fn run_now<R: Report>(service: Arc<R>) -> Result<Response<Body>, ApiError> {
-    // It runs to its end even when the caller goes away: half a run helps nobody.
+/// Runs the report now and answers its summary.
+///
+/// # Errors
+/// 409 `run_in_progress`, 502 and 503 when Azure or storage fail.
+pub(super) async fn run_now<R: Report>(service: Arc<R>) -> Result<Response<Body>, ApiError> {
+    // It runs to its end even when the caller goes away: half a run helps no one.
     let slot = reports::slot(None, OffsetDateTime::now_utc());
-    let work = telemetry::carried({
+    let work = invocation::carried({
         let service = Arc::clone(&service);
         async move { reports::run(&*service, R::Request::default(), &slot, CALL).await }
     });
@@ -120,49 +112,57 @@ async fn run_now<R: Report>(service: Arc<R>) -> Result<Response<Body>, ApiError>
         ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "deadline_exceeded",
-            "storage did not take the report in time; the run goes on, ask for the report in a minute",
+            "storage did not accept the report in time; the run continues, ask for the report in a minute",
         )
     })?;
     let run = run.map_err(|error| ApiError::internal(error.to_string()))?;
-    let (published, _) = run.map_err(of_run)?;
+    let (published, _) = run?;
     let (manifest, history) = (published.manifest(), &service.runs().history);
     let summary = manifest.file(SUMMARY).ok_or_else(|| no_report(history))?;
     let bytes = history.file(manifest, summary).await?;
     Ok(json_bytes(bytes.ok_or_else(|| no_report(history))?))
 }
 
-/// Works an occurrence of a report's timer.
+/// Runs an occurrence of a report's timer, or the present time where a person started
+/// it.
 ///
 /// # Errors
 /// What makes the invocation fail, so that the host counts it: storage, or that
-/// nothing can be read at all.
-pub async fn by_timer<R: Report>(
+/// nothing could be read.
+pub(crate) async fn by_timer<R: Report>(
     service: Arc<R>,
-    invocation: Invocation,
-) -> Result<Reply, ApiError> {
-    let timer = invocation.timer("timer")?;
-    let slot = reports::slot(Some(&timer), OffsetDateTime::now_utc());
-    let work = telemetry::carried({
+    timer: Option<TimerInfo>,
+) -> Result<TimerOutcome, ApiError> {
+    let slot = reports::slot(timer.as_ref(), OffsetDateTime::now_utc());
+    let location = service.runs().history.location();
+    let work = invocation::carried({
         let slot = slot.clone();
         async move { reports::run(&*service, R::Request::default(), &slot, TIMER).await }
     });
     let run = tokio::spawn(work).await;
     let run = run.map_err(|error| ApiError::internal(error.to_string()))?;
-    let line = match run {
+    let outcome = |state, line: String| TimerOutcome::new(state, line);
+    Ok(match run {
         Ok((Published::Written(manifest), _)) => {
-            let complete = if manifest.complete {
-                "complete"
-            } else {
-                "NOT complete"
+            let (state, word) = match manifest.complete {
+                true => (TimerState::Complete, "complete"),
+                false => (TimerState::Incomplete, "NOT complete"),
             };
-            format!("run {slot} is written, {complete}")
+            outcome(state, format!("run {slot} is written, {word}"))
+                .with_reasons(&manifest.reasons)
+                .stored_in(format!("{location}/{}", manifest.folder))
         }
-        Ok((Published::AlreadyThere(_), _)) => format!("run {slot} was already done"),
-        Err(RunError::Running) => format!("run {slot} was left out: another one is going on"),
-        Err(error @ RunError::Off(_)) => error.to_string(),
-        Err(error) => return Err(of_run(error)),
-    };
-    Ok(Reply::done().log(&line))
+        Ok((Published::AlreadyThere(manifest), _)) => {
+            outcome(TimerState::Complete, format!("run {slot} was already done"))
+                .stored_in(format!("{location}/{}", manifest.folder))
+        }
+        Err(RunError::Running) => outcome(
+            TimerState::Complete,
+            format!("run {slot} was skipped: another one is in progress"),
+        ),
+        Err(error @ RunError::Off(_)) => outcome(TimerState::Off, error.to_string()),
+        Err(error) => return Err(error.into()),
+    })
 }
 
 fn no_report(history: &History) -> ApiError {
@@ -186,15 +186,19 @@ fn no_such_file(run: &Manifest) -> ApiError {
     )
 }
 
-fn of_run(error: RunError) -> ApiError {
-    let detail = error.to_string();
-    match error {
-        RunError::Running => ApiError {
-            retry_after_seconds: Some(30),
-            ..ApiError::new(StatusCode::CONFLICT, "run_in_progress", detail)
-        },
-        RunError::Off(_) => ApiError::new(StatusCode::NOT_FOUND, "report_off", detail),
-        RunError::Nothing(..) => ApiError::new(StatusCode::BAD_GATEWAY, "nothing_readable", detail),
-        RunError::Storage(error) => error.into(),
+impl From<RunError> for ApiError {
+    fn from(error: RunError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RunError::Running => ApiError {
+                retry_after_seconds: Some(30),
+                ..ApiError::new(StatusCode::CONFLICT, "run_in_progress", detail)
+            },
+            RunError::Off(_) => ApiError::new(StatusCode::NOT_FOUND, "report_off", detail),
+            RunError::Nothing(..) => {
+                ApiError::new(StatusCode::BAD_GATEWAY, "nothing_readable", detail)
+            }
+            RunError::Storage(error) => error.into(),
+        }
     }
 }

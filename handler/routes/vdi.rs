@@ -1,40 +1,12 @@
-//! `vdi` and `vdi_report`: the hygiene report of virtual desktops.
+//! `vdi`: the newest report on virtual desktops, a file of it, and a new one.
 
-use std::sync::Arc;
-
-use axum::{
-    body::Body,
-    http::{Request, Response},
-};
+use axum::{body::Body, extract::State, http::Response};
 use functions::vdi::hygiene::Summary;
 
-use super::report;
-use crate::{
-    error::{ApiError, Problem, Problems},
-    host::{envelope::Invocation, reply::Reply},
-    services::vdi::Vdi,
-};
+use super::{RouteState, Segment, report};
+use crate::server::{ApiError, Query, problem::Problem, query::NoParameters};
 
-/// Path of the function, as in its `function.json` with the host's prefix.
-pub const PATH: &str = "/api/vdi";
-
-/// Answers a request to `/api/vdi`.
-///
-/// # Errors
-/// As [`report::answer`]; 404 `report_off` without `VDI_HOST_PATTERN`.
-pub async fn vdi(service: Arc<Vdi>, request: Request<Body>) -> Result<Response<Body>, ApiError> {
-    report::answer(service, PATH, request).await
-}
-
-/// Works an occurrence of the timer.
-///
-/// # Errors
-/// As [`report::by_timer`].
-pub async fn vdi_report(service: Arc<Vdi>, invocation: Invocation) -> Result<Reply, ApiError> {
-    report::by_timer(service, invocation).await
-}
-
-/// The sums and findings of the newest report on virtual desktops
+/// The totals and findings of the newest report on virtual desktops
 ///
 /// A number that could not be read is null. Needs the role `Reports.Read`.
 #[utoipa::path(
@@ -43,14 +15,18 @@ pub async fn vdi_report(service: Arc<Vdi>, invocation: Invocation) -> Result<Rep
     operation_id = "GetVdi",
     tag = "VDI",
     responses(
-        (status = 200, description = "The sums and findings", body = Summary),
+        (status = 200, description = "The totals", body = Summary),
         (status = 404, description = "There is no report yet", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "Storage cannot be read until somebody mends it", body = Problem, content_type = "application/problem+json"),
-        Problems,
+        (status = 502, description = "Storage cannot be read until an operator fixes it", body = Problem, content_type = "application/problem+json"),
+        ApiError,
     ),
 )]
-#[expect(dead_code, reason = "describes what `report::answer` does")]
-pub(super) fn newest() {}
+pub(crate) async fn newest(
+    State(context): State<RouteState>,
+    _: Query<NoParameters>,
+) -> Result<Response<Body>, ApiError> {
+    report::newest(&*context.services.vdi).await
+}
 
 /// A file of the newest report on virtual desktops
 ///
@@ -64,16 +40,21 @@ pub(super) fn newest() {}
     responses(
         (status = 200, description = "The file", content((String = "text/csv"), (String = "text/html"), (serde_json::Value = "application/json"))),
         (status = 404, description = "There is no report yet, or no such file in it", body = Problem, content_type = "application/problem+json"),
-        (status = 502, description = "Storage cannot be read until somebody mends it", body = Problem, content_type = "application/problem+json"),
-        Problems,
+        (status = 502, description = "Storage cannot be read until an operator fixes it", body = Problem, content_type = "application/problem+json"),
+        ApiError,
     ),
 )]
-#[expect(dead_code, reason = "describes what `report::answer` does")]
-pub(super) fn file() {}
+pub(crate) async fn file(
+    State(context): State<RouteState>,
+    Segment(name): Segment,
+    _: Query<NoParameters>,
+) -> Result<Response<Body>, ApiError> {
+    report::file(&*context.services.vdi, &name).await
+}
 
 /// Runs the report on virtual desktops now
 ///
-/// Writes it into the history and answers its sums and findings. Takes up to three
+/// Writes it into the history and answers its totals and findings. Takes up to three
 /// and a half minutes. Needs the role `Reports.Run`.
 #[utoipa::path(
     post,
@@ -81,13 +62,17 @@ pub(super) fn file() {}
     operation_id = "RunVdi",
     tag = "VDI",
     responses(
-        (status = 200, description = "The sums of the new report; `complete` says whether everything could be read", body = Summary),
-        (status = 409, description = "A run is going on in this process", body = Problem, content_type = "application/problem+json",
+        (status = 200, description = "The totals of the new report; `complete` says whether everything could be read", body = Summary),
+        (status = 409, description = "A run is in progress in this process", body = Problem, content_type = "application/problem+json",
             headers(("Retry-After" = u64, description = "Seconds until a retry may help"))),
-        (status = 404, description = "VDI_HOST_PATTERN is not set", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The report is turned off, or was written and has expired since", body = Problem, content_type = "application/problem+json"),
         (status = 502, description = "Nothing could be read, or storage refuses", body = Problem, content_type = "application/problem+json"),
-        Problems,
+        ApiError,
     ),
 )]
-#[expect(dead_code, reason = "describes what `report::answer` does")]
-pub(super) fn run_now() {}
+pub(crate) async fn run_now(
+    State(context): State<RouteState>,
+    _: Query<NoParameters>,
+) -> Result<Response<Body>, ApiError> {
+    report::run_now(context.services.vdi.clone()).await
+}

@@ -1,145 +1,75 @@
-//! One line for each function: its name and how it is reached.
+//! From a request to the function that answers it.
 //!
-//! Real paths (forwarded HTTP) and `POST /{FunctionName}` (envelope) share one
-//! path space, so a name that equals a path is refused at start.
+//! Real paths (forwarded HTTP) and `POST /{FunctionName}` (envelope) share one path
+//! space, so a name that equals a path is refused at start.
 
-use std::{future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Router,
     body::Body,
     extract::Request,
-    http::{Method, Response},
+    http::{Method, Response, StatusCode, header},
     response::IntoResponse,
-    routing::{MethodRouter, any, get},
 };
+use futures::{FutureExt, future::BoxFuture};
 use serde_json::json;
 use tokio::sync::Semaphore;
-use tower::{
-    Layer,
-    util::{MapRequest, MapRequestLayer},
+use tower::Service;
+
+use super::{
+    ApiError, Gate, Invocation, Reply, Role, answer,
+    host::{self, INVOCATION_ID_HEADER},
+    wrapped_http,
 };
 
-use crate::{
-    auth::{self, Gate, Role},
-    config::ApiAuth,
-    error::ApiError,
-    host::{self, envelope::Invocation, reply::Reply, wrapped_http},
-    routes::{self, explorer::Explorer, health::Deep},
-    services::Services,
-};
+/// Requests at a time; more are answered 503 immediately. `GET /` is not counted.
+pub const MAX_REQUESTS: usize = 256;
 
-/// Requests at a time; more are answered 503 at once. `GET /` is not counted.
-pub const MOST_REQUESTS: usize = 256;
-
-/// All routes, with paths read without regard to case.
-pub type App = MapRequest<Router, fn(Request) -> Request>;
-
-/// What the callers of a function need.
-#[derive(Clone, Debug)]
-pub struct Access {
-    gate: Gate,
-    /// The role that a method needs.
-    role: fn(&Method) -> Role,
+/// Who may call an HTTP function.
+#[derive(Clone, Copy, Debug)]
+pub enum Access {
+    /// Everyone, without a token.
+    Public,
+    /// A caller with the role of the method.
+    Role(fn(&Method) -> Role),
+    /// The route asks the gate itself, for example after it has read the body.
+    ByRoute,
 }
 
-/// A function name that cannot be served; the build has to be mended.
+/// The work of a timer function.
+type TimerWork =
+    Arc<dyn Fn(Invocation) -> BoxFuture<'static, Result<Reply, ApiError>> + Send + Sync>;
+
+enum Trigger {
+    Http { path: &'static str, access: Access },
+    Timer(TimerWork),
+}
+
+struct Function {
+    name: &'static str,
+    trigger: Trigger,
+}
+
+/// A function name that cannot be served; the table has to be corrected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FunctionNameError {
     /// The name is a path as well, so the host's envelope would not arrive.
     #[error("the function name `{0}` is also the start of the path `{1}`")]
     Collision(&'static str, &'static str),
     /// Not `^[a-z][a-z0-9_-]{0,127}$`, or `host`.
-    #[error("`{0}` is no function name")]
+    #[error("`{0}` is not a function name")]
     Invalid(&'static str),
     /// Two functions with one name.
     #[error("the function name `{0}` is used twice")]
-    Twice(&'static str),
+    Duplicate(&'static str),
 }
 
-/// The product's functions.
-///
-/// # Errors
-/// [`FunctionNameError`], a mistake in this file.
-pub fn app(
-    services: Services,
-    gate: &Gate,
-    auth: &ApiAuth,
-    explorer: Arc<Explorer>,
-) -> Result<App, FunctionNameError> {
-    let needs = |role| Access {
-        gate: gate.clone(),
-        role,
-    };
-    let coverage = Arc::clone(&services.coverage);
-    let by_timer = Arc::clone(&services.coverage);
-    let (vdi, vdi_by_timer) = (Arc::clone(&services.vdi), Arc::clone(&services.vdi));
-    let image = Arc::clone(&services.image);
-    let workbooks = Arc::clone(&services.workbooks);
-    let deep = Deep::new(Arc::clone(&services.doctor), gate.clone(), auth);
-    let services = Arc::new(services);
-    Functions::new()
-        .http(
-            "hash_lookup",
-            routes::hashes::PATH,
-            Some(needs(|_| Role::HashesRead)),
-            move |request| routes::hashes::hash_lookup(Arc::clone(&services), request),
-        )
-        .http(
-            "coverage",
-            routes::coverage::PATH,
-            Some(needs(routes::report::role)),
-            move |request| routes::coverage::coverage(Arc::clone(&coverage), request),
-        )
-        .http(
-            "golden_image",
-            routes::golden_image::PATH,
-            Some(needs(routes::golden_image::role)),
-            move |request| routes::golden_image::golden_image(Arc::clone(&image), request),
-        )
-        .envelope("coverage_report", move |invocation| {
-            routes::coverage::coverage_report(Arc::clone(&by_timer), invocation)
-        })
-        .http(
-            "vdi",
-            routes::vdi::PATH,
-            Some(needs(routes::report::role)),
-            move |request| routes::vdi::vdi(Arc::clone(&vdi), request),
-        )
-        .envelope("vdi_report", move |invocation| {
-            routes::vdi::vdi_report(Arc::clone(&vdi_by_timer), invocation)
-        })
-        .envelope("coverage_workbook", move |invocation| {
-            routes::coverage::coverage_workbook(Arc::clone(&workbooks), invocation)
-        })
-        .http("health", routes::health::PATH, None, move |request| {
-            routes::health::health(deep.clone(), request)
-        })
-        .http("explorer", routes::explorer::PATH, None, move |request| {
-            routes::explorer::explorer(Arc::clone(&explorer), request)
-        })
-        .build()
-}
-
-/// Collects functions and makes the routes of them.
-#[derive(Debug)]
+/// Collects functions for an [`App`].
+#[derive(Default)]
 pub struct Functions {
-    names: Vec<&'static str>,
-    paths: Vec<&'static str>,
-    routes: Vec<Router>,
-    permits: Arc<Semaphore>,
-}
-
-impl Default for Functions {
-    fn default() -> Self {
-        let permits = Arc::new(Semaphore::new(MOST_REQUESTS));
-        Self {
-            names: Vec::new(),
-            paths: Vec::new(),
-            routes: Vec::new(),
-            permits,
-        }
-    }
+    functions: Vec<Function>,
+    router: Router,
 }
 
 impl Functions {
@@ -148,114 +78,90 @@ impl Functions {
         Self::default()
     }
 
-    /// An HTTP function: at `path` and below it, and by envelope. `access` is
-    /// what its callers need; `None` lets everybody in.
+    /// An HTTP function: its routes are `path` and what is below it.
     #[must_use]
-    pub fn http<F>(
+    pub fn http(
         mut self,
         name: &'static str,
         path: &'static str,
-        access: Option<Access>,
-        work: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Result<Response<Body>, ApiError>> + Send,
-    {
-        let permits = Arc::clone(&self.permits);
-        // A wrapped request is shed inside its envelope, or the host would make
-        // a failed invocation of it.
-        let handler = invoked(name, move |mut request| {
-            let (permits, access, work) = (Arc::clone(&permits), access.clone(), work.clone());
-            async move {
-                let _permit = permits.try_acquire().map_err(|_| ApiError::overloaded())?;
-                if let Some(Access { gate, role }) = access {
-                    let role = role(request.method());
-                    auth::require(&gate, role, &mut request).await?;
-                }
-                work(request).await
-            }
-        });
-        let below = |suffix: &str| format!("{path}{suffix}");
-        let routes = Router::new()
-            .route(path, handler.clone())
-            .route(&below("/"), handler.clone())
-            .route(&below("/{*rest}"), handler);
-        let wrapped = routes.clone().fallback(invoked(name, unknown_path));
-        self.paths.push(path);
-        self.routes.push(routes);
-        self.by_envelope(name, move |request| {
-            wrapped_http::run(wrapped.clone(), request)
-        })
-    }
-
-    /// A timer or queue function, which the host always wraps.
-    #[must_use]
-    pub fn envelope<F>(
-        self,
-        name: &'static str,
-        work: impl Fn(Invocation) -> F + Clone + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Result<Reply, ApiError>> + Send,
-    {
-        self.by_envelope(name, move |request| {
-            let work = work.clone();
-            async move { work(Invocation::read(request).await?).await }
-        })
-    }
-
-    fn by_envelope<F>(
-        mut self,
-        name: &'static str,
-        work: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Future<Output = Result<Reply, ApiError>> + Send,
-    {
-        let post_only = invoked(name, move |request: Request| {
-            let work = work.clone();
-            async move {
-                if request.method() != Method::POST {
-                    return Err(ApiError::method_not_allowed("POST"));
-                }
-                work(request).await
-            }
-        });
-        self.names.push(name);
-        self.routes
-            .push(Router::new().route(&format!("/{name}"), post_only));
+        access: Access,
+        routes: Router,
+    ) -> Self {
+        let trigger = Trigger::Http { path, access };
+        self.functions.push(Function { name, trigger });
+        self.router = self.router.merge(routes);
         self
     }
 
-    /// The routes, with the readiness answer and what answers unknown paths.
+    /// A timer function, which the host always wraps in an envelope.
+    #[must_use]
+    pub fn timer<F>(
+        mut self,
+        name: &'static str,
+        work: impl Fn(Invocation) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Reply, ApiError>> + Send + 'static,
+    {
+        let trigger = Trigger::Timer(Arc::new(move |invocation| work(invocation).boxed()));
+        self.functions.push(Function { name, trigger });
+        self
+    }
+
+    /// The functions behind a gate.
     ///
     /// # Errors
     /// [`FunctionNameError`].
-    pub fn build(self) -> Result<App, FunctionNameError> {
+    pub fn build(self, gate: Gate) -> Result<App, FunctionNameError> {
         self.check_names()?;
-        let mut app = Router::new()
-            .fallback(invoked("-", unknown_path))
-            .route("/", get(ready));
-        for routes in self.routes {
-            app = app.merge(routes);
-        }
-        Ok(MapRequestLayer::new(host::lower_route as fn(Request) -> Request).layer(app))
+        Ok(App(Arc::new(Shared {
+            functions: self.functions,
+            router: self.router,
+            gate,
+            permits: Semaphore::new(MAX_REQUESTS),
+        })))
     }
 
     fn check_names(&self) -> Result<(), FunctionNameError> {
-        for (index, name) in self.names.iter().copied().enumerate() {
+        let paths = self.functions.iter().filter_map(Function::path);
+        for (index, name) in self.functions.iter().map(|known| known.name).enumerate() {
             if !is_function_name(name) {
                 return Err(FunctionNameError::Invalid(name));
             }
-            if self.names[..index].contains(&name) {
-                return Err(FunctionNameError::Twice(name));
+            if self.functions[..index]
+                .iter()
+                .any(|known| known.name == name)
+            {
+                return Err(FunctionNameError::Duplicate(name));
             }
-            let first_segment = |path: &&&str| path.split('/').nth(1) == Some(name);
-            if let Some(path) = self.paths.iter().find(first_segment) {
+            let starts_with_name = |path: &&str| path.split('/').nth(1) == Some(name);
+            if let Some(path) = paths.clone().find(starts_with_name) {
                 return Err(FunctionNameError::Collision(name, path));
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for Functions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.functions.iter().map(|function| function.name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl Function {
+    fn path(&self) -> Option<&'static str> {
+        match self.trigger {
+            Trigger::Http { path, .. } => Some(path),
+            Trigger::Timer(_) => None,
+        }
+    }
+
+    /// Whether a request to this path is for the function.
+    fn serves(&self, path: &str) -> bool {
+        let below = self.path().and_then(|own| path.strip_prefix(own));
+        below.is_some_and(|below| below.is_empty() || below.starts_with('/'))
     }
 }
 
@@ -266,29 +172,118 @@ fn is_function_name(name: &str) -> bool {
     name != "host" && name.len() <= 128 && starts_well && name.chars().all(plain)
 }
 
-/// Work as invocations of a function; a panic costs one of them. A handler
-/// and no layer: each layer costs every request two allocations.
-fn invoked<R, F>(
-    name: &'static str,
-    work: impl Fn(Request) -> F + Clone + Send + Sync + 'static,
-) -> MethodRouter
-where
-    R: IntoResponse,
-    F: Future<Output = Result<R, ApiError>> + Send,
-{
-    any(move |request: Request| host::invocation(name, request, work.clone()))
+/// The service: every request finds its function here.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+struct Shared {
+    functions: Vec<Function>,
+    router: Router,
+    gate: Gate,
+    permits: Semaphore,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Answers a request; never fails.
+    pub async fn answer(&self, request: Request) -> Response<Body> {
+        let request = host::normalize_path(request);
+        let path = request.uri().path();
+        if path == "/" {
+            return ready();
+        }
+        if let Some(function) = self.0.functions.iter().find(|known| known.serves(path)) {
+            let work = |request| self.http(function, request);
+            return host::invocation(function.name, request, work).await;
+        }
+        let named = |known: &&Function| path.strip_prefix('/') == Some(known.name);
+        if let Some(function) = self.0.functions.iter().find(named) {
+            let work = |request| self.envelope(function, request).boxed();
+            return host::invocation(function.name, request, work).await;
+        }
+        host::invocation("-", request, unknown_path).await
+    }
+
+    /// A request to the path of a function. A wrapped request comes here too, so that
+    /// it is shed inside its envelope, or the host would count a failed invocation.
+    async fn http(
+        &self,
+        function: &Function,
+        mut request: Request,
+    ) -> Result<Response<Body>, ApiError> {
+        let Trigger::Http { access, .. } = function.trigger else {
+            return Err(ApiError::not_found());
+        };
+        let _permit = self
+            .0
+            .permits
+            .try_acquire()
+            .map_err(|_| ApiError::overloaded())?;
+        if let Access::Role(role) = access {
+            let role = role(request.method());
+            self.0.gate.admit(role, &mut request).await?;
+        }
+        let mut router = self.0.router.clone();
+        let response = match router.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        as_problem(response)
+    }
+
+    /// A request that the host wrapped.
+    async fn envelope(&self, function: &Function, request: Request) -> Result<Reply, ApiError> {
+        if request.method() != Method::POST {
+            return Err(ApiError::method_not_allowed("POST"));
+        }
+        let invocation = Invocation::read(request).await?;
+        match &function.trigger {
+            Trigger::Timer(work) => work(invocation).await,
+            Trigger::Http { .. } => {
+                let wrapped = host::normalize_path(wrapped_http::unwrap(&invocation)?);
+                let response = match function.serves(wrapped.uri().path()) {
+                    true => self.http(function, wrapped).await.into_response(),
+                    false => ApiError::not_found().into_response(),
+                };
+                wrapped_http::wrap(response).await
+            }
+        }
+    }
+}
+
+/// The router's own answers to an unknown path or method, as problems.
+fn as_problem(response: Response<Body>) -> Result<Response<Body>, ApiError> {
+    let has_body = response.headers().contains_key(header::CONTENT_TYPE);
+    match response.status() {
+        StatusCode::NOT_FOUND if !has_body => Err(ApiError::not_found()),
+        StatusCode::METHOD_NOT_ALLOWED if !has_body => {
+            let allow = response.headers().get(header::ALLOW);
+            let allow = allow
+                .and_then(|allow| allow.to_str().ok())
+                .unwrap_or_default();
+            let methods: Vec<&str> = allow.split(',').filter(|name| *name != "HEAD").collect();
+            Err(ApiError::method_not_allowed(&methods.join(", ")))
+        }
+        _ => Ok(response),
+    }
 }
 
 /// The host asks `GET /` until something answers.
-async fn ready() -> Json<serde_json::Value> {
-    Json(json!({ "name": "defender-functions", "version": env!("CARGO_PKG_VERSION") }))
+fn ready() -> Response<Body> {
+    let ready = json!({ "name": "defender-functions", "version": env!("CARGO_PKG_VERSION") });
+    answer::json_bytes(ready.to_string().into())
 }
 
-/// A path of no function. An envelope among them is the host's and a failed
-/// invocation, which it tells nobody: so the log has to.
+/// A path that belongs to no function. An envelope among them is the host's and a
+/// failed invocation, which it reports to no one: so the log has to.
 async fn unknown_path(request: Request) -> Result<Response<Body>, ApiError> {
     let single_segment = !request.uri().path().trim_matches('/').contains('/');
-    let from_host = request.headers().contains_key(host::INVOCATION_ID_HEADER);
+    let from_host = request.headers().contains_key(INVOCATION_ID_HEADER);
     let problem = ApiError::not_found();
     if request.method() == Method::POST && single_segment && from_host {
         return Err(ApiError {

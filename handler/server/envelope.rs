@@ -1,8 +1,8 @@
-//! The envelope of a timer or queue invocation.
+//! The envelope in which the host wraps a timer, and an HTTP request where it does not
+//! forward.
 //!
-//! Scalars arrive as JSON inside a JSON string, sometimes twice; `Metadata`
-//! can be forged by whoever writes a queue message, so it is for diagnostics
-//! alone and messages are read from `Data`.
+//! There are no queue triggers, on purpose: a queue that cannot be reached stops the
+//! host within a minute.
 
 use std::time::Duration;
 
@@ -17,16 +17,12 @@ use time::{
     macros::format_description,
 };
 
-use super::InvocationId;
 use tokio::time::Instant;
 
-use crate::{
-    error::ApiError,
-    routes::{MAX_BODY_BYTES, read_body},
-    telemetry,
-};
+use super::{ApiError, MAX_BODY_BYTES, host, read_body};
+use crate::invocation::{self, InvocationId};
 
-/// The host is next door: its envelope arrives at once.
+/// The host runs next to us: its envelope arrives immediately.
 const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// Largest envelope: a body of the API, with its quotes escaped, and headers.
@@ -38,10 +34,9 @@ pub struct Invocation {
     /// The host's id of the call.
     pub id: InvocationId,
     data: Map<String, Value>,
-    metadata: Map<String, Value>,
 }
 
-/// What a timer trigger tells. Data of a `timerTrigger` binding.
+/// The state of a timer: data of a `timerTrigger` binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerInfo {
     /// When it ran last; `None` at the first run or without a monitor.
@@ -57,8 +52,6 @@ pub struct TimerInfo {
 struct Envelope {
     #[serde(rename = "Data")]
     data: Map<String, Value>,
-    #[serde(rename = "Metadata", default)]
-    metadata: Option<Map<String, Value>>,
 }
 
 impl Invocation {
@@ -82,8 +75,8 @@ impl Invocation {
                 "an invocation has the content type application/json",
             ));
         }
-        let id =
-            telemetry::current().map_or_else(|| InvocationId::of(request.headers()), |(_, id)| id);
+        let id = invocation::current()
+            .map_or_else(|| host::invocation_id(request.headers()), |(_, id)| id);
         let body = read_body(request, MAX_BYTES, Instant::now() + ARRIVAL)
             .await
             .map_err(of_envelope)?;
@@ -91,13 +84,12 @@ impl Invocation {
             cause: format!("line {}, column {}", error.line(), error.column()),
             ..bad(
                 "envelope_invalid",
-                "the body is no invocation: an object with `Data` and `Metadata`",
+                "the body is not an invocation: an object with `Data` and `Metadata`",
             )
         })?;
         Ok(Self {
             id,
             data: envelope.data,
-            metadata: envelope.metadata.unwrap_or_default(),
         })
     }
 
@@ -128,33 +120,9 @@ impl Invocation {
             is_past_due: timer["IsPastDue"].as_bool().unwrap_or_default(),
         })
     }
-
-    /// The text of a queue message, with the host's double encoding undone.
-    ///
-    /// # Errors
-    /// 400 `envelope_input` when it is not there.
-    pub fn message(&self, binding: &str) -> Result<String, ApiError> {
-        Ok(match self.input(binding)? {
-            Value::String(text) => match serde_json::from_str(text) {
-                Ok(Value::String(inner)) => inner,
-                _ => text.clone(),
-            },
-            other => other.to_string(),
-        })
-    }
-
-    /// How often the message was handed out, as a number or as text; for logs,
-    /// because a message can forge it.
-    pub fn claimed_dequeue_count(&self) -> Option<u64> {
-        match self.metadata.get("DequeueCount")? {
-            Value::Number(count) => count.as_u64(),
-            Value::String(text) => text.trim_matches('"').parse().ok(),
-            _ => None,
-        }
-    }
 }
 
-/// A failure that the host tells nobody, so that the log has to.
+/// A failure that the host reports to no one, so that the log has to.
 fn of_envelope(problem: ApiError) -> ApiError {
     ApiError {
         code: format!("envelope_{}", problem.code),

@@ -1,19 +1,17 @@
-//! The HTTP server on loopback: accepts, limits how long a header may take,
-//! and lets running requests end when it is told to stop.
+//! The HTTP server on loopback: accepts connections, limits the time for a header,
+//! and lets running requests end when it stops.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{convert::Infallible, future::Future, pin::pin, time::Duration};
 
 use axum::{body::Body, http::Request, serve::Listener};
-use hyper::{body::Incoming, server::conn::http1};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, time::timeout};
-use tower::ServiceExt;
 
-use crate::router::App;
+use super::App;
 
 /// Time for the header of a request. Longer than the minute after which the
 /// Functions host gives up idle connections, so that none is closed under it.
@@ -36,10 +34,14 @@ pub async fn serve(
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
-            // Waits and goes on where the process runs out of descriptors.
+            // Waits and continues where the process runs out of descriptors.
             (stream, _) = Listener::accept(&mut listener) => {
-                let app = app.clone().map_request(|request: Request<Incoming>| request.map(Body::new));
-                let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+                let app = app.clone();
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let app = app.clone();
+                    async move { Ok::<_, Infallible>(app.answer(request.map(Body::new)).await) }
+                });
+                let connection = http.serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(running.watch(connection));
             }
             () = &mut stop => break,

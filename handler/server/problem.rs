@@ -1,19 +1,27 @@
 //! Errors of the HTTP API: RFC 9457 problem bodies.
 //!
-//! A problem has a message for the caller and, apart from it, one for the log.
-//! The invocation layer of [`crate::host`] writes both, because it knows the
-//! invocation id.
+//! A problem has a message for the caller and, apart from it, one for the log. Both
+//! carry the id of the invocation that is answered.
+
+use std::collections::BTreeMap;
 
 use axum::{
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
 };
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type},
+};
 
-use crate::outbound::{Failure, Kind};
+use crate::{
+    invocation,
+    outbound::{Failure, Kind},
+};
 
-/// A request that gets no answer but a problem.
+/// A request that is answered with a problem.
 #[derive(Clone, Debug)]
 pub struct ApiError {
     /// HTTP status.
@@ -27,7 +35,7 @@ pub struct ApiError {
     /// Header `Retry-After`, in seconds.
     pub retry_after_seconds: Option<u64>,
     /// Header `Allow` of a 405.
-    pub allow: Option<&'static str>,
+    pub allow: Option<String>,
     /// Header `WWW-Authenticate: Bearer` of a 401.
     pub authenticate: bool,
 }
@@ -50,29 +58,53 @@ pub struct Problem<'a> {
     invocation_id: &'a str,
 }
 
-/// The problems that every function can answer with, for its description.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "describes what is answered; nobody makes one")]
-pub(crate) enum Problems<'a> {
-    /// The request has to be mended as `detail` says.
-    #[response(status = 400, content_type = "application/problem+json")]
-    Unusable(Problem<'a>),
-    /// No token, or one that is not accepted.
-    #[response(status = 401, content_type = "application/problem+json")]
-    Unauthorized(Problem<'a>),
-    /// The token lacks the application role that `detail` names.
-    #[response(status = 403, content_type = "application/problem+json")]
-    Forbidden(Problem<'a>),
-    /// The function takes other methods.
-    #[response(status = 405, content_type = "application/problem+json")]
-    Method(Problem<'a>),
-    /// A bug; the log has more under the invocation id.
-    #[response(status = 500, content_type = "application/problem+json")]
-    Internal(Problem<'a>),
-    /// Ask again later; after the time in `Retry-After` where it is there.
-    #[response(status = 503, content_type = "application/problem+json",
-        headers(("Retry-After" = u64, description = "Seconds until a retry may help; absent where that is not known")))]
-    Unavailable(Problem<'a>),
+impl IntoResponses for ApiError {
+    /// The problems that every function can answer with, for its description.
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let described = PROBLEMS.map(|(status, description)| {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem")));
+            let mut response = ResponseBuilder::new()
+                .description(description)
+                .content("application/problem+json", content.build());
+            if status == "503" {
+                let seconds = HeaderBuilder::new()
+                    .schema(Some(ObjectBuilder::new().schema_type(Type::Integer)))
+                    .description(Some(
+                        "Seconds until a retry may help; absent where that is not known",
+                    ));
+                response = response.header("Retry-After", seconds.build());
+            }
+            (status.to_owned(), RefOr::T(response.build()))
+        });
+        BTreeMap::from(described)
+    }
+}
+
+/// Status and description of the problems that every function can answer with.
+const PROBLEMS: [(&str, &str); 6] = [
+    ("400", "The request has to be corrected as `detail` says."),
+    ("401", "No token, or one that is not accepted."),
+    (
+        "403",
+        "The token lacks the application role that `detail` names.",
+    ),
+    ("405", "The path takes other methods."),
+    ("500", "A bug; the log has more under the invocation id."),
+    (
+        "503",
+        "Try again later; after the time in `Retry-After` where it is given.",
+    ),
+];
+
+/// Rendered for the invocation that is answered, and logged there.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response<Body> {
+        self.log();
+        let id = invocation::current()
+            .map(|(_, id)| id.0)
+            .unwrap_or_default();
+        self.render(&id)
+    }
 }
 
 impl ApiError {
@@ -108,10 +140,10 @@ impl ApiError {
     }
 
     /// Another method than the function takes.
-    pub fn method_not_allowed(allow: &'static str) -> Self {
+    pub fn method_not_allowed(allow: &str) -> Self {
         let detail = format!("this path takes {allow}");
         Self {
-            allow: Some(allow),
+            allow: Some(allow.to_owned()),
             ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
         }
     }
@@ -125,8 +157,22 @@ impl ApiError {
         }
     }
 
-    /// The whole response, for the invocation with this id.
-    pub fn render(&self, invocation_id: &str) -> Response<Body> {
+    fn log(&self) {
+        let (status, code, cause) = (self.status.as_u16(), &self.code, &self.cause);
+        match self.status {
+            StatusCode::INTERNAL_SERVER_ERROR => {
+                tracing::error!(status, code, cause, "{}", self.detail)
+            }
+            _ if self.code.starts_with("envelope_") => {
+                tracing::error!(status, code, cause, "{}", self.detail)
+            }
+            _ if self.code == "overloaded" => tracing::warn!(status, code, "{}", self.detail),
+            _ => tracing::info!(status, code, cause, "{}", self.detail),
+        }
+    }
+
+    /// The response, for the invocation with this id.
+    fn render(&self, invocation_id: &str) -> Response<Body> {
         let problem = Problem {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
@@ -149,8 +195,10 @@ impl ApiError {
         if self.authenticate {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(allow) = self.allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        if let Some(allow) = self.allow.as_deref()
+            && let Ok(allow) = HeaderValue::from_str(allow)
+        {
+            headers.insert(header::ALLOW, allow);
         }
         response
     }

@@ -1,8 +1,7 @@
 //! The reply to an envelope: always 2xx, JSON and never empty.
 //!
-//! A reply without a body, `null` or 204 makes the host wait until the
-//! function's time-out. A bare text in an output is decoded as base64 when it
-//! happens to be valid, which every hash is: so messages are objects here.
+//! A reply without a body, `null` or 204 makes the host wait until the function's
+//! time-out.
 
 use axum::{
     body::Body,
@@ -11,7 +10,7 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 
-/// What a function gives back to the host.
+/// The result of a function for the host.
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
     outputs: Map<String, Value>,
@@ -19,7 +18,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Success with nothing to hand over.
+    /// Success without outputs.
     pub fn done() -> Self {
         Self::default()
     }
@@ -28,20 +27,6 @@ impl Reply {
     #[must_use]
     pub fn log(mut self, line: &str) -> Self {
         self.logs.push(line.escape_debug().to_string());
-        self
-    }
-
-    /// Puts messages into a queue output, one object each.
-    #[must_use]
-    pub fn messages(
-        mut self,
-        binding: &str,
-        messages: impl IntoIterator<Item = Map<String, Value>>,
-    ) -> Self {
-        self.outputs.insert(
-            binding.to_owned(),
-            messages.into_iter().map(Value::Object).collect(),
-        );
         self
     }
 

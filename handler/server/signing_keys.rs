@@ -1,8 +1,8 @@
-//! The keys with which Entra signs the tokens of a tenant.
+//! The keys with which an issuer signs its tokens.
 //!
-//! Read at the first token and kept. An unknown key id asks for them anew, at
-//! most once in five minutes, so that made-up ids cannot make us ask; while the
-//! authority is down the keys at hand serve on.
+//! Read at the first token and kept. An unknown key id loads them again, at most once
+//! in five minutes, so that made-up ids cannot make us ask. While the authority is
+//! down, the known keys continue to serve.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use crate::outbound::{
 
 /// Least time between two refreshes for unknown key ids.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
-/// Keys that are older are read anew when they are next used.
+/// Keys that are older are read again when they are next used.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 /// Time before a failed first load is tried again.
 const FAILURE_LIFE: Duration = Duration::from_secs(5);
@@ -34,39 +34,39 @@ const MAX_BYTES: usize = 1 << 18;
 
 type Keys = HashMap<String, Arc<DecodingKey>>;
 
-/// Why there is no key.
+/// The reason why there is no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum KeyError {
-    /// The tenant has no key of this id. A retry does not help.
+    /// The issuer has no key of this id. A retry does not help.
     #[error("no such key")]
     Unknown,
-    /// The authority did not answer. A retry may help.
+    /// The authority did not respond. A retry may help.
     #[error("{0}")]
     Unavailable(#[from] FetchError),
-    /// The authority answered otherwise than documented.
-    #[error("the authority answered otherwise than documented: {0}")]
+    /// The response is not what the authority documents.
+    #[error("the response of the authority is not what it documents: {0}")]
     Protocol(&'static str),
 }
 
-/// The keys of one tenant.
+/// The keys of one issuer.
 #[derive(Debug)]
 pub(super) struct SigningKeys {
     metadata: Url,
     http: Arc<HttpClient>,
-    held: Arc<Mutex<Held>>,
+    slot: Arc<Mutex<KeySlot>>,
     flights: Arc<SingleFlight<(), Result<(), KeyError>>>,
 }
 
 #[derive(Default)]
-struct Held {
+struct KeySlot {
     keys: Option<(Keys, Instant)>,
     refreshed: Option<Instant>,
     failed: Option<(Instant, KeyError)>,
 }
 
-impl std::fmt::Debug for Held {
+impl std::fmt::Debug for KeySlot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Held")
+        f.debug_struct("KeySlot")
             .field("keys", &self.keys.as_ref().map(|(keys, _)| keys.len()))
             .finish_non_exhaustive()
     }
@@ -94,79 +94,77 @@ struct Key {
     e: String,
 }
 
-enum Look {
+enum KeyState {
     Key(Arc<DecodingKey>),
-    /// Good still, but the set it is from is old.
+    /// Still valid, but its set is old.
     OldKey(Arc<DecodingKey>),
     Load,
     Error(KeyError),
 }
 
 impl SigningKeys {
-    pub(super) fn new(login_url: &Url, tenant: &str, http: Arc<HttpClient>) -> Self {
-        let mut metadata = login_url.clone();
-        if let Ok(mut path) = metadata.path_segments_mut() {
-            path.clear()
-                .extend([tenant, "v2.0", ".well-known", "openid-configuration"]);
-        }
+    /// The keys that the `OpenID` metadata at this URL names. Loads nothing yet.
+    pub(super) fn new(metadata: Url, http: Arc<HttpClient>) -> Self {
         Self {
             metadata,
             http,
-            held: Arc::default(),
+            slot: Arc::default(),
             flights: Arc::default(),
         }
     }
 
     /// The key of this id.
     pub(super) async fn get(&self, id: &str) -> Result<Arc<DecodingKey>, KeyError> {
-        match self.look(id, false) {
-            Look::Key(key) => Ok(key),
-            Look::OldKey(key) => {
+        match self.state(id, false) {
+            KeyState::Key(key) => Ok(key),
+            KeyState::OldKey(key) => {
                 let load = load(
                     Arc::clone(&self.http),
                     self.metadata.clone(),
-                    Arc::clone(&self.held),
+                    Arc::clone(&self.slot),
                 );
                 let flights = Arc::clone(&self.flights);
                 tokio::spawn(async move { flights.run((), || load).await });
                 Ok(key)
             }
-            Look::Error(error) => Err(error),
-            Look::Load => {
+            KeyState::Error(error) => Err(error),
+            KeyState::Load => {
                 let load = load(
                     Arc::clone(&self.http),
                     self.metadata.clone(),
-                    Arc::clone(&self.held),
+                    Arc::clone(&self.slot),
                 );
                 let (loaded, _) = self.flights.run((), || load).await;
-                match self.look(id, true) {
-                    Look::Key(key) | Look::OldKey(key) => Ok(key),
-                    Look::Error(error) => Err(error),
-                    Look::Load => Err(loaded.and_then(Result::err).unwrap_or(KeyError::Unknown)),
+                match self.state(id, true) {
+                    KeyState::Key(key) | KeyState::OldKey(key) => Ok(key),
+                    KeyState::Error(error) => Err(error),
+                    KeyState::Load => {
+                        Err(loaded.and_then(Result::err).unwrap_or(KeyError::Unknown))
+                    }
                 }
             }
         }
     }
 
-    fn look(&self, id: &str, loaded: bool) -> Look {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((keys, at)) = &held.keys else {
-            return match &held.failed {
+    fn state(&self, id: &str, loaded: bool) -> KeyState {
+        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((keys, at)) = &slot.keys else {
+            return match &slot.failed {
                 Some((failed, error)) if failed.elapsed() < FAILURE_LIFE => {
-                    Look::Error(error.clone())
+                    KeyState::Error(error.clone())
                 }
-                _ => Look::Load,
+                _ => KeyState::Load,
             };
         };
         let may_refresh = !loaded
-            && held
+            && slot
                 .refreshed
                 .is_none_or(|at| at.elapsed() >= REFRESH_INTERVAL);
         match keys.get(id) {
-            Some(key) if at.elapsed() >= KEPT && may_refresh => Look::OldKey(Arc::clone(key)),
-            Some(key) => Look::Key(Arc::clone(key)),
-            None if may_refresh => Look::Load,
-            None => Look::Error(KeyError::Unknown),
+            Some(key) if at.elapsed() >= KEPT && may_refresh => KeyState::OldKey(Arc::clone(key)),
+            Some(key) => KeyState::Key(Arc::clone(key)),
+            None if may_refresh => KeyState::Load,
+            None => KeyState::Error(KeyError::Unknown),
         }
     }
 }
@@ -174,24 +172,24 @@ impl SigningKeys {
 async fn load(
     http: Arc<HttpClient>,
     metadata: Url,
-    held: Arc<Mutex<Held>>,
+    slot: Arc<Mutex<KeySlot>>,
 ) -> Result<(), KeyError> {
     let result = fetch_keys(&http, &metadata).await;
     let now = Instant::now();
-    let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-    if held.keys.is_some() {
-        // The first load is no refresh; a failed refresh is one.
-        held.refreshed = Some(now);
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    if slot.keys.is_some() {
+        // The first load is not a refresh; a failed refresh is one.
+        slot.refreshed = Some(now);
     }
     match result {
         Ok(keys) => {
-            held.keys = Some((keys, now));
-            held.failed = None;
+            slot.keys = Some((keys, now));
+            slot.failed = None;
             Ok(())
         }
         Err(error) => {
             tracing::warn!(code = "keys_unavailable", cause = %error, "the signing keys of the tenant cannot be read");
-            held.failed = Some((now, error.clone()));
+            slot.failed = Some((now, error.clone()));
             Err(error)
         }
     }
@@ -201,7 +199,7 @@ async fn fetch_keys(http: &HttpClient, metadata: &Url) -> Result<Keys, KeyError>
     let Metadata { jwks_uri } = fetch(http, metadata).await?;
     if jwks_uri.origin() != metadata.origin() {
         return Err(KeyError::Protocol(
-            "the keys lie at another origin than the metadata",
+            "the keys are at another origin than the metadata",
         ));
     }
     let set: KeySet = fetch(http, &jwks_uri).await?;
@@ -232,5 +230,5 @@ async fn fetch<T: DeserializeOwned>(http: &HttpClient, url: &Url) -> Result<T, K
         return Err(KeyError::Protocol("a status other than 200"));
     }
     serde_json::from_slice(&answer.body)
-        .map_err(|_| KeyError::Protocol("no JSON of the documented shape"))
+        .map_err(|_| KeyError::Protocol("not JSON of the documented shape"))
 }

@@ -3,7 +3,6 @@
 //! The wrapped request runs through the same routes as a forwarded one.
 
 use axum::{
-    Router,
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri},
 };
@@ -12,11 +11,9 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use tower::ServiceExt;
 use url::Url;
 
-use super::{INVOCATION_ID_HEADER, envelope::Invocation, lower_route, reply::Reply};
-use crate::error::ApiError;
+use super::{ApiError, Invocation, Reply, host::INVOCATION_ID_HEADER};
 
 /// Names of the bindings in the `function.json` of every HTTP function.
 const INPUT: &str = "req";
@@ -42,21 +39,11 @@ struct WrappedRequest {
     body: Option<Value>,
 }
 
-/// Unwraps the request, runs it through `routes`, wraps the answer.
+/// The HTTP request in an envelope.
 ///
 /// # Errors
 /// 400 with a code that starts with `envelope_` when nothing can be unwrapped.
-pub async fn run(routes: Router, request: Request<Body>) -> Result<Reply, ApiError> {
-    let invocation = Invocation::read(request).await?;
-    let wrapped = unwrap(&invocation)?;
-    let response = match routes.oneshot(wrapped).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    };
-    wrap(response).await
-}
-
-fn unwrap(invocation: &Invocation) -> Result<Request<Body>, ApiError> {
+pub(super) fn unwrap(invocation: &Invocation) -> Result<Request<Body>, ApiError> {
     let unusable = |cause: String| ApiError {
         cause,
         ..ApiError::new(
@@ -88,7 +75,7 @@ fn unwrap(invocation: &Invocation) -> Result<Request<Body>, ApiError> {
     if let Ok(id) = HeaderValue::from_str(&invocation.id.0) {
         request.headers_mut().insert(INVOCATION_ID_HEADER, id);
     }
-    Ok(lower_route(request))
+    Ok(request)
 }
 
 /// The host writes binary bodies as base64 and all others as they are.
@@ -125,7 +112,7 @@ fn copy_headers(from: &BTreeMap<String, Vec<String>>, to: &mut HeaderMap) {
     }
 }
 
-async fn wrap(response: Response<Body>) -> Result<Reply, ApiError> {
+pub(super) async fn wrap(response: Response<Body>) -> Result<Reply, ApiError> {
     let (parts, body) = response.into_parts();
     let body = body
         .collect()

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use handler::router::Functions;
+use handler::server::Functions;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -37,7 +37,8 @@ async fn c01_wrong_lengths_and_md5_are_refused_with_the_reason() {
         app.get_hash("z".repeat(64).as_str()).await.problem(400),
         "hash_character"
     );
-    assert_eq!(app.get_hash("").await.problem(400), "hash_empty");
+    assert_eq!(app.get_hash("").await.problem(405), "method_not_allowed");
+    assert_eq!(app.get_hash("%20").await.problem(400), "hash_empty");
     assert_eq!(app.calls(), 0);
 }
 
@@ -114,12 +115,13 @@ async fn c04_no_path_reaches_another_url_of_defender() {
         "%252e%252e%252f",
         "a%00b",
         &format!("{MALWARE};x=1"),
-        &format!("{MALWARE}/machines"),
         "%ff%fe",
     ] {
         let answer = app.get_hash(hash).await;
         assert!(answer.problem(400).starts_with("hash_"), "{answer:?}");
     }
+    let below = app.get_hash(&format!("{MALWARE}/machines")).await;
+    assert_eq!(below.problem(404), "not_found");
     assert_eq!(
         app.send(ClientRequest::get("/api/other"))
             .await

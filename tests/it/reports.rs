@@ -707,7 +707,7 @@ async fn the_command_compares_with_a_run_of_the_history() {
     let (status, _, said) = shell.run(&["run", "coverage_report"]).await;
     assert_eq!(status, 0, "{said}");
     assert!(
-        said.starts_with("run 2") && said.contains("wrote"),
+        said.starts_with("run 2") && said.contains("is written") && said.contains("stored in"),
         "{said}"
     );
     shell

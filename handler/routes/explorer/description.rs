@@ -5,32 +5,11 @@
 //! <https://learn.microsoft.com/connectors/custom-connectors/define-openapi-definition>
 
 use serde_json::{Map, Value, json};
-use utoipa::OpenApi;
+use utoipa::openapi::OpenApi;
 
-use crate::{
-    config::ApiAuth,
-    routes::{coverage, golden_image, hashes, health, vdi},
-};
+use crate::config::ApiAuth;
 
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "Defender Functions",
-        description = "File-hash verdicts from Microsoft Defender for Endpoint, with evidence and next actions, the coverage of Defender plans, and the care of virtual desktops.",
-        license(name = "MIT", identifier = "MIT")
-    ),
-    servers((url = "/", description = "where this description comes from")),
-    tags(
-        (name = "Hashes", description = "Verdicts on file hashes"),
-        (name = "Coverage", description = "Coverage of Defender plans"),
-        (name = "VDI", description = "Defender on virtual desktops"),
-        (name = "Health", description = "Whether the service has what it needs")
-    ),
-    paths(hashes::one, hashes::list, coverage::newest, coverage::file, coverage::run_now, golden_image::assessed, golden_image::script, vdi::newest, vdi::file, vdi::run_now, health::health),
-)]
-struct Api;
-
-/// How callers authenticate, as far as a description tells it.
+/// How callers authenticate, for a description.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
     /// Setting `API_AUTH`.
@@ -45,8 +24,8 @@ pub(super) struct Access {
 ///
 /// # Errors
 /// When the description cannot be written as JSON: a mistake in the code.
-pub(super) fn openapi(access: &Access) -> Result<Value, serde_json::Error> {
-    let mut api = serde_json::to_value(Api::openapi())?;
+pub(super) fn openapi(routes: &OpenApi, access: &Access) -> Result<Value, serde_json::Error> {
+    let mut api = serde_json::to_value(routes)?;
     tidy(&mut api);
     if let Some((name, scheme)) = scheme(&access.auth) {
         api["components"]["securitySchemes"] = json!({ name: scheme });
@@ -100,8 +79,8 @@ fn function_key() -> Value {
 ///
 /// # Errors
 /// As [`openapi`].
-pub(super) fn swagger(access: &Access) -> Result<Value, serde_json::Error> {
-    let api = openapi(access)?;
+pub(super) fn swagger(routes: &OpenApi, access: &Access) -> Result<Value, serde_json::Error> {
+    let api = openapi(routes, access)?;
     let schemas = api["components"]["schemas"].as_object();
     let definitions: Map<String, Value> = schemas
         .into_iter()

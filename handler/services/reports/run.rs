@@ -8,7 +8,7 @@ use time::{OffsetDateTime, UtcOffset};
 use tokio::{sync::Mutex, time::Instant};
 
 use super::history::{Draft, History, Published};
-use crate::{host::envelope::TimerInfo, outbound::Failure};
+use crate::{outbound::Failure, server::TimerInfo};
 
 /// The time that a run has.
 #[derive(Clone, Copy, Debug)]

@@ -7,9 +7,8 @@ use async_trait::async_trait;
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use handler::{
     config::{Config, Purpose},
-    listen,
     outbound::{HttpClient, Identity, TimeLimits},
-    router::{App, Functions},
+    server::{App, Functions, Gate, listen},
     services::Services,
 };
 use sandbox::Sandbox;
@@ -126,7 +125,7 @@ impl Stage {
 
     /// With another time for the header of a request.
     pub async fn start_with(functions: Functions, header_time: Duration) -> Self {
-        let app: App = functions.build().expect("good names");
+        let app: App = functions.build(Gate::Open).expect("good names");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a port");

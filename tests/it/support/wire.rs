@@ -32,44 +32,6 @@ pub fn envelope(data: Map<String, Value>, metadata: Map<String, Value>) -> Value
     json!({ "Data": data, "Metadata": metadata })
 }
 
-/// The envelope of a queue message, binding `job`; top-level properties of a
-/// JSON message overwrite the metadata, as they do in the host.
-pub fn queue_envelope(message: &str, dequeue_count: u64) -> Value {
-    let mut metadata = Map::from_iter([
-        (
-            "DequeueCount".to_owned(),
-            convert(&Bound::Other(dequeue_count.into())),
-        ),
-        (
-            "ExpirationTime".to_owned(),
-            convert(&Bound::Date("9999-12-31T23:59:59+00:00")),
-        ),
-        (
-            "Id".to_owned(),
-            convert(&Bound::Other("5b1c0d0e-0000-4000-8000-000000000001".into())),
-        ),
-        (
-            "sys".to_owned(),
-            json!({ "MethodName": "probe", "UtcNow": "2026-11-23T10:00:00.1234567Z" }),
-        ),
-    ]);
-    if let Ok(Value::Object(properties)) = serde_json::from_str::<Value>(message) {
-        for (name, value) in properties
-            .into_iter()
-            .filter(|(_, value)| !value.is_array())
-        {
-            let written = match value {
-                Value::Object(_) => value,
-                Value::String(text) => json!(text).to_string().into(),
-                scalar => json!(scalar.to_string()).to_string().into(),
-            };
-            metadata.insert(name, written);
-        }
-    }
-    let data = Map::from_iter([("job".to_owned(), convert(&Bound::Other(message.into())))]);
-    envelope(data, metadata)
-}
-
 /// An HTTP request as the host wraps it, binding `req`.
 pub fn http_envelope(
     method: &str,
@@ -169,24 +131,6 @@ pub fn read_reply(
             .collect(),
         return_value: field("ReturnValue").unwrap_or_default(),
     })
-}
-
-/// What a non-HTTP output binding hands over: a text that is valid base64 is
-/// decoded unless the binding is binary; an array gives an item each.
-pub fn bind_output(value: &Value, binary: bool) -> Vec<Vec<u8>> {
-    match value {
-        Value::Array(items) => items
-            .iter()
-            .flat_map(|item| bind_output(item, binary))
-            .collect(),
-        Value::String(text) if !binary => vec![
-            STANDARD
-                .decode(text)
-                .unwrap_or_else(|_| text.clone().into_bytes()),
-        ],
-        Value::String(text) => vec![text.clone().into_bytes()],
-        other => vec![other.to_string().into_bytes()],
-    }
 }
 
 /// What an HTTP output binding answers: status and body.

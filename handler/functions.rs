@@ -1,0 +1,259 @@
+//! The table of functions: one row each, and everything that follows from it.
+//!
+//! The router, OpenAPI and Swagger, the command `run`, the list of functions that
+//! need no key, and the tests of bindings and documents read this table.
+
+use std::sync::Arc;
+
+use axum::http::Method;
+use futures::future::{BoxFuture, FutureExt};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    config::Config,
+    outbound::HttpClient,
+    routes::{
+        RouteContext, RouteState, coverage, explorer, explorer::Explorer, golden_image, hashes,
+        health, report, timer::TimerOutcome, vdi,
+    },
+    server::{
+        Access, ApiError, App, Functions, Gate, Role, TimerInfo, app::FunctionNameError,
+        problem::Problem,
+    },
+    services::Services,
+};
+
+/// A function of the product.
+#[derive(Clone, Copy, Debug)]
+pub struct Function {
+    /// Name of its folder, and in Azure.
+    pub name: &'static str,
+    /// What starts it.
+    pub trigger: Trigger,
+}
+
+/// What starts a function.
+#[derive(Clone, Copy, Debug)]
+pub enum Trigger {
+    /// Requests to a path and below it.
+    Http {
+        /// The path, with the prefix of the host.
+        path: &'static str,
+        /// Who may call.
+        access: Access,
+        /// Its routes with their descriptions.
+        routes: fn() -> OpenApiRouter<RouteState>,
+    },
+    /// A schedule.
+    Timer {
+        /// The setting with the schedule: six-field cron in UTC.
+        schedule: &'static str,
+        /// The work of an occurrence; without a timer where a person started it.
+        run: TimerRun,
+    },
+}
+
+/// The work of a timer function.
+pub type TimerRun = fn(Services, Option<TimerInfo>) -> TimerFuture;
+
+/// A timer function at work.
+pub type TimerFuture = BoxFuture<'static, Result<TimerOutcome, ApiError>>;
+
+/// All functions.
+pub const FUNCTIONS: [Function; 9] = [
+    Function {
+        name: "hash_lookup",
+        trigger: Trigger::Http {
+            path: "/api/hashes",
+            access: Access::Role(|_| Role::HashesRead),
+            routes: || {
+                OpenApiRouter::new()
+                    .routes(routes!(hashes::look_up_hash))
+                    .routes(routes!(hashes::look_up_hashes))
+            },
+        },
+    },
+    Function {
+        name: "coverage",
+        trigger: Trigger::Http {
+            path: "/api/coverage",
+            access: Access::Role(report::role),
+            routes: || {
+                OpenApiRouter::new()
+                    .routes(routes!(coverage::newest, coverage::run_now))
+                    .routes(routes!(coverage::file))
+            },
+        },
+    },
+    Function {
+        name: "coverage_report",
+        trigger: Trigger::Timer {
+            schedule: "COVERAGE_SCHEDULE",
+            run: |services, timer| report::by_timer(services.coverage, timer).boxed(),
+        },
+    },
+    Function {
+        name: "coverage_workbook",
+        trigger: Trigger::Timer {
+            schedule: "WORKBOOK_SCHEDULE",
+            run: |services, _| coverage::inspect_workbooks(services.workbooks).boxed(),
+        },
+    },
+    Function {
+        name: "golden_image",
+        trigger: Trigger::Http {
+            path: "/api/golden-image",
+            access: Access::Role(|_| Role::ReportsRead),
+            routes: || {
+                OpenApiRouter::new()
+                    .routes(routes!(golden_image::assess_image))
+                    .routes(routes!(golden_image::script))
+            },
+        },
+    },
+    Function {
+        name: "vdi",
+        trigger: Trigger::Http {
+            path: "/api/vdi",
+            access: Access::Role(report::role),
+            routes: || {
+                OpenApiRouter::new()
+                    .routes(routes!(vdi::newest, vdi::run_now))
+                    .routes(routes!(vdi::file))
+            },
+        },
+    },
+    Function {
+        name: "vdi_report",
+        trigger: Trigger::Timer {
+            schedule: "VDI_SCHEDULE",
+            run: |services, timer| report::by_timer(services.vdi, timer).boxed(),
+        },
+    },
+    Function {
+        name: "health",
+        trigger: Trigger::Http {
+            path: "/api/health",
+            access: Access::ByRoute,
+            routes: || OpenApiRouter::new().routes(routes!(health::health)),
+        },
+    },
+    Function {
+        name: "explorer",
+        trigger: Trigger::Http {
+            path: "/api/explorer",
+            access: Access::Public,
+            routes: explorer::routes,
+        },
+    },
+];
+
+impl Function {
+    /// The function of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        FUNCTIONS.iter().find(|function| function.name == name)
+    }
+
+    /// Whether it may be called without a key of the host: it asks for a token itself,
+    /// or is public.
+    pub fn may_be_anonymous(&self) -> bool {
+        match self.trigger {
+            Trigger::Http { access, .. } => !matches!(access, Access::Role(_)),
+            Trigger::Timer { .. } => false,
+        }
+    }
+
+    /// The methods that its routes take, in the order of their names.
+    pub fn methods(&self) -> Vec<Method> {
+        let Trigger::Http { routes, .. } = self.trigger else {
+            return Vec::new();
+        };
+        let described = routes().into_openapi();
+        let items = described.paths.paths.values();
+        let has_post = items.clone().any(|item| item.post.is_some());
+        let mut methods = vec![Method::GET];
+        if has_post {
+            methods.push(Method::POST);
+        }
+        methods
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Defender Functions",
+        description = "File-hash verdicts from Microsoft Defender for Endpoint with evidence and next actions, the coverage of Defender plans, and Defender on virtual desktops.",
+        license(name = "MIT", identifier = "MIT")
+    ),
+    servers((url = "/", description = "the service that this description comes from")),
+    tags(
+        (name = "Hashes", description = "Verdicts on file hashes"),
+        (name = "Coverage", description = "Coverage of Defender plans"),
+        (name = "VDI", description = "Defender on virtual desktops"),
+        (name = "Health", description = "Whether the service has what it needs")
+    ),
+    components(schemas(Problem)),
+)]
+struct Api;
+
+/// The description of all routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut api = OpenApiRouter::<RouteState>::with_openapi(Api::openapi());
+    for function in FUNCTIONS {
+        if let Trigger::Http { routes, .. } = function.trigger {
+            api = api.merge(routes());
+        }
+    }
+    api.into_openapi()
+}
+
+/// The service for these settings. Opens no connection.
+///
+/// # Errors
+/// [`FunctionNameError`], a mistake in the table.
+pub fn app(config: &Config, http: Arc<HttpClient>) -> Result<App, FunctionNameError> {
+    let services = Services::new(config, Arc::clone(&http));
+    app_with(config, services, http)
+}
+
+/// The service over services of one's own.
+///
+/// # Errors
+/// As [`app`].
+pub fn app_with(
+    config: &Config,
+    services: Services,
+    http: Arc<HttpClient>,
+) -> Result<App, FunctionNameError> {
+    let gate = Gate::new(config, http);
+    let context = Arc::new(RouteContext {
+        services,
+        gate: gate.clone(),
+        auth: config.api_auth.clone(),
+        explorer: Explorer::new(config, openapi),
+    });
+    let mut functions = Functions::new();
+    for Function { name, trigger } in FUNCTIONS {
+        functions = match trigger {
+            Trigger::Http {
+                path,
+                access,
+                routes,
+            } => {
+                let (router, _) = routes().split_for_parts();
+                functions.http(name, path, access, router.with_state(Arc::clone(&context)))
+            }
+            Trigger::Timer { run, .. } => {
+                let services = context.services.clone();
+                functions.timer(name, move |invocation| {
+                    let timer = invocation.timer("timer");
+                    let services = services.clone();
+                    async move { Ok(run(services, Some(timer?)).await?.into()) }
+                })
+            }
+        };
+    }
+    functions.build(gate)
+}

@@ -1,0 +1,114 @@
+//! Request bodies: read as a whole, with limits on size, time and memory.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use http_body::Frame;
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
+
+use super::ApiError;
+
+/// Largest request body in bytes.
+pub const MAX_BODY_BYTES: usize = 4 << 20;
+
+/// Bytes of bodies in memory at a time; more are answered 503.
+const MAX_BODY_BYTES_IN_MEMORY: usize = 64 << 20;
+
+/// Longest time in which a body arrives.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+static BODY_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// A request body, counted among those in memory until it is dropped.
+#[derive(Debug, Default)]
+pub struct RequestBody {
+    bytes: Vec<u8>,
+}
+
+impl RequestBody {
+    fn push(&mut self, piece: &[u8], max_bytes: usize) -> Result<(), ApiError> {
+        if self.bytes.len() + piece.len() > max_bytes {
+            let detail = format!("the body is larger than {max_bytes} bytes; send it in parts");
+            return Err(ApiError::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                detail,
+            ));
+        }
+        self.bytes.extend_from_slice(piece);
+        let in_memory = BODY_BYTES.fetch_add(piece.len(), Ordering::Relaxed) + piece.len();
+        if in_memory > MAX_BODY_BYTES_IN_MEMORY {
+            Err(ApiError::overloaded())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl std::ops::Deref for RequestBody {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        BODY_BYTES.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
+/// Reads the body to its end, however it is framed, by `deadline` at the latest.
+///
+/// # Errors
+/// 413 above `max_bytes`, 408 when it does not arrive in time, 400 when
+/// it breaks off, 503 when too many bodies are in memory.
+pub async fn read_body(
+    request: Request<Body>,
+    max_bytes: usize,
+    deadline: Instant,
+) -> Result<RequestBody, ApiError> {
+    let deadline = deadline.min(Instant::now() + BODY_TIME);
+    timeout_at(deadline, collect(request.into_body(), max_bytes))
+        .await
+        .unwrap_or_else(|_| {
+            let detail = "the body did not arrive in time; send it again";
+            Err(ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                detail,
+            ))
+        })
+}
+
+async fn collect(mut body: Body, max_bytes: usize) -> Result<RequestBody, ApiError> {
+    let mut read = RequestBody::default();
+    while let Some(frame) = body.frame().await {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(piece)) => {
+                read.push(&piece, max_bytes)?;
+            }
+            Ok(Err(_trailers)) => {}
+            Err(error) => {
+                let problem = ApiError::new(
+                    StatusCode::BAD_REQUEST,
+                    "body_incomplete",
+                    "the body broke off",
+                );
+                return Err(ApiError {
+                    cause: error.to_string(),
+                    ..problem
+                });
+            }
+        }
+    }
+    Ok(read)
+}

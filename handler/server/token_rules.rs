@@ -1,0 +1,164 @@
+//! Which tokens are accepted: issuers, audiences and signing keys as a value, so
+//! that another issuer is another value.
+//!
+//! Source: <https://learn.microsoft.com/entra/identity-platform/claims-validation>
+
+use std::{collections::HashSet, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::signing_keys::{KeyError, SigningKeys};
+use crate::outbound::HttpClient;
+
+/// How far the clocks of the issuer and of this machine may be apart, in seconds.
+const LEEWAY_SECONDS: u64 = 300;
+
+/// The rules for the tokens of one issuer.
+#[derive(Debug)]
+pub struct TokenRules {
+    /// Accepted values of `iss`.
+    issuers: Vec<String>,
+    /// Accepted values of `aud`, without a slash at the end.
+    audiences: HashSet<String>,
+    /// The tenant that `tid` has to name; `None` where tokens name none.
+    tenant: Option<String>,
+    keys: SigningKeys,
+}
+
+/// The claims that are read. The names of the claims differ between the two token
+/// versions of Entra.
+#[derive(Debug, Deserialize)]
+pub(super) struct Claims {
+    #[serde(default)]
+    tid: String,
+    #[serde(default)]
+    aud: Value,
+    #[serde(default)]
+    pub(super) oid: Option<String>,
+    #[serde(default, alias = "appid")]
+    pub(super) azp: Option<String>,
+    #[serde(default)]
+    pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) roles: HashSet<String>,
+}
+
+/// The reason why a token is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TokenError {
+    /// The caller needs another token; the text is for the caller.
+    Refused(&'static str),
+    /// The signing keys cannot be read; a retry may help.
+    NoKeys(KeyError),
+}
+
+impl TokenRules {
+    /// The rules for tokens of an Entra tenant for one of `audiences`, issued by the
+    /// authority at `login_url`, in both token versions.
+    pub fn entra(
+        tenant: &str,
+        audiences: &[String],
+        login_url: &Url,
+        http: Arc<HttpClient>,
+    ) -> Self {
+        let tenant = tenant.to_ascii_lowercase();
+        let authority = login_url.as_str().trim_end_matches('/');
+        let mut metadata = login_url.clone();
+        if let Ok(mut path) = metadata.path_segments_mut() {
+            path.clear()
+                .extend([&*tenant, "v2.0", ".well-known", "openid-configuration"]);
+        }
+        Self {
+            issuers: vec![
+                format!("{authority}/{tenant}/v2.0"),
+                format!("https://sts.windows.net/{tenant}/"),
+            ],
+            audiences: audiences.iter().map(|one| plain(one).to_owned()).collect(),
+            keys: SigningKeys::new(metadata, http),
+            tenant: Some(tenant),
+        }
+    }
+
+    /// The claims of a token that these rules accept.
+    pub(super) async fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+        if names_extensions(token) {
+            return Err(refused(
+                "it has the header `crit`, and no extension is supported",
+            ));
+        }
+        let header = decode_header(token).map_err(|_| refused("it is not a JSON web token"))?;
+        if header.alg != Algorithm::RS256 {
+            return Err(refused("it is not signed with RS256"));
+        }
+        let id = header.kid.ok_or_else(|| refused("it names no key"))?;
+        let key = self.keys.get(&id).await.map_err(|error| match error {
+            KeyError::Unknown => refused("its key does not belong to the issuer"),
+            other => TokenError::NoKeys(other),
+        })?;
+        let claims = decode::<Claims>(token, &key, &self.validation())
+            .map_err(|error| refused(reason(&error)))?
+            .claims;
+        self.check(claims)
+    }
+
+    fn validation(&self) -> Validation {
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.leeway = LEEWAY_SECONDS;
+        validation.validate_nbf = true;
+        validation.set_issuer(&self.issuers);
+        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        // Compared below, without a slash at the end.
+        validation.validate_aud = false;
+        validation
+    }
+
+    fn check(&self, claims: Claims) -> Result<Claims, TokenError> {
+        let audience = claims.aud.as_str().map(plain);
+        let audience = audience.ok_or_else(|| refused("it is not for one audience"))?;
+        if !self.audiences.contains(audience) {
+            return Err(refused(
+                "it is for another audience; request a token for the first value of `API_AUDIENCE`",
+            ));
+        }
+        let is_ours = |tenant: &String| claims.tid.eq_ignore_ascii_case(tenant);
+        if !self.tenant.as_ref().is_none_or(is_ours) {
+            return Err(refused("it is from another tenant"));
+        }
+        Ok(claims)
+    }
+}
+
+/// Whether a token has the header `crit`: extensions that must be understood, and
+/// none is. Source: <https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11>
+fn names_extensions(token: &str) -> bool {
+    let header = token.split('.').next().unwrap_or_default();
+    let header = URL_SAFE_NO_PAD.decode(header).unwrap_or_default();
+    let header = serde_json::from_slice::<Map<String, Value>>(&header);
+    header.is_ok_and(|header| header.contains_key("crit"))
+}
+
+fn refused(why: &'static str) -> TokenError {
+    TokenError::Refused(why)
+}
+
+/// An audience without a slash at the end.
+fn plain(audience: &str) -> &str {
+    audience.trim_end_matches('/')
+}
+
+fn reason(error: &jsonwebtoken::errors::Error) -> &'static str {
+    use jsonwebtoken::errors::ErrorKind;
+    match error.kind() {
+        ErrorKind::ExpiredSignature => "it has expired",
+        ErrorKind::ImmatureSignature => {
+            "it is not valid yet; check the clock of its issuer and of this service"
+        }
+        ErrorKind::InvalidIssuer => "it was issued by another tenant or authority",
+        ErrorKind::MissingRequiredClaim(_) => "it lacks a required claim",
+        _ => "its signature or form is not valid",
+    }
+}
