@@ -1,183 +1,80 @@
-//! The app settings, read once.
+//! The app settings, read once; each file below is a section of them.
 //!
-//! Every problem is reported in one go, because the Functions host gives up on
-//! a handler that ends three times. Nothing else reads the environment.
+//! Every problem is reported together, because the Functions host gives up on a
+//! handler that ends three times. Nothing else reads the environment.
 
-mod place;
+mod callers;
+mod command;
+mod coverage;
+mod defender;
+mod graph;
+mod identity;
+mod names;
+mod notify;
+mod platform;
 mod reader;
+mod report_location;
+mod reports;
+mod resource_manager;
 mod scope;
+mod vdi;
 
-use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt};
 
-use functions::{
-    coverage::Cloud,
-    vdi::{DeviceTag, EntryModel, hygiene::HostPattern},
-};
-use url::Url;
-
-pub use place::Place;
-use reader::{Reader, printable};
+pub use callers::{ApiAuth, CallerSettings};
+pub use command::{Server, image_defaults, server};
+pub use coverage::CoverageSettings;
+pub use defender::DefenderSettings;
+pub use graph::{GraphSettings, HuntingRoute};
+pub use identity::IdentitySource;
+pub use names::{COMMAND_SETTINGS, PLATFORM_SETTINGS, SCHEDULES, UnknownSetting, settings};
+pub use notify::NotifySettings;
+pub use platform::{PlatformSettings, host_port};
+pub use report_location::ReportLocation;
+pub use reports::ReportSettings;
+pub use resource_manager::ResourceManagerSettings;
 pub use scope::Scope;
+pub use vdi::{ImageDefaults, VdiSettings};
 
-/// What the settings are read for; serving needs more of them.
+use reader::EnvReader;
+
+/// What the settings are read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The HTTP API, under the Functions host or by `serve`.
-    Serve,
-    /// A command that ends by itself.
-    Command,
-}
-
-/// Who may call the HTTP API. Setting `API_AUTH`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ApiAuth {
-    /// A bearer token of our tenant with an application role.
-    Entra {
-        /// Setting `AZURE_TENANT_ID`: the tenant whose callers are accepted.
-        tenant: String,
-        /// Setting `API_AUDIENCE`: accepted audiences, separated by blanks.
-        audiences: Vec<String>,
-    },
-    /// The Functions host checks its keys; nothing else is checked.
+    /// The HTTP API under the Functions host. An upgrade or a rollback meets settings of
+    /// another version, so an unknown name does not end the process.
     Host,
-    /// Nobody checks anything; refused in Azure.
-    Off,
-}
-
-/// By which API hunting queries are asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HuntingRoute {
-    /// Microsoft Graph.
-    #[default]
-    Graph,
-    /// The Defender for Endpoint API, whose route is being retired.
-    Defender,
-}
-
-/// A word that is no route.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("`graph` and `defender` are allowed")]
-pub struct NoRoute;
-
-impl FromStr for HuntingRoute {
-    type Err = NoRoute;
-
-    fn from_str(text: &str) -> Result<Self, NoRoute> {
-        match text.to_ascii_lowercase().as_str() {
-            "graph" => Ok(Self::Graph),
-            "defender" => Ok(Self::Defender),
-            _ => Err(NoRoute),
-        }
-    }
-}
-
-/// Where tokens come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IdentitySource {
-    /// The managed identity of the app: the endpoint that the platform names.
-    Managed {
-        /// Setting `AZURE_CLIENT_ID`: client id of a user-assigned identity;
-        /// `None` for the system-assigned one.
-        client_id: Option<String>,
-    },
-    /// The developer's sign-in: Azure CLI, then Azure Developer CLI.
-    DeveloperTools,
-    /// In Azure, but the app has no identity.
-    Missing,
-}
-
-/// What the settings say of virtual desktops.
-#[derive(Clone, Debug)]
-pub struct VdiSettings {
-    /// Where the history of the VDI report lies. Setting `VDI_REPORTS_URL`,
-    /// default as `REPORTS_URL`; device names are personal data, so in Azure a
-    /// container of its own whose files expire.
-    pub reports: Place,
-    /// Their short names. Setting `VDI_HOST_PATTERN`; `None` makes no VDI report.
-    pub hosts: Option<HostPattern>,
-    /// Short names of golden images. Setting `GOLDEN_IMAGE_PATTERN`.
-    pub golden: Option<HostPattern>,
-    /// The tag that they must carry. Setting `VDI_DEVICE_TAG`, default
-    /// `VDI-NonPersistent`.
-    pub tag: DeviceTag,
-    /// How they are onboarded. Setting `VDI_ENTRY_MODEL`, `single` (default) or
-    /// `multiple`.
-    pub entry: EntryModel,
+    /// The HTTP API by `serve`.
+    Serve,
+    /// A command that ends by itself; serving settings are not asked of it.
+    Command,
 }
 
 /// All settings of the process.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Base URL of the Defender for Endpoint API, without a path.
-    /// Setting `DEFENDER_API_URL`, default `https://api.security.microsoft.com`.
-    pub defender_api_url: Url,
-    /// Audience of its tokens, which is not the host. Setting
-    /// `DEFENDER_API_AUDIENCE`, default `https://api.securitycenter.microsoft.com`.
-    pub defender_api_audience: String,
-    /// Base URL of Microsoft Graph, without a path. Setting `GRAPH_URL`, default
-    /// `https://graph.microsoft.com`.
-    pub graph_url: Url,
-    /// Audience of its tokens. Setting `GRAPH_AUDIENCE`, default
-    /// `https://graph.microsoft.com`.
-    pub graph_audience: String,
-    /// By which API queries are asked. Setting `HUNTING_ROUTE`, `graph` (default)
-    /// or `defender`.
-    pub hunting_route: HuntingRoute,
-    /// Base URL of Azure Resource Manager, without a path.
-    /// Setting `ARM_URL`, default `https://management.azure.com`.
-    pub arm_url: Url,
-    /// Audience of its tokens. Setting `ARM_AUDIENCE`, default
-    /// `https://management.azure.com`.
-    pub arm_audience: String,
-    /// Which subscriptions the coverage report is about. Setting
-    /// `COVERAGE_SCOPE`, default everything that the identity can read.
-    pub coverage_scope: Scope,
-    /// Whether the Defender setting of every AI account is read, one call each.
-    /// Setting `COVERAGE_ACCOUNT_SETTINGS`, `true` or `false` (default).
-    pub coverage_account_settings: bool,
-    /// Where the history of the reports lies. Setting `REPORTS_URL`, default
-    /// `./reports`; required for serving in Azure, whose disks do not last.
-    pub reports: Place,
-    /// Where the pointers to the newest reports lie. Setting
-    /// `REPORTS_LATEST_URL`, default as `REPORTS_URL`.
-    pub reports_latest: Place,
-    /// Vault with what has no identity-based way. Setting `KEY_VAULT_URL`.
-    pub key_vault: Option<Url>,
-    /// Name of the secret with the webhook's URL. Setting `NOTIFY_WEBHOOK`;
-    /// `None` notifies nobody.
-    pub notify_webhook: Option<String>,
-    /// Whether patched workbooks are written. Setting `WORKBOOK_REPAIR`, `true`
-    /// or `false` (default, only tells).
-    pub workbook_repair: bool,
-    /// Whether CSV files start with a byte order mark, which Excel needs.
-    /// Setting `CSV_BOM`, `true` (default) or `false`.
-    pub csv_bom: bool,
-    /// Virtual desktops.
+    /// The Defender for Endpoint API, and look-ups.
+    pub defender: DefenderSettings,
+    /// Microsoft Graph, and hunting.
+    pub graph: GraphSettings,
+    /// Azure Resource Manager and Resource Graph.
+    pub resource_manager: ResourceManagerSettings,
+    /// The coverage report and saved workbooks.
+    pub coverage: CoverageSettings,
+    /// Reports in storage.
+    pub reports: ReportSettings,
+    /// The vault and the webhook.
+    pub notify: NotifySettings,
+    /// Virtual desktops and golden images.
     pub vdi: VdiSettings,
-    /// Calls to each Defender endpoint in any 60 seconds.
-    /// Setting `DEFENDER_CALLS_PER_MINUTE`, 1 to 10,000, default 100.
-    pub defender_calls_per_minute: usize,
-    /// Calls to each Defender endpoint in any hour.
-    /// Setting `DEFENDER_CALLS_PER_HOUR`, 1 to 100,000, default 1,500.
-    pub defender_calls_per_hour: usize,
-    /// Time within which a synchronous look-up answers.
-    /// Setting `LOOKUP_DEADLINE_SECONDS`, 1 to 200, default 90.
-    pub lookup_deadline: Duration,
-    /// Where tokens come from. Settings `IDENTITY_ENDPOINT`,
-    /// `IDENTITY_HEADER` (both of the platform) and `AZURE_CLIENT_ID`.
+    /// Who may call.
+    pub callers: CallerSettings,
+    /// Where tokens come from.
     pub identity: IdentitySource,
-    /// Who may call. Setting `API_AUTH`: `entra` (default), `host` or `off`.
-    pub api_auth: ApiAuth,
-    /// Authority of the callers' tokens. Setting `LOGIN_URL`, default
-    /// `https://login.microsoftonline.com`.
-    pub login_url: Url,
-    /// Whether the process runs in Azure: any of `WEBSITE_SITE_NAME`,
-    /// `WEBSITE_INSTANCE_ID`, `WEBSITE_POD_NAME`, `CONTAINER_NAME` is set.
-    pub in_azure: bool,
-    /// Public host name of the app. Set by the platform: `WEBSITE_HOSTNAME`.
-    pub public_host: Option<String>,
-    /// Folder of `host.json`. Set by the host: `FUNCTIONS_APP_ROOT_PATH`.
-    pub app_root: Option<String>,
+    /// The platform that the process runs on.
+    pub platform: PlatformSettings,
+    /// Variables with one of our prefixes that are not settings of this version.
+    pub unknown: Vec<UnknownSetting>,
 }
 
 /// Everything that is wrong with the settings, a line each.
@@ -189,74 +86,6 @@ impl fmt::Display for ConfigProblems {
         write!(f, "{}", self.0.join("; "))
     }
 }
-
-/// Settings of the product; a name with one of [`PREFIXES`] that is not among
-/// them is a misspelt one.
-pub const SETTINGS: [&str; 28] = [
-    "DEFENDER_API_URL",
-    "DEFENDER_API_AUDIENCE",
-    "GRAPH_URL",
-    "GRAPH_AUDIENCE",
-    "HUNTING_ROUTE",
-    "ARM_URL",
-    "ARM_AUDIENCE",
-    "COVERAGE_SCOPE",
-    "COVERAGE_ACCOUNT_SETTINGS",
-    "REPORTS_URL",
-    "REPORTS_LATEST_URL",
-    "KEY_VAULT_URL",
-    "NOTIFY_WEBHOOK",
-    "WORKBOOK_REPAIR",
-    "CSV_BOM",
-    "VDI_REPORTS_URL",
-    "VDI_HOST_PATTERN",
-    "GOLDEN_IMAGE_PATTERN",
-    "VDI_DEVICE_TAG",
-    "VDI_ENTRY_MODEL",
-    "DEFENDER_CALLS_PER_MINUTE",
-    "DEFENDER_CALLS_PER_HOUR",
-    "LOOKUP_DEADLINE_SECONDS",
-    "AZURE_CLIENT_ID",
-    "AZURE_TENANT_ID",
-    "API_AUTH",
-    "API_AUDIENCE",
-    "LOGIN_URL",
-];
-
-/// Variables that the platform or the Functions host sets and this file reads.
-pub const PLATFORM_SETTINGS: [&str; 9] = [
-    "IDENTITY_ENDPOINT",
-    "IDENTITY_HEADER",
-    "WEBSITE_SITE_NAME",
-    "WEBSITE_INSTANCE_ID",
-    "WEBSITE_POD_NAME",
-    "CONTAINER_NAME",
-    "WEBSITE_HOSTNAME",
-    "FUNCTIONS_APP_ROOT_PATH",
-    "FUNCTIONS_CUSTOMHANDLER_PORT",
-];
-
-/// Settings that the Functions host reads: six-field cron in UTC, one for each
-/// timer function.
-pub const SCHEDULES: [&str; 3] = ["COVERAGE_SCHEDULE", "WORKBOOK_SCHEDULE", "VDI_SCHEDULE"];
-
-/// Settings of the command line alone.
-pub const COMMAND_SETTINGS: [&str; 1] = ["DEFENDER_FUNCTIONS_URL"];
-
-const PREFIXES: [&str; 12] = [
-    "ARM_",
-    "COVERAGE_",
-    "DEFENDER_",
-    "GOLDEN_",
-    "GRAPH_",
-    "HUNTING_",
-    "KEY_VAULT_",
-    "LOOKUP_",
-    "NOTIFY_",
-    "REPORTS_",
-    "VDI_",
-    "WORKBOOK_",
-];
 
 /// The variables of the process.
 #[expect(
@@ -270,161 +99,47 @@ pub fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The port that the Functions host gave, `None` when it gave none.
-///
-/// # Errors
-/// One line when the variable is there but is no port.
-pub fn host_port(variables: &BTreeMap<String, String>) -> Result<Option<u16>, ConfigProblems> {
-    let Some(text) = variables.get("FUNCTIONS_CUSTOMHANDLER_PORT") else {
-        return Ok(None);
-    };
-    match text.trim().parse() {
-        Ok(port) if port > 0 => Ok(Some(port)),
-        _ => Err(ConfigProblems(vec![format!(
-            "`FUNCTIONS_CUSTOMHANDLER_PORT` is `{}`, not a port from 1 to 65535",
-            printable(text)
-        )])),
-    }
-}
-
-/// The deployed service that a command asks.
-#[derive(Clone, Debug)]
-pub struct Server {
-    /// Base URL, without a path. Option `--server`, or setting
-    /// `DEFENDER_FUNCTIONS_URL`.
-    pub url: Url,
-    /// Audience of the tokens that it takes: the first value of `API_AUDIENCE`.
-    pub audience: String,
-}
-
-/// The deployed service that a command should ask; `None` when none is named.
-///
-/// # Errors
-/// Every problem at once; somebody has to change the option or the settings.
-pub fn server(
-    variables: &BTreeMap<String, String>,
-    option: Option<&str>,
-) -> Result<Option<Server>, ConfigProblems> {
-    let mut reader = Reader {
-        variables,
-        problems: Vec::new(),
-    };
-    let named = option.or_else(|| reader.text("DEFENDER_FUNCTIONS_URL"));
-    let server = named.map(|text| reader.server(text));
-    match reader.problems.is_empty() {
-        true => Ok(server),
-        false => Err(ConfigProblems(reader.problems)),
-    }
-}
-
-/// What golden images are expected to be like, unless somebody says otherwise.
-#[derive(Clone, Debug)]
-pub struct ImageDefaults {
-    /// Setting `VDI_ENTRY_MODEL`.
-    pub entry: EntryModel,
-    /// Setting `VDI_DEVICE_TAG`.
-    pub tag: DeviceTag,
-}
-
-/// The settings of golden images alone, for commands that ask nobody.
-///
-/// # Errors
-/// Both problems at once; somebody has to change the settings.
-pub fn image_defaults(
-    variables: &BTreeMap<String, String>,
-) -> Result<ImageDefaults, ConfigProblems> {
-    let mut reader = Reader {
-        variables,
-        problems: Vec::new(),
-    };
-    let defaults = ImageDefaults {
-        entry: reader.parsed("VDI_ENTRY_MODEL"),
-        tag: reader.parsed("VDI_DEVICE_TAG"),
-    };
-    match reader.problems.is_empty() {
-        true => Ok(defaults),
-        false => Err(ConfigProblems(reader.problems)),
-    }
-}
-
 impl Config {
-    /// The Defender portal of the cloud that the API belongs to.
-    pub fn portal(&self) -> &'static str {
-        match self.defender_api_url.host_str() {
-            Some("api-gov.securitycenter.microsoft.us") => "https://security.microsoft.us",
-            _ => "https://security.microsoft.com",
-        }
-    }
-
-    /// The cloud that the Resource Manager belongs to.
-    pub fn cloud(&self) -> Cloud {
-        match self.arm_url.host_str() {
-            Some("management.usgovcloudapi.net" | "management.chinacloudapi.cn") => {
-                Cloud::Sovereign
-            }
-            _ => Cloud::Public,
-        }
-    }
-
     /// Reads the settings from variables.
     ///
     /// # Errors
-    /// Every problem at once; somebody has to change the settings.
+    /// Every problem at once; the settings have to be changed.
     pub fn read(
         variables: &BTreeMap<String, String>,
         purpose: Purpose,
     ) -> Result<Self, ConfigProblems> {
-        let mut reader = Reader {
-            variables,
-            problems: Vec::new(),
+        let mut reader = EnvReader::new(variables);
+        let unknown = names::unknown(variables);
+        let platform = PlatformSettings::read(&reader);
+        let serves = purpose != Purpose::Command;
+        let storage = match platform.in_azure && serves {
+            true => reports::Storage::MustLast,
+            false => reports::Storage::AnyFolder,
         };
-        let in_azure = reader.in_azure();
-        reader.find_misspelt();
-        let reports = reader.reports(in_azure && purpose == Purpose::Serve);
+        let place = match platform.in_azure {
+            true => callers::Place::Azure,
+            false => callers::Place::Workstation,
+        };
+        let reports = ReportSettings::read(&mut reader, storage);
         let config = Self {
-            defender_api_url: reader
-                .base_url("DEFENDER_API_URL", "https://api.security.microsoft.com"),
-            defender_api_audience: reader.audience(
-                "DEFENDER_API_AUDIENCE",
-                "https://api.securitycenter.microsoft.com",
-            ),
-            graph_url: reader.base_url("GRAPH_URL", "https://graph.microsoft.com"),
-            graph_audience: reader.audience("GRAPH_AUDIENCE", "https://graph.microsoft.com"),
-            hunting_route: reader.parsed("HUNTING_ROUTE"),
-            arm_url: reader.base_url("ARM_URL", "https://management.azure.com"),
-            arm_audience: reader.audience("ARM_AUDIENCE", "https://management.azure.com"),
-            coverage_scope: reader.scope("COVERAGE_SCOPE"),
-            coverage_account_settings: reader.flag("COVERAGE_ACCOUNT_SETTINGS", false),
-            reports_latest: reader
-                .place("REPORTS_LATEST_URL")
-                .unwrap_or_else(|| reports.clone()),
-            vdi: reader.vdi(&reports),
+            defender: DefenderSettings::read(&mut reader),
+            graph: GraphSettings::read(&mut reader),
+            resource_manager: ResourceManagerSettings::read(&mut reader),
+            coverage: CoverageSettings::read(&mut reader),
+            notify: NotifySettings::read(&mut reader),
+            vdi: VdiSettings::read(&mut reader, &reports.location),
+            callers: CallerSettings::read(&mut reader, serves.then_some(place)),
+            identity: IdentitySource::read(&mut reader, platform.in_azure),
             reports,
-            key_vault: reader.key_vault(),
-            notify_webhook: reader.notify_webhook(),
-            workbook_repair: reader.flag("WORKBOOK_REPAIR", false),
-            csv_bom: reader.flag("CSV_BOM", true),
-            defender_calls_per_minute: reader.number("DEFENDER_CALLS_PER_MINUTE", 100, 10_000),
-            defender_calls_per_hour: reader.number("DEFENDER_CALLS_PER_HOUR", 1_500, 100_000),
-            lookup_deadline: Duration::from_secs(
-                reader.number("LOOKUP_DEADLINE_SECONDS", 90, 200) as u64
-            ),
-            identity: reader.identity(in_azure),
-            api_auth: if purpose == Purpose::Serve {
-                reader.api_auth(in_azure)
-            } else {
-                ApiAuth::Off
-            },
-            login_url: reader.base_url("LOGIN_URL", "https://login.microsoftonline.com"),
-            in_azure,
-            public_host: reader.text("WEBSITE_HOSTNAME").map(str::to_owned),
-            app_root: reader.text("FUNCTIONS_APP_ROOT_PATH").map(str::to_owned),
+            platform,
+            unknown,
         };
-        if reader.problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigProblems(reader.problems))
+        // Where the process ends anyway, a person corrects everything in one step.
+        if purpose != Purpose::Host || reader.has_problems() {
+            let unknown = config.unknown.iter();
+            unknown.for_each(|name| reader.problem(name.to_string()));
         }
+        reader.finish(config)
     }
 }
 
@@ -444,22 +159,22 @@ mod tests {
     fn a_command_needs_no_setting_at_all() {
         let config = read(&[], Purpose::Command).unwrap();
         assert_eq!(
-            config.defender_api_url.as_str(),
+            config.defender.url.as_str(),
             "https://api.security.microsoft.com/"
         );
         assert_eq!(
-            config.defender_api_audience,
+            config.defender.audience,
             "https://api.securitycenter.microsoft.com"
         );
         assert_eq!(
             (
-                config.defender_calls_per_minute,
-                config.defender_calls_per_hour
+                config.defender.calls_per_minute,
+                config.defender.calls_per_hour
             ),
             (100, 1_500)
         );
         assert_eq!(
-            (config.lookup_deadline.as_secs(), config.identity),
+            (config.defender.lookup_deadline.as_secs(), config.identity),
             (90, IdentitySource::DeveloperTools)
         );
     }
@@ -484,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_loopback_alone() {
+    fn plain_http_is_only_for_loopback() {
         for url in [
             "http://127.0.0.1:9",
             "http://localhost:9/",
@@ -525,13 +240,14 @@ mod tests {
         assert_eq!(
             read(&[("API_AUTH", "off")], Purpose::Serve)
                 .unwrap()
-                .api_auth,
+                .callers
+                .auth,
             ApiAuth::Off
         );
     }
 
     #[test]
-    fn serving_needs_a_tenant_and_an_audience_unless_told_otherwise() {
+    fn serving_needs_a_tenant_and_an_audience_by_default() {
         let missing = read(&[], Purpose::Serve).unwrap_err();
         assert_eq!(missing.len(), 2, "{missing:#?}");
         let tenant = ("AZURE_TENANT_ID", "5d2a6d2b-0d5e-4a8c-9a5e-3f6c1c6a9f10");
@@ -545,7 +261,7 @@ mod tests {
             "22222222-3333-4444-5555-666666666666".to_owned(),
         ];
         assert_eq!(
-            config.api_auth,
+            config.callers.auth,
             ApiAuth::Entra {
                 tenant: tenant.1.to_owned(),
                 audiences
@@ -560,8 +276,7 @@ mod tests {
     #[test]
     fn an_audience_is_kept_without_scope_suffix_and_slash() {
         let audience = |text| {
-            read(&[("DEFENDER_API_AUDIENCE", text)], Purpose::Command)
-                .map(|c| c.defender_api_audience)
+            read(&[("DEFENDER_API_AUDIENCE", text)], Purpose::Command).map(|c| c.defender.audience)
         };
         let plain = "https://securitycenter.onmicrosoft.com/windowsatpservice".to_owned();
         assert_eq!(
@@ -583,5 +298,27 @@ mod tests {
                 .identity,
             IdentitySource::Missing
         );
+    }
+
+    #[test]
+    fn a_setting_of_another_version_ends_only_what_a_person_started() {
+        let tenant = ("AZURE_TENANT_ID", "5d2a6d2b-0d5e-4a8c-9a5e-3f6c1c6a9f10");
+        let pairs = [
+            tenant,
+            ("API_AUDIENCE", "api://one"),
+            ("COVERAGE_TOMORROW", "1"),
+        ];
+        let config = read(&pairs, Purpose::Host).unwrap();
+        assert_eq!(config.unknown[0].name, "COVERAGE_TOMORROW");
+        for purpose in [Purpose::Serve, Purpose::Command] {
+            let problems = read(&pairs, purpose).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+        }
+        let bad_value = [
+            tenant,
+            ("API_AUDIENCE", "api://one"),
+            ("CSV_BOM", "perhaps"),
+        ];
+        assert!(read(&bad_value, Purpose::Host).is_err());
     }
 }

@@ -231,7 +231,7 @@ pub fn app_with(
     let context = Arc::new(RouteContext {
         services,
         gate: gate.clone(),
-        auth: config.api_auth.clone(),
+        auth: config.callers.auth.clone(),
         explorer: Explorer::new(config, openapi),
     });
     let mut functions = Functions::new();

@@ -11,11 +11,15 @@ pub mod timer;
 pub mod vdi;
 
 use std::{
+    borrow::Cow,
     future::{Ready, ready},
     sync::Arc,
 };
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::FromRequestParts,
+    http::{Uri, request::Parts},
+};
 use percent_encoding::percent_decode_str;
 
 use crate::{config::ApiAuth, server::Gate, services::Services};
@@ -37,9 +41,17 @@ pub struct RouteContext {
 /// The state of every route.
 pub type RouteState = Arc<RouteContext>;
 
-/// The last segment of the path, decoded; what is not UTF-8 is replaced.
+/// The last segment of the path.
 #[derive(Clone, Debug)]
-pub(crate) struct Segment(pub(crate) String);
+pub(crate) struct Segment(Uri);
+
+impl Segment {
+    /// The segment, decoded; what is not UTF-8 is replaced.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        let segment = self.0.path().rsplit('/').next().unwrap_or_default();
+        percent_decode_str(segment).decode_utf8_lossy()
+    }
+}
 
 impl<S: Sync> FromRequestParts<S> for Segment {
     type Rejection = std::convert::Infallible;
@@ -48,9 +60,7 @@ impl<S: Sync> FromRequestParts<S> for Segment {
         parts: &mut Parts,
         _: &S,
     ) -> impl Future<Output = Result<Self, Self::Rejection>> + Send {
-        let segment = parts.uri.path().rsplit('/').next().unwrap_or_default();
-        let text = percent_decode_str(segment).decode_utf8_lossy().into_owned();
-        let read: Ready<_> = ready(Ok(Self(text)));
+        let read: Ready<_> = ready(Ok(Self(parts.uri.clone())));
         read
     }
 }

@@ -66,7 +66,7 @@ impl Services {
             History::new(name, location, config, &http, &identity)
                 .with_delivery(Delivery::notice(Arc::clone(&webhook)))
         };
-        let coverage_history = history("coverage", config.reports.clone());
+        let coverage_history = history("coverage", config.reports.location.clone());
         let vdi_history = history("vdi", config.vdi.reports.clone());
         let workbooks = workbook::Workbooks::new(
             config,
@@ -104,10 +104,7 @@ impl Services {
             hashes: hashes::HashLookup::new(files, indicators, config),
             coverage: coverage::Coverage::new(graph, manager, coverage_history, config),
             vdi,
-            image: Arc::new(ImageDefaults {
-                entry: config.vdi.entry,
-                tag: config.vdi.tag.clone(),
-            }),
+            image: Arc::new(config.vdi.image_defaults()),
             workbooks,
         }
     }

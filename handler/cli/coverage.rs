@@ -122,7 +122,7 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
             None => None,
         };
         let compared = coverage.report(Instant::now() + TIME, before).await;
-        tell(args, &compared.report, config.csv_bom)
+        tell(args, &compared.report, config.reports.csv_bom)
     })
 }
 

@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Exit, block_on, refuse, say};
 use crate::{
-    config::{ApiAuth, Config, ConfigProblems, Purpose},
+    config::{ApiAuth, Config, ConfigProblems, Purpose, UnknownSetting},
     functions::{self, Function},
     outbound::{HttpClient, TimeLimits},
     server::listen,
@@ -49,8 +49,11 @@ pub(super) fn under_host(
         }
         Err(problems) => return refuse(Reader::Host, &problems),
     };
-    match settings(variables) {
-        Ok(config) => block_on(serve(&config, port, Reader::Host)),
+    match settings(variables, Purpose::Host) {
+        Ok(config) => {
+            log_unknown(&config.unknown);
+            block_on(serve(&config, port, Reader::Host))
+        }
         Err(problems) => refuse(Reader::Host, &problems),
     }
 }
@@ -58,7 +61,7 @@ pub(super) fn under_host(
 /// Serves on loopback for a person.
 pub(super) fn alone(args: &ServeArgs, variables: &BTreeMap<String, String>) -> Exit {
     telemetry::start(Reader::Person, LevelFilter::INFO);
-    match settings(variables) {
+    match settings(variables, Purpose::Serve) {
         Ok(config) => block_on(serve(
             &config,
             args.port.unwrap_or(DEFAULT_PORT),
@@ -68,11 +71,30 @@ pub(super) fn alone(args: &ServeArgs, variables: &BTreeMap<String, String>) -> E
     }
 }
 
-fn settings(variables: &BTreeMap<String, String>) -> Result<Config, ConfigProblems> {
-    let config = Config::read(variables, Purpose::Serve)?;
-    if config.in_azure && config.api_auth == ApiAuth::Host {
-        guarded_by_keys(Path::new(config.app_root.as_deref().unwrap_or(".")))
-            .map_err(|problem| ConfigProblems(vec![problem]))?;
+/// An upgrade or a rollback meets settings of another version: one line, and it serves.
+fn log_unknown(unknown: &[UnknownSetting]) {
+    if unknown.is_empty() {
+        return;
+    }
+    let lines: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+    tracing::error!(
+        code = "unknown_setting",
+        count = unknown.len(),
+        "{}; the settings without it are used",
+        lines.join("; ")
+    );
+}
+
+fn settings(
+    variables: &BTreeMap<String, String>,
+    purpose: Purpose,
+) -> Result<Config, ConfigProblems> {
+    let config = Config::read(variables, purpose)?;
+    if config.platform.in_azure && config.callers.auth == ApiAuth::Host {
+        guarded_by_keys(Path::new(
+            config.platform.app_root.as_deref().unwrap_or("."),
+        ))
+        .map_err(|problem| ConfigProblems(vec![problem]))?;
     }
     Ok(config)
 }

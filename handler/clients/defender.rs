@@ -50,8 +50,8 @@ impl DefenderEndpoint {
         config: &Config,
     ) -> Self {
         let limiter = Limiter::new(
-            config.defender_calls_per_minute.min(calls_per_minute),
-            config.defender_calls_per_hour,
+            config.defender.calls_per_minute.min(calls_per_minute),
+            config.defender.calls_per_hour,
             MAX_IN_FLIGHT,
         );
         Self {
@@ -84,9 +84,9 @@ impl DefenderClient {
     pub fn new(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Arc<Self> {
         let service = Service {
             name: "Microsoft Defender".to_owned(),
-            base: config.defender_api_url.clone(),
+            base: config.defender.url.clone(),
             url_setting: "DEFENDER_API_URL",
-            audience: config.defender_api_audience.clone(),
+            audience: config.defender.audience.clone(),
             audience_setting: "DEFENDER_API_AUDIENCE",
         };
         Arc::new(Self {
@@ -99,9 +99,9 @@ impl DefenderClient {
     pub fn graph(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Arc<Self> {
         let service = Service {
             name: "Microsoft Graph".to_owned(),
-            base: config.graph_url.clone(),
+            base: config.graph.url.clone(),
             url_setting: "GRAPH_URL",
-            audience: config.graph_audience.clone(),
+            audience: config.graph.audience.clone(),
             audience_setting: "GRAPH_AUDIENCE",
         };
         Arc::new(Self {

@@ -69,9 +69,9 @@ impl ResourceGraphClient {
     pub fn new(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
         let service = Service {
             name: "Azure Resource Graph".to_owned(),
-            base: config.arm_url.clone(),
+            base: config.resource_manager.url.clone(),
             url_setting: "ARM_URL",
-            audience: config.arm_audience.clone(),
+            audience: config.resource_manager.audience.clone(),
             audience_setting: "ARM_AUDIENCE",
         };
         let limiter = Limiter::by_responses(MAX_IN_FLIGHT);
@@ -80,7 +80,7 @@ impl ResourceGraphClient {
         Self {
             outbound: Outbound::new(service, http, identity),
             endpoint: Endpoint::new("Azure Resource Graph", limiter, refusals),
-            scope: config.coverage_scope.clone(),
+            scope: config.coverage.scope.clone(),
         }
     }
 

@@ -55,9 +55,9 @@ impl ResourceManagerClient {
     pub fn new(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
         let service = Service {
             name: "Azure Resource Manager".to_owned(),
-            base: config.arm_url.clone(),
+            base: config.resource_manager.url.clone(),
             url_setting: "ARM_URL",
-            audience: config.arm_audience.clone(),
+            audience: config.resource_manager.audience.clone(),
             audience_setting: "ARM_AUDIENCE",
         };
         let limiter = Limiter::by_responses(MAX_IN_FLIGHT);

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use self::azure::{Connector, Credentials, Refusal};
 use crate::{
-    config::Place,
+    config::ReportLocation,
     outbound::{Code, Failure, HttpClient, Identity, Kind, retry},
 };
 
@@ -61,7 +61,7 @@ pub struct Listed {
 /// A directory or a container.
 #[derive(Debug)]
 pub struct Storage {
-    place: Place,
+    place: ReportLocation,
     http: Arc<HttpClient>,
     identity: Arc<Identity>,
 }
@@ -74,7 +74,7 @@ struct Opened {
 
 impl Storage {
     /// The storage at a place; touches nothing yet.
-    pub fn new(place: Place, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
+    pub fn new(place: ReportLocation, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
         Self {
             place,
             http,
@@ -83,7 +83,7 @@ impl Storage {
     }
 
     /// The place, for messages.
-    pub fn place(&self) -> &Place {
+    pub fn place(&self) -> &ReportLocation {
         &self.place
     }
 
@@ -125,8 +125,8 @@ impl Storage {
     ) -> Result<bool, Failure> {
         let mode = match (&self.place, previous) {
             (_, None) => PutMode::Create,
-            (Place::Directory(_), Some(_)) => PutMode::Overwrite,
-            (Place::Blob { .. }, Some(previous)) => PutMode::Update(previous.version),
+            (ReportLocation::Directory(_), Some(_)) => PutMode::Overwrite,
+            (ReportLocation::Blob { .. }, Some(previous)) => PutMode::Update(previous.version),
         };
         let opened = self.open_for_writing()?;
         match self.put(&opened, path, content_type, bytes, mode).await {
@@ -221,7 +221,7 @@ impl Storage {
         mode: PutMode,
     ) -> Result<(), Error> {
         let mut options = PutOptions::from(mode);
-        if matches!(self.place, Place::Blob { .. }) {
+        if matches!(self.place, ReportLocation::Blob { .. }) {
             options.attributes = Attributes::from_iter([
                 (Attribute::ContentType, content_type),
                 (Attribute::CacheControl, "no-cache"),
@@ -253,8 +253,8 @@ impl Storage {
     fn open(&self, missing: Missing) -> Result<Option<Opened>, Failure> {
         let refusal = Refusal::default();
         let store = match &self.place {
-            Place::Directory(path) => directory(path, missing),
-            Place::Blob {
+            ReportLocation::Directory(path) => directory(path, missing),
+            ReportLocation::Blob {
                 endpoint,
                 account,
                 container,
@@ -328,7 +328,7 @@ impl Storage {
                     "{place} has an immutability policy, but the pointer to the newest report has to be replaced: name another container in `REPORTS_LATEST_URL`"
                 ),
             ),
-            Reason::Other if matches!(place, Place::Blob { .. }) => failed(
+            Reason::Other if matches!(place, ReportLocation::Blob { .. }) => failed(
                 Kind::Unavailable,
                 Code::StorageUnavailable,
                 format!("storage did not respond as documented: {place}; try again later"),

@@ -48,12 +48,13 @@ impl Webhook {
     /// The webhook of the settings.
     pub fn new(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
         let vault = config
+            .notify
             .key_vault
             .clone()
             .map(|url| KeyVaultClient::new(url, Arc::clone(&http), Arc::clone(&identity)));
         let refusals = Refusals::ConcernOneResource;
         Self {
-            secret: vault.zip(config.notify_webhook.clone()),
+            secret: vault.zip(config.notify.webhook.clone()),
             endpoint: Endpoint::new("the webhook", Limiter::by_responses(1), refusals),
             http,
             identity,

@@ -1,25 +1,32 @@
-//! Which subscriptions a report is about.
+//! The subscriptions of a report.
 
 use std::fmt;
 
 use serde_json::{Value, json};
 
-/// Most subscriptions that one query may name.
-const MOST_SUBSCRIPTIONS: usize = 1_000;
+use super::reader::printable;
 
-/// Management groups and subscriptions; none at all for the whole tenant.
+/// Subscriptions that one query may name.
+const MAX_SUBSCRIPTIONS: usize = 1_000;
+
+/// Management groups and subscriptions; empty for the entire tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     management_groups: Vec<String>,
     subscriptions: Vec<String>,
 }
 
+/// A word that is neither a management group nor a subscription.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}`")]
+pub(super) struct UnknownWord(String);
+
 impl Scope {
     /// Reads `mg:NAME` and `sub:GUID`, separated by blanks.
     ///
     /// # Errors
-    /// The first word that is neither.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    /// [`UnknownWord`], the first word that is neither.
+    pub(super) fn read(text: &str) -> Result<Self, UnknownWord> {
         let mut scope = Self::default();
         for word in text.split_whitespace() {
             match word.split_once(':') {
@@ -29,13 +36,13 @@ impl Scope {
                 Some(("sub", id)) if uuid::Uuid::try_parse(id).is_ok() => {
                     scope.subscriptions.push(id.to_ascii_lowercase());
                 }
-                _ => return Err(word.to_owned()),
+                _ => return Err(UnknownWord(printable(word))),
             }
         }
         Ok(scope)
     }
 
-    /// Whether it is the whole tenant.
+    /// Whether it is the entire tenant.
     pub fn is_empty(&self) -> bool {
         self.management_groups.is_empty() && self.subscriptions.is_empty()
     }
@@ -56,7 +63,7 @@ impl Scope {
         if !self.management_groups.is_empty() {
             bodies.push(json!({ "managementGroups": self.management_groups }));
         }
-        let parts = self.subscriptions.chunks(MOST_SUBSCRIPTIONS);
+        let parts = self.subscriptions.chunks(MAX_SUBSCRIPTIONS);
         bodies.extend(parts.map(|part| json!({ "subscriptions": part })));
         if bodies.is_empty() {
             bodies.push(json!({}));
@@ -106,7 +113,7 @@ mod tests {
             ]
         );
         for wrong in ["contoso", "sub:x", "mg:", "mg:a/b", "rg:x"] {
-            assert_eq!(Scope::read(wrong), Err(wrong.to_owned()));
+            assert_eq!(Scope::read(wrong), Err(UnknownWord(wrong.to_owned())));
         }
     }
 }

@@ -57,10 +57,10 @@ pub(crate) async fn newest(
 )]
 pub(crate) async fn file(
     State(context): State<RouteState>,
-    Segment(name): Segment,
+    segment: Segment,
     _: Query<NoParameters>,
 ) -> Result<Response<Body>, ApiError> {
-    report::file(&*context.services.coverage, &name).await
+    report::file(&*context.services.coverage, &segment.text()).await
 }
 
 /// Runs the coverage report now

@@ -59,9 +59,14 @@ impl Explorer {
     /// Costs nothing yet.
     pub fn new(config: &Config, describe: fn() -> OpenApi) -> Self {
         let access = Access {
-            auth: config.api_auth.clone(),
-            login_url: config.login_url.as_str().trim_end_matches('/').to_owned(),
-            host: config.public_host.clone(),
+            auth: config.callers.auth.clone(),
+            login_url: config
+                .callers
+                .login_url
+                .as_str()
+                .trim_end_matches('/')
+                .to_owned(),
+            host: config.platform.public_host.clone(),
         };
         Self {
             access,
@@ -100,7 +105,7 @@ async fn page(State(context): State<RouteState>, _: Query<NoParameters>) -> Resp
 
 async fn asset(
     State(context): State<RouteState>,
-    Segment(name): Segment,
+    segment: Segment,
     _: Query<NoParameters>,
 ) -> Result<Response<Body>, ApiError> {
     let Explorer {
@@ -109,7 +114,7 @@ async fn asset(
         openapi: kept,
         swagger: kept_swagger,
     } = &context.explorer;
-    let response = match name.as_str() {
+    let response = match &*segment.text() {
         "page.css" => text("text/css; charset=utf-8", STYLE.to_owned()),
         "page.js" => text("text/javascript; charset=utf-8", SCRIPT.to_owned()),
         "openapi.json" => described(kept, || openapi(&describe(), access))?,

@@ -172,10 +172,11 @@ pub(crate) async fn assess_image(
 )]
 pub(crate) async fn script(
     State(context): State<RouteState>,
-    Segment(name): Segment,
+    segment: Segment,
     uri: Uri,
 ) -> Result<Response<Body>, ApiError> {
     let defaults = &context.services.image;
+    let name = segment.text();
     let name = name.strip_suffix(".ps1").unwrap_or(&name);
     let Some(mut script) = Script::named(name, defaults.entry, &defaults.tag) else {
         return Err(ApiError::new(

@@ -51,10 +51,11 @@ use query::{Format, LookupQuery};
 )]
 pub(crate) async fn look_up_hash(
     State(context): State<RouteState>,
-    Segment(hash): Segment,
+    segment: Segment,
     Query(query): Query<LookupQuery>,
     caller: Option<Extension<Arc<Caller>>>,
 ) -> Result<Response<Body>, ApiError> {
+    let hash = segment.text();
     // A verdict that is asked for again needs no work and writes no log line.
     if query.is_plain()
         && let Ok(hash) = hash.parse()

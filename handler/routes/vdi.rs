@@ -46,10 +46,10 @@ pub(crate) async fn newest(
 )]
 pub(crate) async fn file(
     State(context): State<RouteState>,
-    Segment(name): Segment,
+    segment: Segment,
     _: Query<NoParameters>,
 ) -> Result<Response<Body>, ApiError> {
-    report::file(&*context.services.vdi, &name).await
+    report::file(&*context.services.vdi, &segment.text()).await
 }
 
 /// Runs the report on virtual desktops now

@@ -131,10 +131,10 @@ impl Coverage {
         Arc::new(Self {
             graph,
             manager,
-            cloud: config.cloud(),
-            scope: config.coverage_scope.clone(),
-            account_settings: config.coverage_account_settings,
-            csv_bom: config.csv_bom,
+            cloud: config.resource_manager.cloud(),
+            scope: config.coverage.scope.clone(),
+            account_settings: config.coverage.account_settings,
+            csv_bom: config.reports.csv_bom,
             runs: Runs::new(history),
         })
     }

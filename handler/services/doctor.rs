@@ -29,7 +29,7 @@ use crate::{
         storage::Storage,
         webhook::Webhook,
     },
-    config::{Config, IdentitySource, Place},
+    config::{Config, IdentitySource, ReportLocation},
     outbound::{Failure, HttpClient, Identity, Kind, Token},
 };
 
@@ -116,7 +116,7 @@ impl Doctor {
         let token = self
             .clients
             .identity
-            .token(&config.arm_audience, deadline)
+            .token(&config.resource_manager.audience, deadline)
             .await;
         let known = match &token {
             Ok(token) => Some(Arc::clone(token)),
@@ -125,7 +125,7 @@ impl Doctor {
                 let other = self
                     .clients
                     .identity
-                    .token(&config.defender_api_audience, deadline);
+                    .token(&config.defender.audience, deadline);
                 other.await.ok()
             }
         };
@@ -136,6 +136,7 @@ impl Doctor {
             tenant: known.and_then(|token| guid(token.claims.tid.as_deref())),
         };
         let mut checks = vec![self.identity_line(&token)];
+        checks.extend(self.unknown_settings());
         let (clock, defender, azure) =
             tokio::join!(look.clock(), look.defender(), look.azure(&token));
         checks.push(clock);
@@ -151,7 +152,8 @@ impl Doctor {
             is_person: claims.is_some_and(|claims| claims.scp.is_some()),
             graph_url: self
                 .config
-                .graph_url
+                .graph
+                .url
                 .as_str()
                 .trim_end_matches('/')
                 .to_owned(),
@@ -197,7 +199,27 @@ impl Doctor {
         }
     }
 
-    fn storage(&self, place: &Place) -> Storage {
+    /// A line where the settings have names of another version, or misspelled ones.
+    fn unknown_settings(&self) -> Option<Check> {
+        let unknown = &self.config.unknown;
+        if unknown.is_empty() {
+            return None;
+        }
+        let lines: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        let names: Vec<&str> = unknown.iter().map(|one| one.name.as_str()).collect();
+        let check = Check::new(
+            "settings",
+            "Settings",
+            CheckState::Missing,
+            lines.join("; "),
+        );
+        Some(check.mend(format!(
+            "correct or remove these app settings, unless another version of the app needs them: {}",
+            names.join(", ")
+        )))
+    }
+
+    fn storage(&self, place: &ReportLocation) -> Storage {
         Storage::new(
             place.clone(),
             Arc::clone(&self.clients.http),

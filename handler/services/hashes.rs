@@ -73,8 +73,8 @@ impl HashLookup {
             cache: VerdictCache::default(),
             ready: ReadyAnswers::default(),
             flights: SingleFlight::default(),
-            time_limit: config.lookup_deadline,
-            portal: config.portal(),
+            time_limit: config.defender.lookup_deadline,
+            portal: config.defender.portal(),
         })
     }
 

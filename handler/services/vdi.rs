@@ -107,7 +107,7 @@ impl Vdi {
             hunting,
             machines,
             settings: config.vdi.clone(),
-            csv_bom: config.csv_bom,
+            csv_bom: config.reports.csv_bom,
             runs: Runs::new(history),
         })
     }

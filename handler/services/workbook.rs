@@ -180,8 +180,8 @@ impl Workbooks {
         Arc::new(Self {
             graph,
             manager,
-            copies: Storage::new(config.reports.clone(), http, identity),
-            repair: config.workbook_repair,
+            copies: Storage::new(config.reports.location.clone(), http, identity),
+            repair: config.coverage.workbook_repair,
         })
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use handler::{
-    config::{SCHEDULES, SETTINGS},
+    config::{self, SCHEDULES},
     outbound::Code,
     server::Role,
 };
@@ -623,11 +623,9 @@ fn every_setting_is_deployed_and_nothing_else() {
         .keys()
         .map(String::as_str)
         .collect();
-    let known: BTreeSet<&str> = SETTINGS
-        .iter()
-        .chain(&SCHEDULES)
-        .chain(&PLATFORM)
-        .copied()
+    let known: BTreeSet<&str> = [&config::settings()[..], SCHEDULES, &PLATFORM]
+        .concat()
+        .into_iter()
         .collect();
     assert_eq!(deployed, known);
 }

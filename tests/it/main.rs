@@ -34,6 +34,7 @@ mod payloads;
 mod remote;
 mod reports;
 mod scripts;
+mod settings;
 mod storage;
 mod vdi;
 mod workbook;

@@ -80,7 +80,7 @@ impl Part {
 impl HuntingClient {
     /// Hunting in the tenant of the identity.
     pub fn new(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
-        let route = config.hunting_route;
+        let route = config.graph.hunting_route;
         let endpoint =
             |role| DefenderEndpoint::limited("advanced hunting", role, CALLS_PER_MINUTE, config);
         let (client, query) = match route {

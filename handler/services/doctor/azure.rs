@@ -15,7 +15,7 @@ use crate::{
         resource_manager::Resource,
         storage::{Created, STORAGE_AUDIENCE, Storage},
     },
-    config::Place,
+    config::ReportLocation,
     outbound::{Code, Failure, Kind},
     services::now,
 };
@@ -44,7 +44,7 @@ impl Look<'_> {
             self.token(
                 "token-resource-manager",
                 "Token for Resource Manager",
-                &config.arm_audience,
+                &config.resource_manager.audience,
                 "ARM_AUDIENCE",
             )
             .boxed(),
@@ -53,13 +53,13 @@ impl Look<'_> {
             checks.push(self.workbooks().boxed());
         }
         let places = [
-            ("reports", "Coverage reports", &config.reports),
-            ("latest", "Newest reports", &config.reports_latest),
+            ("reports", "Coverage reports", &config.reports.location),
+            ("latest", "Newest reports", &config.reports.latest),
             ("vdi-reports", "VDI reports", &config.vdi.reports),
         ];
         if places
             .iter()
-            .any(|(_, _, place)| matches!(place, Place::Blob { .. }))
+            .any(|(_, _, place)| matches!(place, ReportLocation::Blob { .. }))
         {
             checks.push(
                 self.token(
@@ -160,7 +160,7 @@ impl Look<'_> {
     /// The subscriptions of the scope, by the management groups; `None` where the
     /// identity does not see one of them.
     async fn expected(&self) -> Result<Option<BTreeSet<String>>, Failure> {
-        let scope = &self.doctor.config.coverage_scope;
+        let scope = &self.doctor.config.coverage.scope;
         let mut all: BTreeSet<String> = scope.subscriptions().iter().cloned().collect();
         let whole = scope.subscriptions().is_empty() && scope.management_groups().is_empty();
         let root = self.tenant.iter().filter(|_| whole);
@@ -181,7 +181,7 @@ impl Look<'_> {
     /// The commands that grant `Reader` on the scope: its groups, and those of its
     /// subscriptions that are not seen, or all of them where that is not known.
     fn grant_reader(&self, unseen: &BTreeSet<String>) -> String {
-        let scope = &self.doctor.config.coverage_scope;
+        let scope = &self.doctor.config.coverage.scope;
         let group = |name: &str| {
             let name = quoted(&format!(
                 "/providers/Microsoft.Management/managementGroups/{name}"
@@ -281,10 +281,10 @@ impl Look<'_> {
 
     /// Writes a file, and shows that nobody writes over it unnoticed; where the
     /// pointer lies, also that a file can be replaced by its version.
-    async fn place(&self, id: &str, title: &str, place: &Place) -> Check {
+    async fn place(&self, id: &str, title: &str, place: &ReportLocation) -> Check {
         let line = |state, detail| Check::new(id, title, state, detail);
         let storage = self.doctor.storage(place);
-        let has_pointer = *place == self.doctor.config.reports_latest;
+        let has_pointer = *place == self.doctor.config.reports.latest;
         let probe = async {
             let kept = keeps_what_is_there(&storage).await?;
             let moved = !kept || !has_pointer || replaces_by_version(&storage).await?;
@@ -317,11 +317,11 @@ impl Look<'_> {
     fn storage_failed(
         &self,
         line: &dyn Fn(CheckState, String) -> Check,
-        place: &Place,
+        place: &ReportLocation,
         error: &Failure,
     ) -> Check {
         let detail = error.detail.clone();
-        let Place::Blob {
+        let ReportLocation::Blob {
             account, container, ..
         } = place
         else {
@@ -353,13 +353,14 @@ impl Look<'_> {
 
     async fn key_vault(&self) -> Check {
         let line = |state, detail: String| Check::new("key-vault", "Key Vault", state, detail);
-        let Some(url) = &self.doctor.config.key_vault else {
+        let Some(url) = &self.doctor.config.notify.key_vault else {
             return line(CheckState::Off, "KEY_VAULT_URL is not set".to_owned());
         };
         let name = self
             .doctor
             .config
-            .notify_webhook
+            .notify
+            .webhook
             .as_deref()
             .unwrap_or_default();
         let vault = url

@@ -87,7 +87,7 @@ impl Look<'_> {
             self.token(
                 "token-defender",
                 "Token for Defender",
-                &config.defender_api_audience,
+                &config.defender.audience,
                 "DEFENDER_API_AUDIENCE",
             )
             .boxed(),
@@ -111,7 +111,7 @@ impl Look<'_> {
             self.token(
                 "token-graph",
                 "Token for Microsoft Graph",
-                &config.graph_audience,
+                &config.graph.audience,
                 "GRAPH_AUDIENCE",
             )
             .boxed(),
@@ -166,8 +166,8 @@ impl Look<'_> {
     async fn holds(&self, about: &About) -> bool {
         let config = &self.doctor.config;
         let audience = match about.application {
-            MICROSOFT_GRAPH => &config.graph_audience,
-            _ => &config.defender_api_audience,
+            MICROSOFT_GRAPH => &config.graph.audience,
+            _ => &config.defender.audience,
         };
         let token = self
             .doctor
@@ -179,7 +179,7 @@ impl Look<'_> {
     }
 
     async fn hunting(&self) -> Check {
-        let (role, application) = match self.doctor.config.hunting_route {
+        let (role, application) = match self.doctor.config.graph.hunting_route {
             HuntingRoute::Graph => ("ThreatHunting.Read.All", MICROSOFT_GRAPH),
             HuntingRoute::Defender => ("AdvancedQuery.Read.All", WINDOWS_DEFENDER_ATP),
         };

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use super::delivery::Delivery;
 use crate::{
     clients::storage::{Created, Storage},
-    config::{Config, Place},
+    config::{Config, ReportLocation},
     outbound::{Code, Failure, HttpClient, Identity, Kind},
 };
 
@@ -74,7 +74,7 @@ impl History {
     /// The history of the report of this name; touches nothing yet.
     pub(crate) fn new(
         report: &'static str,
-        location: Place,
+        location: ReportLocation,
         config: &Config,
         http: &Arc<HttpClient>,
         identity: &Arc<Identity>,
@@ -83,7 +83,7 @@ impl History {
         Self {
             report,
             runs: storage(location),
-            latest: storage(config.reports_latest.clone()),
+            latest: storage(config.reports.latest.clone()),
             deliveries: Vec::new(),
         }
     }

@@ -1,4 +1,4 @@
-//! Where reports lie.
+//! Where reports are stored.
 
 use std::{fmt, path::PathBuf};
 
@@ -6,7 +6,7 @@ use url::Url;
 
 /// A directory, or a container of Blob storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ReportLocation {
     /// On a disk or a mounted share.
     Directory(PathBuf),
     /// In Blob storage, reached with the identity of the process.
@@ -15,12 +15,12 @@ pub enum Place {
         endpoint: Url,
         /// Name of the account.
         account: String,
-        /// Name of the container, which has to be there.
+        /// Name of the container, which has to exist.
         container: String,
     },
 }
 
-impl Place {
+impl ReportLocation {
     /// Reads a path, or `https://ACCOUNT.blob.core.windows.net/CONTAINER`. Where
     /// the host name does not hold the account, as with an emulator, the path
     /// does: `https://HOST/ACCOUNT/CONTAINER`.
@@ -62,7 +62,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ReportLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(path) => path.display().fmt(f),
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_place_is_a_directory_or_a_container() {
-        let read = |text: &str| Place::read(text).map(|place| place.to_string());
+        let read = |text: &str| ReportLocation::read(text).map(|place| place.to_string());
         for text in ["./reports", "/mnt/reports", "reports with blanks"] {
             assert_eq!(read(text), Ok(text.to_owned()));
         }

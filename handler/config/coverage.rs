@@ -1,0 +1,41 @@
+//! Settings of the coverage report and of saved Coverage workbooks.
+
+use super::{Scope, reader::EnvReader};
+
+pub(super) const SETTINGS: &[&str] = &[
+    "COVERAGE_SCOPE",
+    "COVERAGE_ACCOUNT_SETTINGS",
+    "WORKBOOK_REPAIR",
+];
+pub(super) const PREFIXES: &[&str] = &["COVERAGE_", "WORKBOOK_"];
+
+/// The coverage report and saved Coverage workbooks.
+#[derive(Clone, Debug)]
+pub struct CoverageSettings {
+    /// The subscriptions of the report. Setting `COVERAGE_SCOPE`, default everything
+    /// that the identity can read.
+    pub scope: Scope,
+    /// Whether the Defender setting of every AI account is read, one call each.
+    /// Setting `COVERAGE_ACCOUNT_SETTINGS`, `true` or `false` (default).
+    pub account_settings: bool,
+    /// Whether patched workbooks are written. Setting `WORKBOOK_REPAIR`, `true` or
+    /// `false` (default: only reported).
+    pub workbook_repair: bool,
+}
+
+impl CoverageSettings {
+    pub(super) fn read(reader: &mut EnvReader<'_>) -> Self {
+        let text = reader.text("COVERAGE_SCOPE").unwrap_or_default();
+        let scope = Scope::read(text).unwrap_or_else(|unknown| {
+            reader.problem(format!(
+                "`COVERAGE_SCOPE` holds {unknown}, not `mg:NAME` or `sub:GUID`; separate several by blanks"
+            ));
+            Scope::default()
+        });
+        Self {
+            scope,
+            account_settings: reader.flag("COVERAGE_ACCOUNT_SETTINGS", false),
+            workbook_repair: reader.flag("WORKBOOK_REPAIR", false),
+        }
+    }
+}
