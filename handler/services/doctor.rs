@@ -195,7 +195,7 @@ impl Doctor {
                 CheckState::Missing,
                 format!("{source}: {}; {}", error.detail, error.cause),
             )
-            .mend("assign the identity of infra/main.bicep to the app, or sign in with: az login"),
+            .fix("assign the identity of infra/main.bicep to the app, or sign in with: az login"),
         }
     }
 
@@ -213,7 +213,7 @@ impl Doctor {
             CheckState::Missing,
             lines.join("; "),
         );
-        Some(check.mend(format!(
+        Some(check.fix(format!(
             "correct or remove these app settings, unless another version of the app needs them: {}",
             names.join(", ")
         )))
@@ -252,7 +252,7 @@ impl Look<'_> {
             CheckState::Missing,
             format!("{detail}; tokens are refused from five minutes on"),
         )
-        .mend("synchronise the clock of this machine")
+        .fix("synchronize the clock of this machine")
     }
 
     /// What the token for an audience says of itself.
@@ -287,7 +287,7 @@ impl Look<'_> {
                 CheckState::Missing,
                 format!("{}; {}", error.detail, error.cause),
             )
-            .mend(format!(
+            .fix(format!(
                 "check {setting}: {audience} has to be known in the tenant"
             )),
             Err(error) => line(

@@ -171,7 +171,7 @@ esac
         ("files", "fc780465-2017-40d4-a0c5-307022471b92"),
         ("hunting", "00000003-0000-0000-c000-000000000000"),
     ] {
-        let command = check(&health, id)["mend"].as_str().unwrap();
+        let command = check(&health, id)["fix"].as_str().unwrap();
         let asked = az.asked_by(command);
         let asked: Vec<&str> = asked.lines().collect();
         let object = "0b1e0b1e-0000-4000-8000-000000000001";
@@ -202,9 +202,9 @@ async fn subscriptions_that_the_identity_does_not_see_are_named() {
         "missing",
         &format!("not {}", subscription_id(2)),
     );
-    let mend = check(&health, "subscriptions")["mend"].as_str().unwrap();
+    let fix = check(&health, "subscriptions")["fix"].as_str().unwrap();
     assert_eq!(
-        mend,
+        fix,
         format!(
             "az role assignment create --assignee-object-id 0b1e0b1e-0000-4000-8000-000000000001 --assignee-principal-type ServicePrincipal --role \"Reader\" --scope /providers/Microsoft.Management/managementGroups/{TENANT_ID}"
         )
@@ -242,7 +242,7 @@ async fn what_does_not_answer_is_unreachable_and_no_other_state() {
     );
     expect(&health, "machines", "unreachable", "503");
     expect(&health, "hunting", "unreachable", "503");
-    assert_eq!(check(&health, "machines")["mend"], Value::Null);
+    assert_eq!(check(&health, "machines")["fix"], Value::Null);
     // Without a token nothing else can be known.
     stage.cloud.set_identity(IdentityBehaviour {
         status: 500,
@@ -279,7 +279,7 @@ async fn a_resource_graph_that_does_not_answer_is_no_missing_role() {
         let (code, health) = stage.look().await;
         assert_eq!(code, 3, "{health:#}");
         expect(&health, "subscriptions", "unreachable", "");
-        assert_eq!(check(&health, "subscriptions")["mend"], Value::Null);
+        assert_eq!(check(&health, "subscriptions")["fix"], Value::Null);
     }
     let stage = Stage::new().await;
     stage
@@ -297,8 +297,8 @@ async fn a_refusal_of_a_role_that_is_held_is_mended_by_no_grant() {
     let (code, health) = stage.look().await;
     assert_eq!(code, 1);
     expect(&health, "files", "missing", "although the token holds");
-    let mend = check(&health, "files")["mend"].as_str().unwrap();
-    assert!(mend.contains("nothing has to be granted"), "{mend}");
+    let fix = check(&health, "files")["fix"].as_str().unwrap();
+    assert!(fix.contains("nothing has to be granted"), "{fix}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -329,17 +329,17 @@ async fn of_several_parts_of_a_scope_the_one_that_is_not_seen_is_granted() {
     stage.cloud.hide_subscription(&subscription_id(2));
     let (code, health) = stage.look().await;
     assert_eq!(code, 1);
-    let mend = check(&health, "subscriptions")["mend"].as_str().unwrap();
-    assert_eq!(mend.lines().count(), 1, "{mend}");
+    let fix = check(&health, "subscriptions")["fix"].as_str().unwrap();
+    assert_eq!(fix.lines().count(), 1, "{fix}");
     assert!(
-        mend.ends_with(&format!("--scope /subscriptions/{}", subscription_id(2))),
-        "{mend}"
+        fix.ends_with(&format!("--scope /subscriptions/{}", subscription_id(2))),
+        "{fix}"
     );
 }
 
 /// What a name of somebody else's has in it is no part of a command.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_in_a_name_is_run_by_the_command_that_mends() {
+async fn nothing_in_a_name_is_run_by_the_command_that_fixes() {
     let stage = Stage::new().await.set("WORKBOOK_REPAIR", "true");
     let hostile = "rg (old)'; touch there; $(touch there) `touch there`";
     let mut copy = Workbook::new(1, 1, "Coverage", "{}");
@@ -351,11 +351,11 @@ async fn nothing_in_a_name_is_run_by_the_command_that_mends() {
     stage.cloud.set_can_write_workbooks(false);
     let (code, health) = stage.look().await;
     assert_eq!(code, 1, "{health:#}");
-    let mend = check(&health, "workbooks")["mend"].as_str().unwrap();
+    let fix = check(&health, "workbooks")["fix"].as_str().unwrap();
     let az = AzureCli::answering("printf '%s\\n' \"${@: -1}\" > asked\n");
-    let asked = az.asked_by(mend);
+    let asked = az.asked_by(fix);
     assert!(asked.trim_end().ends_with(hostile), "{asked}");
-    assert!(!az.file("there").exists(), "{mend}");
+    assert!(!az.file("there").exists(), "{fix}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -439,11 +439,11 @@ async fn workbooks_have_to_be_writable_where_they_are_repaired() {
     let (code, health) = stage.look().await;
     assert_eq!(code, 1);
     expect(&health, "workbooks", "missing", &copy.id);
-    let mend = check(&health, "workbooks")["mend"].as_str().unwrap();
+    let fix = check(&health, "workbooks")["fix"].as_str().unwrap();
     let group = copy.id.split("/providers/").next().unwrap();
     assert!(
-        mend.contains("--role \"Workbook Contributor\"") && mend.ends_with(group),
-        "{mend}"
+        fix.contains("--role \"Workbook Contributor\"") && fix.ends_with(group),
+        "{fix}"
     );
 }
 

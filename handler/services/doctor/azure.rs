@@ -113,10 +113,10 @@ impl Look<'_> {
         let grant = self.grant_reader(&BTreeSet::new());
         let count = match (seen.gaps.is_empty(), expected) {
             (false, _) if seen.failure == Some(Kind::Forbidden) => {
-                line(CheckState::Missing, seen.gaps.join("; ")).mend(grant)
+                line(CheckState::Missing, seen.gaps.join("; ")).fix(grant)
             }
             (false, _) if seen.failure == Some(Kind::Unauthorized) => {
-                line(CheckState::Missing, seen.gaps.join("; ")).mend(TOKEN_FIX)
+                line(CheckState::Missing, seen.gaps.join("; ")).fix(TOKEN_FIX)
             }
             (false, _) => line(CheckState::Unreachable, seen.gaps.join("; ")),
             (true, Err(error)) => line(
@@ -130,7 +130,7 @@ impl Look<'_> {
                     ids.len()
                 ),
             )
-            .mend(grant),
+            .fix(grant),
             (true, Ok(Some(all))) => {
                 let hidden: Vec<&str> = all.difference(&ids).map(String::as_str).collect();
                 let unseen = hidden.iter().map(|id| (*id).to_owned()).collect();
@@ -141,12 +141,12 @@ impl Look<'_> {
                         CheckState::Missing,
                         format!("{} are visible, but the management groups of the scope tell of none", ids.len()),
                     )
-                    .mend(grant),
+                    .fix(grant),
                     0 => line(CheckState::Ok, detail),
                     number => {
                         let named = hidden[..number.min(MAX_NAMED)].join(", ");
                         let more = if number > MAX_NAMED { ", ..." } else { "" };
-                        line(CheckState::Missing, format!("{detail}, not {named}{more}")).mend(grant)
+                        line(CheckState::Missing, format!("{detail}, not {named}{more}")).fix(grant)
                     }
                 }
             }
@@ -230,9 +230,9 @@ impl Look<'_> {
                 CheckState::Missing,
                 format!("the plans of {subscription} are refused"),
             )
-            .mend(self.grant_reader(&BTreeSet::from([subscription.to_owned()]))),
+            .fix(self.grant_reader(&BTreeSet::from([subscription.to_owned()]))),
             Err(failure) if failure.kind == Kind::Unauthorized => {
-                line(CheckState::Missing, failure.detail).mend(TOKEN_FIX)
+                line(CheckState::Missing, failure.detail).fix(TOKEN_FIX)
             }
             Err(failure) => line(CheckState::Unreachable, failure.detail),
         }
@@ -271,7 +271,7 @@ impl Look<'_> {
                         CheckState::Missing,
                         format!("{seen}, but {id} cannot be written"),
                     )
-                    .mend(self.grantee.azure_role("Workbook Contributor", &group));
+                    .fix(self.grantee.azure_role("Workbook Contributor", &group));
                 }
                 Err(error) => return line(CheckState::Unreachable, error.detail),
             }
@@ -299,7 +299,7 @@ impl Look<'_> {
                 CheckState::Missing,
                 format!("{place} keeps every file as it is, so the pointer to the newest report cannot move"),
             )
-            .mend("name a container without an immutability policy in REPORTS_LATEST_URL"),
+            .fix("name a container without an immutability policy in REPORTS_LATEST_URL"),
             Ok(Ok((false, _))) => line(
                 CheckState::Unreachable,
                 format!(
@@ -326,7 +326,7 @@ impl Look<'_> {
         } = place
         else {
             return line(CheckState::Missing, detail)
-                .mend("make the directory writable, or name another one");
+                .fix("make the directory writable, or name another one");
         };
         match error.code {
             Code::StorageForbidden => {
@@ -334,12 +334,12 @@ impl Look<'_> {
                 let scope = format!(
                     "\"$(az storage account show --name {account} --query id --output tsv)/blobServices/default/containers/{container}\""
                 );
-                line(CheckState::Missing, detail).mend(
+                line(CheckState::Missing, detail).fix(
                     self.grantee
                         .azure_role("Storage Blob Data Contributor", &scope),
                 )
             }
-            Code::StorageNoContainer => line(CheckState::Missing, detail).mend(format!(
+            Code::StorageNoContainer => line(CheckState::Missing, detail).fix(format!(
                 "az storage container create --auth-mode login --account-name {} --name {}",
                 quoted(account),
                 quoted(container)
@@ -388,10 +388,10 @@ impl Look<'_> {
                     let scope =
                         format!("\"$(az keyvault show --name {vault} --query id --output tsv)\"");
                     line(CheckState::Missing, failure.detail)
-                        .mend(self.grantee.azure_role("Key Vault Secrets User", &scope))
+                        .fix(self.grantee.azure_role("Key Vault Secrets User", &scope))
                 }
                 Code::SecretMissing | Code::WebhookUnusable => {
-                    line(CheckState::Missing, failure.detail).mend(format!(
+                    line(CheckState::Missing, failure.detail).fix(format!(
                         "put the URL of the webhook into a file webhook.txt, without a line end, and: az keyvault secret set --vault-name {vault} --name {name} --file webhook.txt --encoding utf-8"
                     ))
                 }

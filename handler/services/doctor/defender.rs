@@ -200,13 +200,13 @@ impl Look<'_> {
             Ok(()) => line(CheckState::Ok, about.works.to_owned()),
             Err(error) if error.kind == Kind::Forbidden && self.holds(about).await => {
                 line(CheckState::Missing, error.detail)
-                    .mend("the role is held, so nothing has to be granted: check the licence of the tenant, and the audience for this cloud in docs/configuration.md")
+                    .fix("the role is held, so nothing has to be granted: check the license of the tenant, and the audience for this cloud in docs/configuration.md")
             }
             Err(error) if error.kind == Kind::Forbidden => line(CheckState::Missing, error.detail)
-                .mend(self.grantee.app_role(about.application, about.role)),
+                .fix(self.grantee.app_role(about.application, about.role)),
             Err(error) if error.kind == Kind::Unauthorized => {
                 line(CheckState::Missing, error.detail)
-                    .mend("check the setting of the audience; docs/configuration.md has the clouds")
+                    .fix("check the setting of the audience; docs/configuration.md has the clouds")
             }
             Err(error) => line(
                 CheckState::Unreachable,

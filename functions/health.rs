@@ -15,7 +15,7 @@ use crate::{coverage::Query, report::text::visible};
 /// A query that costs nothing, to see whether hunting answers at all.
 pub const PROBE: Query = Query {
     name: "probe",
-    text: include_str!("probe.kql"),
+    text: include_str!("health/probe.kql"),
 };
 
 /// How a check ended, best first.
@@ -28,7 +28,7 @@ pub enum CheckState {
     Ok,
     /// It did not answer, so it is not known whether something is missing.
     Unreachable,
-    /// Somebody has to do something: `mend` says what.
+    /// A person has to act: `fix` says how.
     Missing,
 }
 
@@ -56,8 +56,8 @@ pub struct Check {
     pub state: CheckState,
     /// What was found.
     pub detail: String,
-    /// The command or step that mends it; null where nothing has to be done.
-    pub mend: Option<String>,
+    /// The command or step that fixes it; null where nothing has to be done.
+    pub fix: Option<String>,
 }
 
 impl Check {
@@ -68,15 +68,15 @@ impl Check {
             title: title.to_owned(),
             state,
             detail: detail.into(),
-            mend: None,
+            fix: None,
         }
     }
 
-    /// The same with what mends it.
+    /// The same with its fix.
     #[must_use]
-    pub fn mend(self, mend: impl Into<String>) -> Self {
+    pub fn fix(self, fix: impl Into<String>) -> Self {
         Self {
-            mend: Some(mend.into()),
+            fix: Some(fix.into()),
             ..self
         }
     }
@@ -108,7 +108,7 @@ impl Health {
         }
     }
 
-    /// The checks for a terminal, a line each and what mends it below.
+    /// The checks for a terminal, a line each, with the fix below.
     pub fn text(&self) -> String {
         let width = self.checks.iter().map(|check| check.title.len()).max();
         let width = width.unwrap_or_default();
@@ -116,7 +116,7 @@ impl Health {
         for check in &self.checks {
             let (state, title) = (check.state.as_str(), visible(&check.title));
             text += &format!("{state:<12} {title:<width$}  {}\n", visible(&check.detail));
-            for line in check.mend.iter().flat_map(|mend| mend.lines()) {
+            for line in check.fix.iter().flat_map(|fix| fix.lines()) {
                 text += &format!("{:<12} > {}\n", "", visible(line));
             }
         }
@@ -144,10 +144,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_state_is_that_of_the_whole_and_each_line_says_what_mends_it() {
+    fn the_worst_state_counts_and_each_line_has_its_fix() {
         let checks = vec![
             Check::new("identity", "Identity", CheckState::Ok, "a\u{1b}[31m"),
-            Check::new("files", "File verdicts", CheckState::Missing, "no role").mend("grant\nit"),
+            Check::new("files", "File verdicts", CheckState::Missing, "no role").fix("grant\nit"),
             Check::new("key-vault", "Key Vault", CheckState::Off, "not set"),
             Check::new("hunting", "Hunting", CheckState::Unreachable, "late"),
         ];
