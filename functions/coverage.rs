@@ -21,48 +21,35 @@ pub use estate::{AiResource, Estate, Pricing, Subscription};
 pub use plan::PlanState;
 pub use report::{Cloud, CoverageReport, PlanCoverage, Summary};
 
-/// What a row of a query is read into.
-pub trait Record: serde::de::DeserializeOwned {
-    /// What tells it from every other row, compared without case.
-    fn id(&self) -> &str;
-}
-
-/// A query that ships, and the name under which the manifest tells its version.
-#[derive(Clone, Copy, Debug)]
-pub struct Query {
-    /// Name of the file, without its ending.
-    pub name: &'static str,
-    /// KQL of Azure Resource Graph; one row an id, ordered by it.
-    pub text: &'static str,
-}
+use crate::query::Query;
 
 /// All subscriptions that the identity can read.
 pub const SUBSCRIPTIONS: Query = Query {
     name: "subscriptions",
-    text: include_str!("subscriptions.kql"),
+    text: include_str!("coverage/subscriptions.kql"),
 };
 
 /// A row a plan and subscription, and a row a resource that overrides its plan.
 pub const PRICINGS: Query = Query {
     name: "pricings",
-    text: include_str!("pricings.kql"),
+    text: include_str!("coverage/pricings.kql"),
 };
 
 /// Subscriptions with AI accounts whose AI plan is not on, for people to run by
 /// hand; the report does not need it. Two rows of one plan would count twice.
 pub const EXPOSURE: Query = Query {
     name: "exposure",
-    text: include_str!("exposure.kql"),
+    text: include_str!("coverage/exposure.kql"),
 };
 
 /// What the AI plan protects, and what lies beside it.
 pub const AI_RESOURCES: Query = Query {
     name: "ai_resources",
-    text: include_str!("ai_resources.kql"),
+    text: include_str!("coverage/ai_resources.kql"),
 };
 
 /// Saved workbooks that may be the Coverage workbook.
 pub const WORKBOOKS: Query = Query {
     name: "workbooks",
-    text: include_str!("workbooks.kql"),
+    text: include_str!("coverage/workbooks.kql"),
 };

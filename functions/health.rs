@@ -10,7 +10,7 @@ pub use grant::{Grantee, quoted};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{coverage::Query, report::text::visible};
+use crate::{query::Query, report::text::visible};
 
 /// A query that costs nothing, to see whether hunting answers at all.
 pub const PROBE: Query = Query {

@@ -5,7 +5,14 @@
 //! leave as values. One module a capability.
 
 pub mod coverage;
+pub mod golden_image;
 pub mod hashes;
 pub mod health;
-pub mod report;
 pub mod vdi;
+
+pub mod desktop;
+
+pub mod query;
+mod wire;
+
+pub mod report;

@@ -2,9 +2,9 @@
 //! desktops. A record a device, then hosts, then findings.
 
 mod files;
+mod finding_kinds;
 mod findings;
 mod html;
-mod kinds;
 mod records;
 
 use std::{collections::HashMap, fmt, str::FromStr};
@@ -14,34 +14,28 @@ use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
-use super::{DeviceTag, EntryModel};
-use crate::coverage::Query;
+use crate::{
+    desktop::{DeviceTag, EntryModel},
+    query::Query,
+};
 
 pub use files::render;
 pub use findings::{Affected, Finding};
 pub use records::{
-    Antivirus, AntivirusHealth, Device, DeviceInfo, DeviceRow, Machine, SeenName, Source, Sources,
+    Antivirus, AntivirusHealth, Device, DeviceInfo, DeviceRow, Machine, SeenName, Sources,
 };
 
 /// The latest snapshot of every device id of 30 days.
 pub const DEVICES: Query = Query {
     name: "devices",
-    text: include_str!("devices.kql"),
+    text: include_str!("vdi/devices.kql"),
 };
 
 /// Device ids that had several names in 7 days.
 pub const NAMES: Query = Query {
     name: "names",
-    text: include_str!("names.kql"),
+    text: include_str!("vdi/names.kql"),
 };
-
-/// A query for the devices whose id falls on `index` of `of` parts, before anything
-/// is summarised, so that a part costs less than the whole. Numbers alone are put
-/// into it.
-pub fn part(query: Query, of: usize, index: usize) -> String {
-    let filter = format!("| where hash(DeviceId, {of}) == {index}");
-    query.text.replace("// part", &filter)
-}
 
 /// A record without activity for so long is silent.
 const SILENT: Duration = Duration::hours(48);

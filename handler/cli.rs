@@ -3,6 +3,7 @@
 mod coverage;
 mod doctor;
 mod golden_image;
+mod input;
 mod lookup;
 mod run;
 mod serve;

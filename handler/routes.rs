@@ -48,9 +48,14 @@ pub(crate) struct Segment(Uri);
 impl Segment {
     /// The segment, decoded; what is not UTF-8 is replaced.
     pub(crate) fn text(&self) -> Cow<'_, str> {
-        let segment = self.0.path().rsplit('/').next().unwrap_or_default();
-        percent_decode_str(segment).decode_utf8_lossy()
+        last_segment(&self.0)
     }
+}
+
+/// The last segment of a path, decoded; what is not UTF-8 is replaced.
+pub(crate) fn last_segment(uri: &Uri) -> Cow<'_, str> {
+    let segment = uri.path().rsplit('/').next().unwrap_or_default();
+    percent_decode_str(segment).decode_utf8_lossy()
 }
 
 impl<S: Sync> FromRequestParts<S> for Segment {

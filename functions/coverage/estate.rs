@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::Record;
+use crate::query::Record;
 
 /// Everything that one run read.
 #[derive(Clone, Debug, Default, PartialEq)]

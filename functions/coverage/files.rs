@@ -8,11 +8,8 @@ use super::{
 };
 use crate::report::{
     csv::{self, Column},
-    run::{File, JSON},
+    run::{CSV, File, JSON},
 };
-
-/// Content type of the CSV files.
-pub const CSV: &str = "text/csv; charset=utf-8; header=present";
 
 /// All files of a report, in the order in which they are written. With `bom` the
 /// CSV files start with the mark that Excel needs.

@@ -2,77 +2,20 @@
 
 use std::fmt::Write;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    DeviceTag, EntryModel, Evidence, Role, Startup,
     checklist::{CHECKLIST, Item},
-    checks::{Image, Outcome},
+    evidence::Evidence,
+    expectation::{Expectation, Role},
+    item::{CheckState, Outcome},
+    machine::Image,
 };
-use crate::report::{html as page, markup, text::visible};
-
-/// How an item came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
-pub enum State {
-    /// The condition does not hold.
-    Fail,
-    /// It holds in part, or is not what Microsoft recommends.
-    Warn,
-    /// The evidence does not tell; not the same as missing.
-    NotAssessable,
-    /// The condition holds.
-    Pass,
-    /// The item is not about this machine.
-    NotApplicable,
-}
-
-impl State {
-    /// Its name, as in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fail => "Fail",
-            Self::Warn => "Warn",
-            Self::NotAssessable => "NotAssessable",
-            Self::Pass => "Pass",
-            Self::NotApplicable => "NotApplicable",
-        }
-    }
-}
-
-/// How much an item matters, the worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-pub enum Severity {
-    /// Machines are not protected, or not told apart.
-    Critical,
-    /// Machines are likely to be badly protected or badly counted.
-    High,
-    /// Protection or performance is less than it could be.
-    Medium,
-    /// Good to have.
-    Low,
-}
-
-impl Severity {
-    /// Its name, as in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Critical => "Critical",
-            Self::High => "High",
-            Self::Medium => "Medium",
-            Self::Low => "Low",
-        }
-    }
-
-    fn weight(self) -> f64 {
-        match self {
-            Self::Critical => 10.0,
-            Self::High => 5.0,
-            Self::Medium => 3.0,
-            Self::Low => 1.0,
-        }
-    }
-}
+use crate::{
+    desktop::Severity,
+    report::{html as page, markup, text::visible},
+};
 
 /// An item of the checklist, answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -81,7 +24,7 @@ pub struct ItemResult {
     #[schema(example = "GI-05")]
     pub id: &'static str,
     /// How it came out.
-    pub state: State,
+    pub state: CheckState,
     /// How much it matters.
     pub severity: Severity,
     /// What is checked.
@@ -99,7 +42,7 @@ pub struct ItemResult {
 /// How many items came out how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Sums {
+pub struct Totals {
     /// Items that hold.
     pub pass: usize,
     /// Items that do not hold.
@@ -132,23 +75,9 @@ pub struct Assessment {
     /// Weighted share of the items that could be assessed, 0 to 100.
     pub confidence: f64,
     /// How many items came out how.
-    pub summary: Sums,
+    pub summary: Totals,
     /// Every item, what fails first, the worst first among them.
     pub items: Vec<ItemResult>,
-}
-
-/// What the operator says of the image.
-#[derive(Clone, Debug)]
-pub struct Expectation {
-    /// What the machine is; the evidence says when this is `None`, and a machine
-    /// that nobody names is held to be a golden image.
-    pub role: Option<Role>,
-    /// How pooled machines are onboarded.
-    pub entry: EntryModel,
-    /// What starts the onboarding.
-    pub startup: Startup,
-    /// The tag that they carry.
-    pub tag: DeviceTag,
 }
 
 /// Holds a machine against every item of the checklist that is about its role.
@@ -172,14 +101,14 @@ pub fn assess(evidence: &Evidence, expected: &Expectation) -> Assessment {
             None
         },
         score: share(&items, |item| match item.state {
-            State::Pass => Some(1.0),
-            State::Warn => Some(0.5),
-            State::Fail => Some(0.0),
-            State::NotApplicable | State::NotAssessable => None,
+            CheckState::Pass => Some(1.0),
+            CheckState::Warn => Some(0.5),
+            CheckState::Fail => Some(0.0),
+            CheckState::NotApplicable | CheckState::NotAssessable => None,
         }),
         confidence: share(&items, |item| match item.state {
-            State::NotApplicable => None,
-            State::NotAssessable => Some(0.0),
+            CheckState::NotApplicable => None,
+            CheckState::NotAssessable => Some(0.0),
             _ => Some(1.0),
         }),
         summary: sums(&items),
@@ -190,9 +119,9 @@ pub fn assess(evidence: &Evidence, expected: &Expectation) -> Assessment {
 fn answer(item: &Item, image: &Image<'_>) -> ItemResult {
     let (Ok(outcome) | Err(outcome)) = (item.check)(image);
     let Outcome { state, seen } = outcome;
-    let mends = matches!(state, State::Fail | State::Warn);
+    let mends = matches!(state, CheckState::Fail | CheckState::Warn);
     let remediation = match state {
-        State::NotAssessable => String::from(
+        CheckState::NotAssessable => String::from(
             "Run the collector as administrator or SYSTEM on the machine, and assess again.",
         ),
         _ if mends => item
@@ -221,10 +150,10 @@ fn holds(items: &[ItemResult]) -> Option<bool> {
             .count()
             > 0
     };
-    if grave(State::Fail) {
+    if grave(CheckState::Fail) {
         return Some(false);
     }
-    (!grave(State::NotAssessable)).then_some(true)
+    (!grave(CheckState::NotAssessable)).then_some(true)
 }
 
 fn share(items: &[ItemResult], worth: impl Fn(&ItemResult) -> Option<f64>) -> f64 {
@@ -242,14 +171,14 @@ fn share(items: &[ItemResult], worth: impl Fn(&ItemResult) -> Option<f64>) -> f6
     }
 }
 
-fn sums(items: &[ItemResult]) -> Sums {
+fn sums(items: &[ItemResult]) -> Totals {
     let count = |state| items.iter().filter(|item| item.state == state).count();
-    Sums {
-        pass: count(State::Pass),
-        fail: count(State::Fail),
-        warn: count(State::Warn),
-        not_applicable: count(State::NotApplicable),
-        not_assessable: count(State::NotAssessable),
+    Totals {
+        pass: count(CheckState::Pass),
+        fail: count(CheckState::Fail),
+        warn: count(CheckState::Warn),
+        not_applicable: count(CheckState::NotApplicable),
+        not_assessable: count(CheckState::NotAssessable),
     }
 }
 
@@ -315,7 +244,7 @@ impl Assessment {
         let mut rows = String::new();
         for item in &self.items {
             let class = match item.state {
-                State::Fail => "bad",
+                CheckState::Fail => "bad",
                 _ => "",
             };
             let _ = writeln!(

@@ -1,10 +1,7 @@
 //! The checklist: a row an item, so that a new recommendation is a row and a test.
 
-use super::{
-    Role,
-    assessment::Severity,
-    checks::{self, Image, Outcome},
-};
+use super::{checks, expectation::Role, item::Outcome, machine::Image};
+use crate::desktop::Severity;
 
 /// An item: what is checked, on which machines, and what mends it.
 pub struct Item {
@@ -39,7 +36,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Without it desktops are not onboarded, or get duplicate records.",
         remediation: "golden-image script stage-onboarding",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::ps1_staged,
+        check: checks::image::ps1_staged,
     },
     Item {
         id: "GI-02",
@@ -49,7 +46,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Without it desktops are not onboarded, or get duplicate records.",
         remediation: "golden-image script stage-onboarding",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::cmd_staged,
+        check: checks::image::cmd_staged,
     },
     Item {
         id: "GI-03",
@@ -59,7 +56,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "A script that nothing starts onboards nobody; two that start leave duplicates.",
         remediation: "golden-image script stage-onboarding",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::registered,
+        check: checks::image::registered,
     },
     Item {
         id: "GI-04",
@@ -69,7 +66,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "The onboarding script is unsigned; a policy AllSigned or Restricted stops it.",
         remediation: r#"Let the policy "Turn on Script Execution" allow it, or sign the script."#,
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::unsigned_may_run,
+        check: checks::image::unsigned_may_run,
     },
     Item {
         id: "GI-05",
@@ -79,7 +76,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Every desktop cloned from the image would report under one identity.",
         remediation: "Run the offboarding script, then: sc query sense",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::sensor_stopped,
+        check: checks::image::sensor_stopped,
     },
     Item {
         id: "GI-06",
@@ -89,7 +86,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Every desktop cloned from the image would report under one identity.",
         remediation: "Run the offboarding script of your tenant.",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/troubleshoot-onboarding",
-        check: checks::not_onboarded,
+        check: checks::image::not_onboarded,
     },
     Item {
         id: "GI-07",
@@ -99,7 +96,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Every desktop cloned from the image would report under one identity.",
         remediation: r#"REG DELETE "HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection" /v senseGuid /f"#,
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::no_guid,
+        check: checks::image::no_guid,
     },
     Item {
         id: "GI-08",
@@ -109,7 +106,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Every desktop cloned from the image would report under one identity.",
         remediation: r#"REG DELETE "HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection" /v senseId /f"#,
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::no_id,
+        check: checks::image::no_id,
     },
     Item {
         id: "GI-09",
@@ -119,7 +116,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Every desktop cloned from the image would report under one identity.",
         remediation: "golden-image script clean-image",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::no_identities,
+        check: checks::image::no_identities,
     },
     Item {
         id: "GI-10",
@@ -129,7 +126,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Every desktop cloned from the image would report under one identity.",
         remediation: r#"REG DELETE "HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection\48A68F11-7A16-4180-B32C-7F974C7BD783" /f"#,
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::no_subkey,
+        check: checks::image::no_subkey,
     },
     Item {
         id: "GI-11",
@@ -139,7 +136,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Every desktop cloned from the image would report under one identity.",
         remediation: r#"del "C:\ProgramData\Microsoft\Windows Defender Advanced Threat Protection\Cyber\*.*" /f /s /q"#,
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::cache_empty,
+        check: checks::image::cache_empty,
     },
     Item {
         id: "GI-12",
@@ -149,7 +146,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "The image would onboard itself at its next start.",
         remediation: "Offboard, and take the image out of the policy's organisational unit.",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::no_blob,
+        check: checks::image::no_blob,
     },
     Item {
         id: "GI-13",
@@ -159,7 +156,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Device groups and policies find the desktops by it.",
         remediation: r#"reg add "HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection\DeviceTagging" /v Group /t REG_SZ /d "{tag}" /f"#,
         source: "https://learn.microsoft.com/en-us/defender-endpoint/machine-tags",
-        check: checks::tagged,
+        check: checks::image::tagged,
     },
     Item {
         id: "GI-14",
@@ -169,7 +166,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "The value is for the legacy agent only.",
         remediation: r#"reg delete "HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection\DeviceTagging" /v VDI /f"#,
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::no_legacy_tag,
+        check: checks::image::no_legacy_tag,
     },
     Item {
         id: "GI-15",
@@ -179,7 +176,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Older systems need the unified solution, or cannot share security intelligence.",
         remediation: "Use a newer Windows, or install the unified solution.",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::windows_supported,
+        check: checks::image::windows_supported,
     },
     Item {
         id: "AV-01",
@@ -189,7 +186,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Nothing is scanned.",
         remediation: "Turn Microsoft Defender Antivirus on.",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::antivirus_on,
+        check: checks::antivirus::antivirus_on,
     },
     Item {
         id: "AV-02",
@@ -199,7 +196,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Out of active mode file indicators are not enforced.",
         remediation: "Remove the other antivirus product.",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/indicator-file",
-        check: checks::active_mode,
+        check: checks::antivirus::active_mode,
     },
     Item {
         id: "AV-03",
@@ -209,7 +206,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Files are not scanned when they are opened.",
         remediation: "Set-MpPreference -DisableRealtimeMonitoring $false -DisableBehaviorMonitoring $false -DisableIOAVProtection $false",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::real_time,
+        check: checks::antivirus::real_time,
     },
     Item {
         id: "AV-04",
@@ -219,7 +216,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Each desktop starts as old as the image.",
         remediation: "Update-MpSignature",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::signatures_fresh,
+        check: checks::antivirus::signatures_fresh,
     },
     Item {
         id: "AV-05",
@@ -229,7 +226,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "An attacker can turn protection off.",
         remediation: "Turn it on in the portal or in Intune.",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::tamper_protection,
+        check: checks::antivirus::tamper_protection,
     },
     Item {
         id: "AV-06",
@@ -239,7 +236,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "New threats are known in the cloud first.",
         remediation: "Set-MpPreference -MAPSReporting Advanced",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::maps,
+        check: checks::antivirus::maps,
     },
     Item {
         id: "AV-07",
@@ -249,7 +246,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Unknown files are not analysed.",
         remediation: "Set-MpPreference -SubmitSamplesConsent SendAllSamples",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::samples,
+        check: checks::antivirus::samples,
     },
     Item {
         id: "AV-08",
@@ -259,7 +256,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "A new file runs before it is judged.",
         remediation: "Set-MpPreference -DisableBlockAtFirstSeen $false",
         source: "https://learn.microsoft.com/en-us/powershell/module/defender/set-mppreference",
-        check: checks::first_sight,
+        check: checks::antivirus::first_sight,
     },
     Item {
         id: "AV-09",
@@ -269,7 +266,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "A low level lets through what the cloud suspects.",
         remediation: "Set-MpPreference -CloudBlockLevel High -CloudExtendedTimeout 20",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::cloud_level,
+        check: checks::antivirus::cloud_level,
     },
     Item {
         id: "AV-10",
@@ -279,7 +276,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Unwanted software is installed.",
         remediation: "Set-MpPreference -PUAProtection Enabled",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::unwanted,
+        check: checks::antivirus::unwanted,
     },
     Item {
         id: "AV-11",
@@ -289,7 +286,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Connections to known bad places are not seen.",
         remediation: "Set-MpPreference -EnableNetworkProtection AuditMode",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::network,
+        check: checks::antivirus::network,
     },
     Item {
         id: "AV-12",
@@ -299,7 +296,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Block indicators on hashes need it; it costs processor time.",
         remediation: "Set-MpPreference -EnableFileHashComputation $true",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/indicator-file",
-        check: checks::file_hashes,
+        check: checks::antivirus::file_hashes,
     },
     Item {
         id: "AV-13",
@@ -309,7 +306,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Found threats stay where they are.",
         remediation: "Set-MpPreference -LowThreatDefaultAction Quarantine -ModerateThreatDefaultAction Quarantine -HighThreatDefaultAction Quarantine -SevereThreatDefaultAction Quarantine",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::default_actions,
+        check: checks::antivirus::default_actions,
     },
     Item {
         id: "SI-01",
@@ -319,7 +316,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Every desktop unpacks updates by itself at sign-in.",
         remediation: "golden-image script security-intelligence",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::shared_path_set,
+        check: checks::intelligence::shared_path_set,
     },
     Item {
         id: "SI-02",
@@ -329,7 +326,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "An empty share updates nobody.",
         remediation: "golden-image script security-intelligence; run it with -InstallUnpackTask on the file server",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::share_filled,
+        check: checks::intelligence::share_filled,
     },
     Item {
         id: "SI-03",
@@ -339,7 +336,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Desktops stay as old as the share.",
         remediation: r#"Mend the task "Security intelligence unpacker"."#,
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::package_fresh,
+        check: checks::intelligence::package_fresh,
     },
     Item {
         id: "SI-04",
@@ -349,7 +346,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "With some builds the order and the share exclude each other.",
         remediation: r#"Set-MpPreference -SignatureFallbackOrder "FileShares|MicrosoftUpdateServer|MMPC""#,
         source: "https://learn.microsoft.com/en-us/powershell/module/defender/set-mppreference",
-        check: checks::fallback_order,
+        check: checks::intelligence::fallback_order,
     },
     Item {
         id: "SI-05",
@@ -359,7 +356,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Long intervals leave desktops with old intelligence.",
         remediation: "Set-MpPreference -SignatureUpdateInterval 8",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::update_interval,
+        check: checks::intelligence::update_interval,
     },
     Item {
         id: "SI-06",
@@ -369,7 +366,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Otherwise every desktop runs it at its first start.",
         remediation: r#"schtasks /Run /TN "\Microsoft\Windows\Windows Defender\Windows Defender Cache Maintenance" and wait for its end"#,
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::maintenance_run,
+        check: checks::intelligence::maintenance_run,
     },
     Item {
         id: "SI-07",
@@ -379,7 +376,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Scans are slower without the cache.",
         remediation: "Set-MpPreference -DisableCacheMaintenance $false",
         source: "https://learn.microsoft.com/en-us/powershell/module/defender/set-mppreference",
-        check: checks::maintenance_on,
+        check: checks::intelligence::maintenance_on,
     },
     Item {
         id: "FX-00",
@@ -389,7 +386,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Decides whether the exclusions are needed.",
         remediation: "",
         source: "https://learn.microsoft.com/en-us/fslogix/overview-prerequisites",
-        check: checks::fslogix,
+        check: checks::fslogix::fslogix,
     },
     Item {
         id: "FX-01",
@@ -399,7 +396,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Scanning profile containers delays sign-ins and leaves black screens.",
         remediation: "golden-image script fslogix-exclusions",
         source: "https://learn.microsoft.com/en-us/fslogix/overview-prerequisites",
-        check: checks::temp_patterns,
+        check: checks::fslogix::temp_patterns,
     },
     Item {
         id: "FX-02",
@@ -409,7 +406,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Scanning profile containers delays sign-ins and leaves black screens.",
         remediation: "golden-image script fslogix-exclusions",
         source: "https://learn.microsoft.com/en-us/fslogix/overview-prerequisites",
-        check: checks::share_patterns,
+        check: checks::fslogix::share_patterns,
     },
     Item {
         id: "FX-03",
@@ -419,7 +416,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Scanning profile containers delays sign-ins and leaves black screens.",
         remediation: "golden-image script fslogix-exclusions",
         source: "https://learn.microsoft.com/en-us/fslogix/overview-prerequisites",
-        check: checks::lock_patterns,
+        check: checks::fslogix::lock_patterns,
     },
     Item {
         id: "FX-04",
@@ -429,7 +426,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Scanning profile containers delays sign-ins and leaves black screens.",
         remediation: "golden-image script fslogix-exclusions with --cloud-cache",
         source: "https://learn.microsoft.com/en-us/fslogix/overview-prerequisites",
-        check: checks::cloud_cache,
+        check: checks::fslogix::cloud_cache,
     },
     Item {
         id: "FX-05",
@@ -439,7 +436,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "A file under an excluded path runs even when an indicator blocks it.",
         remediation: "Remove-MpPreference with -ExclusionPath or -ExclusionExtension",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-extension-file-exclusions-microsoft-defender-antivirus",
-        check: checks::nothing_broad,
+        check: checks::fslogix::nothing_broad,
     },
     Item {
         id: "FX-06",
@@ -449,7 +446,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Optional; they exclude what a process opens, not the process.",
         remediation: "",
         source: "https://learn.microsoft.com/en-us/fslogix/overview-prerequisites",
-        check: checks::processes,
+        check: checks::fslogix::processes,
     },
     Item {
         id: "SC-01",
@@ -459,7 +456,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Desktops on one host scan at once.",
         remediation: "Set-MpPreference -RandomizeScheduleTaskTimes $true",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::randomised,
+        check: checks::scans::randomised,
     },
     Item {
         id: "SC-02",
@@ -469,7 +466,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Scans take the processor from the users.",
         remediation: "Set-MpPreference -ScanAvgCPULoadFactor 50",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::cpu_factor,
+        check: checks::scans::cpu_factor,
     },
     Item {
         id: "SC-03",
@@ -479,7 +476,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Two settings together cancel the limit.",
         remediation: "Set-MpPreference -DisableCpuThrottleOnIdleScans $false",
         source: "https://learn.microsoft.com/en-us/powershell/module/defender/set-mppreference",
-        check: checks::throttle_effective,
+        check: checks::scans::throttle_effective,
     },
     Item {
         id: "SC-04",
@@ -489,7 +486,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Pools that are off at night are never scanned.",
         remediation: "Set-MpPreference -ScanScheduleQuickScanTime 12:00:00",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::quick_scan,
+        check: checks::scans::quick_scan,
     },
     Item {
         id: "SC-05",
@@ -499,7 +496,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "Full scans are generally not needed, and slow a pool down.",
         remediation: "Set-MpPreference -ScanScheduleDay Never",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/schedule-antivirus-scans-group-policy",
-        check: checks::no_full_scan,
+        check: checks::scans::no_full_scan,
     },
     Item {
         id: "SC-06",
@@ -509,7 +506,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "A scan with old intelligence misses threats.",
         remediation: "Set-MpPreference -CheckForSignaturesBeforeRunningScan $true",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
-        check: checks::signatures_first,
+        check: checks::scans::signatures_first,
     },
     Item {
         id: "SC-07",
@@ -519,7 +516,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "For information.",
         remediation: "",
         source: "https://learn.microsoft.com/en-us/powershell/module/defender/set-mppreference",
-        check: checks::priority,
+        check: checks::scans::priority,
     },
     Item {
         id: "VM-01",
@@ -529,7 +526,7 @@ pub const CHECKLIST: &[Item] = &[
         why: "The desktop reports nothing.",
         remediation: "Run the start-up script again, and read the WDATPOnboarding events in the Application log.",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/troubleshoot-onboarding",
-        check: checks::onboarded,
+        check: checks::pooled::onboarded,
     },
     Item {
         id: "VM-02",
@@ -539,6 +536,6 @@ pub const CHECKLIST: &[Item] = &[
         why: "Onboarding before the final name leaves duplicate records.",
         remediation: "Run the script only after the final name and the last restart.",
         source: "https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi",
-        check: checks::onboarded_last,
+        check: checks::pooled::onboarded_last,
     },
 ];

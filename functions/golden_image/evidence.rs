@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::checks::{Outcome, not_assessable};
+use super::item::{Outcome, not_assessable};
 use crate::report::text::visible;
 
 /// The most that evidence may have, in bytes.

@@ -5,8 +5,10 @@
 
 use std::{fmt, fmt::Write as _, str::FromStr};
 
-use super::{DeviceTag, EntryModel};
-use crate::report::text::hides;
+use crate::{
+    desktop::{DeviceTag, EntryModel},
+    report::text::hides,
+};
 
 /// A script, and the values that it is printed with.
 ///
@@ -199,7 +201,7 @@ impl Script {
                 EntryModel::Single => "Single",
                 EntryModel::Multiple => "Multiple",
             }),
-            ("tag", Self::DeviceTag { tag }) => quoted(&tag.0),
+            ("tag", Self::DeviceTag { tag }) => quoted(&tag.to_string()),
             ("share", Self::SecurityIntelligence { share }) => {
                 quoted(share.as_ref().map_or("", |share| &share.0))
             }

@@ -20,6 +20,9 @@ pub struct File {
     pub rows: usize,
 }
 
+/// Content type of CSV files.
+pub const CSV: &str = "text/csv; charset=utf-8; header=present";
+
 /// Content type of JSON files.
 pub const JSON: &str = "application/json";
 

@@ -5,12 +5,9 @@
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Affected, Antivirus, Counted, Finding, HygieneReport, html};
-use crate::{
-    coverage::files::CSV,
-    report::{
-        csv::{self, Column},
-        run::{File, JSON},
-    },
+use crate::report::{
+    csv::{self, Column},
+    run::{CSV, File, JSON},
 };
 
 /// All files of a report, in the order in which they are written. With `bom` the

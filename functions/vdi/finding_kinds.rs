@@ -1,7 +1,7 @@
 //! The tenant's items of the checklist: a new one is a row here, what it concerns
 //! in `findings.rs`, and a test.
 
-use crate::vdi::Severity;
+use crate::desktop::Severity;
 
 /// A kind of finding.
 pub(super) struct Kind {

@@ -10,11 +10,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Counted, Counts, Pool, Source, Sources, host,
-    kinds::{KINDS, Kind},
+    Counted, Counts, Pool, Sources,
+    finding_kinds::{KINDS, Kind},
+    host,
     records::{SeenName, split},
 };
-use crate::vdi::{EntryModel, Severity};
+use crate::{
+    desktop::{EntryModel, Severity},
+    query::Source,
+};
 
 /// Devices that a finding names in the summary; `findings.csv` has them all.
 const MOST_EXAMPLES: usize = 50;
@@ -85,10 +89,10 @@ pub(super) struct Whole {
 impl Whole {
     pub(super) fn of(sources: &Sources) -> Self {
         Self {
-            devices: sources.devices.is_whole(),
-            names: sources.names.is_whole(),
-            machines: sources.machines.is_whole(),
-            antivirus: sources.antivirus.is_whole(),
+            devices: sources.devices.is_complete(),
+            names: sources.names.is_complete(),
+            machines: sources.machines.is_complete(),
+            antivirus: sources.antivirus.is_complete(),
         }
     }
 }

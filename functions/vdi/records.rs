@@ -5,34 +5,20 @@
 //! <https://learn.microsoft.com/defender-endpoint/api/machine>,
 //! <https://learn.microsoft.com/defender-endpoint/api/device-health-api-methods-properties>
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
+use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::{
+    query::Source,
+    wire::{text, texts},
+};
 
 /// What tells a row of the Defender API from every other one.
 pub trait DeviceRow: serde::de::DeserializeOwned + Send {
     /// The device's id.
     fn id(&self) -> &str;
-}
-
-/// Rows, and why they may not be all of them.
-#[derive(Clone, Debug)]
-pub struct Source<T> {
-    /// The rows that came.
-    pub rows: Vec<T>,
-    /// A sentence; `None` when all rows came.
-    pub gap: Option<String>,
-}
-
-impl<T> Source<T> {
-    /// Whether all rows came.
-    pub fn is_whole(&self) -> bool {
-        self.gap.is_none()
-    }
 }
 
 /// A row of `devices.kql`: the latest snapshot of a device id.
@@ -378,122 +364,6 @@ pub(super) fn instant(text: &str) -> Option<OffsetDateTime> {
         .or_else(|_| OffsetDateTime::parse(&format!("{text}Z"), &Rfc3339))
         .ok()
 }
-
-/// A text; what is no text or number counts as none.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    deserializer.deserialize_any(Text)
-}
-
-/// A list of texts, also as the text of one.
-fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    deserializer.deserialize_any(Texts)
-}
-
-struct Text;
-
-impl<'de> Visitor<'de> for Text {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<String, E> {
-        Ok(text.to_owned())
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<String, E> {
-        Ok(text)
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<String, E> {
-        Ok(if flag { "True" } else { "False" }.to_owned())
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<String, E> {
-        Ok(number.to_string())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<String, E> {
-        Ok(number.to_string())
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<String, E> {
-        Ok(number.to_string())
-    }
-
-    fn visit_unit<E>(self) -> Result<String, E> {
-        Ok(String::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<String, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(String::new())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<String, A::Error> {
-        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(String::new())
-    }
-}
-
-struct Texts;
-
-impl<'de> Visitor<'de> for Texts {
-    type Value = Vec<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of texts")
-    }
-
-    /// Hunting answers dynamic columns as the text of a JSON list.
-    fn visit_str<E>(self, text: &str) -> Result<Vec<String>, E> {
-        if text.trim().is_empty() {
-            return Ok(Vec::new());
-        }
-        let texts = serde_json::from_str::<Vec<Loose>>(text);
-        Ok(texts.map_or_else(
-            |_| vec![text.to_owned()],
-            |texts| texts.into_iter().map(|Loose(text)| text).collect(),
-        ))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Vec<String>, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Vec<String>, E> {
-        Ok(vec![number.to_string()])
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Vec<String>, E> {
-        Ok(vec![number.to_string()])
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Vec<String>, E> {
-        Ok(vec![number.to_string()])
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Vec<String>, A::Error> {
-        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Vec::new())
-    }
-
-    fn visit_unit<E>(self) -> Result<Vec<String>, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<String>, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(Loose(text)) = items.next_element()? {
-            texts.push(text);
-        }
-        Ok(texts)
-    }
-}
-
-#[derive(Deserialize)]
-struct Loose(#[serde(deserialize_with = "text")] String);
 
 #[cfg(test)]
 mod tests {

@@ -10,11 +10,12 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use functions::{
-    report::text::{json, visible},
-    vdi::{
-        Assessment, ClockTime, DeviceTag, EntryModel, Evidence, Expectation, Folder, MAX_BYTES,
-        Role, Script, Startup, State, UncPath, assess,
+    desktop::{DeviceTag, EntryModel},
+    golden_image::{
+        Assessment, CheckState, ClockTime, Evidence, Expectation, Folder, MAX_BYTES, Role, Script,
+        Startup, UncPath, assess,
     },
+    report::text::{json, visible},
 };
 
 use super::{Exit, refuse, say, shown, table::fitted};
@@ -219,7 +220,7 @@ fn print(format: Format, assessment: &Assessment) -> std::io::Result<()> {
 fn table(assessment: &Assessment) -> String {
     let mut table = fitted(&["STATE", "SEVERITY", "ITEM", "WHAT", "SEEN", "WHAT TO DO"]);
     for item in &assessment.items {
-        if item.state == State::NotApplicable {
+        if item.state == CheckState::NotApplicable {
             continue;
         }
         table.add_row([

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     future::Future,
-    io::{IsTerminal, Read, Write},
+    io::{IsTerminal, Write},
     path::PathBuf,
     pin::{Pin, pin},
     sync::Arc,
@@ -21,9 +21,10 @@ use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
 
 use super::{
-    Exit, block_on, refuse, say,
+    Exit, block_on,
+    input::{InputError, file_text, stdin_text},
+    refuse, say,
     server::{self, ServerArgs},
-    shown,
     table::{summary, table},
 };
 use crate::{
@@ -156,34 +157,22 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
     })
 }
 
-fn read_inputs(args: &LookupArgs) -> Result<Vec<Observable>, String> {
+fn read_inputs(args: &LookupArgs) -> Result<Vec<Observable>, InputError> {
     let mut inputs = Vec::new();
     if let Some(path) = &args.file {
-        let bytes = std::fs::read(path)
-            .map_err(|error| format!("`{}` cannot be read: {error}", shown(path)))?;
-        inputs.extend(hashes_in(&bytes)?);
+        inputs.extend(payload::read_text(&file_text(path)?));
     }
     for hash in &args.hashes {
         if hash == "-" {
-            let mut bytes = Vec::new();
-            let read = std::io::stdin().lock().read_to_end(&mut bytes);
-            read.map_err(|error| format!("standard input cannot be read: {error}"))?;
-            inputs.extend(hashes_in(&bytes)?);
+            inputs.extend(payload::read_text(&stdin_text()?));
         } else {
             inputs.push(Observable::parse(hash));
         }
     }
     if inputs.is_empty() {
-        Err("there is no hash in the input".to_owned())
-    } else {
-        Ok(inputs)
+        return Err(InputError::Empty("the input has no hash".to_owned()));
     }
-}
-
-fn hashes_in(bytes: &[u8]) -> Result<Vec<Observable>, String> {
-    let text =
-        payload::decode(bytes).ok_or("the input is no text in UTF-8 or UTF-16 (with its mark)")?;
-    Ok(payload::read_text(&text))
+    Ok(inputs)
 }
 
 /// Asks Defender with the identity of the process, and for the evidence after it.

@@ -93,20 +93,20 @@ fn settings(
     if config.platform.in_azure && config.callers.auth == ApiAuth::Host {
         guarded_by_keys(Path::new(
             config.platform.app_root.as_deref().unwrap_or("."),
-        ))
-        .map_err(|problem| ConfigProblems(vec![problem]))?;
+        ))?;
     }
     Ok(config)
 }
 
 /// Checks that the host lets no one call an HTTP function of the package without a
 /// key. What cannot be read counts as open.
-fn guarded_by_keys(root: &Path) -> Result<(), String> {
+fn guarded_by_keys(root: &Path) -> Result<(), ConfigProblems> {
+    let problem = |line: String| ConfigProblems(vec![line]);
     let unreadable = |error| {
-        format!(
+        problem(format!(
             "`API_AUTH` is `host`, but the package at `{}` cannot be checked: {error}",
             root.display()
-        )
+        ))
     };
     let folders = std::fs::read_dir(root).map_err(unreadable)?.flatten();
     let functions: Vec<_> = folders
@@ -121,14 +121,14 @@ fn guarded_by_keys(root: &Path) -> Result<(), String> {
     open.sort();
     match (functions.is_empty(), open.is_empty()) {
         (false, true) => Ok(()),
-        (true, _) => Err(format!(
+        (true, _) => Err(problem(format!(
             "`API_AUTH` is `host`, but there is no function at `{}` to check",
             root.display()
-        )),
-        (false, false) => Err(format!(
+        ))),
+        (false, false) => Err(problem(format!(
             "`API_AUTH` is `host`, but anyone could call {}: package with AUTH_LEVEL=function, or use `API_AUTH=entra`",
             open.join(", ")
-        )),
+        ))),
     }
 }
 

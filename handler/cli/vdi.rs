@@ -2,23 +2,23 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{Read, Write},
+    io::Write,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::{Args, Subcommand, ValueEnum};
 use functions::{
-    hashes::payload,
     report::text::{json, visible},
-    vdi::hygiene::{Counts, Summary},
+    vdi::{Counts, Summary},
 };
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::{
-    Exit, log, run, say,
+    Exit,
+    input::{InputError, bounded_file_text},
+    log, run, say,
     server::{self, ServerArgs},
     shown,
     table::fitted,
@@ -38,8 +38,8 @@ const TIME: RunBudget = RunBudget {
     patience: Duration::ZERO,
 };
 
-/// The most that a list of hosts may have, in bytes.
-const MAX_HOSTS_BYTES: u64 = 16 << 20;
+/// Largest list of hosts.
+const MAX_HOSTS_MIB: u64 = 16;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -121,40 +121,26 @@ pub(super) fn run(args: &VdiArgs, variables: &BTreeMap<String, String>) -> Exit 
     })
 }
 
-/// Names of a list, each as it is written; empty lines and comments count not.
-fn hosts(path: &Path) -> Result<Vec<String>, String> {
-    let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}", shown(path));
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_HOSTS_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_HOSTS_BYTES {
-        return Err(format!(
-            "{} is larger than 16 MiB; it has one host name a line",
-            shown(path)
-        ));
-    }
-    let text = payload::decode(&bytes).ok_or_else(|| {
-        format!(
-            "{} is no text in UTF-8 or UTF-16 (with its mark)",
-            shown(path)
-        )
-    })?;
+/// Names of a list, each as it is written; empty lines and comments do not count.
+fn hosts(path: &Path) -> Result<Vec<String>, InputError> {
+    let text = bounded_file_text(path, MAX_HOSTS_MIB, "it has one host name on each line")?;
     let text = text.trim_start_matches('\u{feff}');
     let lines = text.split(['\n', '\r']).map(str::trim);
     let names: Vec<String> = lines
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(str::to_owned)
         .collect();
-    let odd = names.iter().find(|name| !is_host_name(name));
-    match odd {
-        _ if names.is_empty() => Err(format!("{} has no host name", shown(path))),
-        Some(odd) => Err(format!(
-            "{} has the line `{}`, which is no host name; write one a line",
-            shown(path),
-            visible(&odd.chars().take(80).collect::<String>())
-        )),
+    if names.is_empty() {
+        return Err(InputError::Empty(format!(
+            "{} has no host name",
+            shown(path)
+        )));
+    }
+    match names.iter().find(|name| !is_host_name(name)) {
+        Some(odd) => Err(InputError::OddLine {
+            path: path.to_owned(),
+            line: odd.chars().take(80).collect(),
+        }),
         None => Ok(names),
     }
 }

@@ -11,7 +11,7 @@ mod page;
 
 use std::{sync::Arc, time::Duration};
 
-use functions::coverage::{Query, Record};
+use functions::query::{Query, Record};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::Instant;

@@ -1,6 +1,9 @@
 //! Settings of virtual desktops and golden images.
 
-use functions::vdi::{DeviceTag, EntryModel, hygiene::HostPattern};
+use functions::{
+    desktop::{DeviceTag, EntryModel},
+    vdi::HostPattern,
+};
 
 use super::{ReportLocation, reader::EnvReader};
 

@@ -84,9 +84,9 @@ pub enum FetchError {
 #[derive(Debug)]
 pub struct HttpClient {
     limits: TimeLimits,
-    proxied: OnceLock<Result<reqwest::Client, String>>,
-    direct: OnceLock<Result<reqwest::Client, String>>,
-    files: OnceLock<Result<reqwest::Client, String>>,
+    proxied: OnceLock<Result<reqwest::Client, FetchError>>,
+    direct: OnceLock<Result<reqwest::Client, FetchError>>,
+    files: OnceLock<Result<reqwest::Client, FetchError>>,
 }
 
 impl HttpClient {
@@ -107,10 +107,7 @@ impl HttpClient {
     /// [`FetchError::NoClient`].
     pub fn direct(&self) -> Result<reqwest::Client, FetchError> {
         let build = || build(self.limits, reqwest::ClientBuilder::no_proxy);
-        self.direct
-            .get_or_init(build)
-            .clone()
-            .map_err(FetchError::NoClient)
+        self.direct.get_or_init(build).clone()
     }
 
     /// The client for Blob storage, which takes files as they are stored: one
@@ -121,10 +118,7 @@ impl HttpClient {
     pub fn for_files(&self) -> Result<reqwest::Client, FetchError> {
         let time = self.limits.total;
         let plain = |builder: reqwest::ClientBuilder| builder.no_gzip().timeout(time);
-        self.files
-            .get_or_init(|| build(self.limits, plain))
-            .clone()
-            .map_err(FetchError::NoClient)
+        self.files.get_or_init(|| build(self.limits, plain)).clone()
     }
 
     /// The client for the Azure SDK's calls to other services.
@@ -135,7 +129,6 @@ impl HttpClient {
         self.proxied
             .get_or_init(|| build(self.limits, |builder| builder))
             .clone()
-            .map_err(FetchError::NoClient)
     }
 
     fn client_for(&self, url: &Url) -> Result<reqwest::Client, FetchError> {
@@ -172,7 +165,7 @@ impl HttpClient {
 fn build(
     limits: TimeLimits,
     proxy: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-) -> Result<reqwest::Client, String> {
+) -> Result<reqwest::Client, FetchError> {
     proxy(reqwest::Client::builder())
         .user_agent(concat!("defender-functions/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
@@ -180,7 +173,7 @@ fn build(
         .connect_timeout(limits.connect)
         .pool_idle_timeout(Duration::from_secs(60))
         .build()
-        .map_err(|error| chain(&error))
+        .map_err(|error| FetchError::NoClient(chain(&error)))
 }
 
 async fn read(

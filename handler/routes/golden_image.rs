@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     http::{HeaderValue, Request, Response, StatusCode, Uri, header},
 };
-use functions::vdi::{Assessment, Evidence, Expectation, Script, assess};
+use functions::golden_image::{Assessment, Evidence, Expectation, Script, assess};
 use serde_json::json;
 use tokio::time::{Duration, Instant};
 use utoipa::{
@@ -66,7 +66,10 @@ pub(crate) struct AssessQuery {
     #[param(pattern = "^(local|domain)$")]
     startup: Option<String>,
     /// Tag that the machine must carry; by default the setting `VDI_DEVICE_TAG`.
-    #[param(pattern = "^[A-Za-z0-9 _-]{1,200}$", example = "VDI-NonPersistent")]
+    #[param(
+        pattern = "^[A-Za-z0-9_-]([A-Za-z0-9 _-]{0,198}[A-Za-z0-9_-])?$",
+        example = "VDI-NonPersistent"
+    )]
     tag: Option<String>,
     /// json (default), markdown or html.
     #[param(pattern = "^(json|markdown|html)$")]

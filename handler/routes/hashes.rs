@@ -16,7 +16,7 @@ use functions::hashes::{
 };
 use tokio::time::Instant;
 
-use super::{RouteState, Segment};
+use super::{RouteState, last_segment};
 use crate::{
     server::{
         ApiError, Caller, MAX_BODY_BYTES, Query, json, json_bytes, problem::Problem, read_body,
@@ -51,11 +51,10 @@ use query::{Format, LookupQuery};
 )]
 pub(crate) async fn look_up_hash(
     State(context): State<RouteState>,
-    segment: Segment,
     Query(query): Query<LookupQuery>,
-    caller: Option<Extension<Arc<Caller>>>,
+    request: Request<Body>,
 ) -> Result<Response<Body>, ApiError> {
-    let hash = segment.text();
+    let hash = last_segment(request.uri());
     // A verdict that is asked for again needs no work and writes no log line.
     if query.is_plain()
         && let Ok(hash) = hash.parse()
@@ -64,7 +63,14 @@ pub(crate) async fn look_up_hash(
         return Ok(json_bytes(ready));
     }
     // Boxed, so that a ready answer moves no future of kilobytes.
-    Box::pin(one(&context.services, &hash, &query, caller)).await
+    let caller = request.extensions().get::<Arc<Caller>>();
+    Box::pin(one(
+        &context.services,
+        &hash,
+        query.include(caller.map(|caller| &**caller)),
+        query.format(),
+    ))
+    .await
 }
 
 /// Verdicts on the file hashes of a list, an incident or a text
@@ -123,19 +129,18 @@ pub(crate) async fn look_up_hashes(
 async fn one(
     services: &Services,
     hash: &str,
-    query: &LookupQuery,
-    caller: Option<Extension<Arc<Caller>>>,
+    include: Include,
+    format: Format,
 ) -> Result<Response<Body>, ApiError> {
     let input = Observable::parse(hash);
     let deadline = services.hashes.deadline();
-    let include = query.include(caller.as_deref().map(|caller| &**caller));
     let answer = look_up(services, &[input], include, deadline).await;
     let [result] = answer.results.as_slice() else {
         return Err(ApiError::internal("one input gave no single result"));
     };
     match result.status {
-        ItemStatus::Ok if query.format() == Format::Json => json(StatusCode::OK, result),
-        ItemStatus::Ok => render(&answer, query.format()),
+        ItemStatus::Ok if format == Format::Json => json(StatusCode::OK, result),
+        ItemStatus::Ok => render(&answer, format),
         _ => Err(unanswered(result)),
     }
 }

@@ -1,7 +1,7 @@
 //! `vdi`: the newest report on virtual desktops, a file of it, and a new one.
 
 use axum::{body::Body, extract::State, http::Response};
-use functions::vdi::hygiene::Summary;
+use functions::vdi::Summary;
 
 use super::{RouteState, Segment, report};
 use crate::server::{ApiError, Query, problem::Problem, query::NoParameters};

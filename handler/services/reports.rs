@@ -1,6 +1,6 @@
 //! Reports that are written to storage as runs of a history.
 //!
-//! [`run`] is the one sequence that every report follows, [`history`] the files
+//! [`mod@run`] is the one sequence that every report follows, [`history`] the files
 //! in storage, [`delivery`] what happens once after a run is written.
 
 pub(crate) mod delivery;

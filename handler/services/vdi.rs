@@ -3,11 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use functions::{
+    desktop::DeviceTag,
     report::run::Manifest,
-    vdi::{
-        DeviceTag,
-        hygiene::{self, Before, DEVICES, HygieneReport, NAMES, Pool, Sources},
-    },
+    vdi::{self, Before, DEVICES, HygieneReport, NAMES, Pool, Sources},
 };
 use tokio::time::Instant;
 
@@ -90,7 +88,7 @@ impl Report for Vdi {
             queries: [DEVICES, NAMES]
                 .map(|query| (query.name, query.text))
                 .to_vec(),
-            files: hygiene::render(report, self.csv_bom),
+            files: vdi::render(report, self.csv_bom),
         }
     }
 }

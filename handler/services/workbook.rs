@@ -9,9 +9,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use functions::{
     coverage::{
-        Record, WORKBOOKS,
+        WORKBOOKS,
         workbook::{Coverage, Patch, canonical, patch},
     },
+    query::Record,
     report::run::JSON,
 };
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use functions::coverage::{AI_RESOURCES, PRICINGS, Query, SUBSCRIPTIONS};
+use functions::{
+    coverage::{AI_RESOURCES, PRICINGS, SUBSCRIPTIONS},
+    query::Query,
+};
 use sandbox::{Estate, Sandbox, Tenant};
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use functions::vdi::hygiene::{DEVICES, NAMES};
+use functions::vdi::{DEVICES, NAMES};
 use sandbox::{DEFENDER_AUDIENCE, GRAPH_AUDIENCE, Sandbox, Tenant, VdiDevice};
 use serde_json::{Value, json};
 

@@ -102,7 +102,7 @@ async fn a_file_as_powershell_writes_it_is_read_and_a_compressed_one_refused() {
     std::fs::write(&file, b"\x1f\x8b\x08\x00").unwrap();
     let refused = run(&arguments, &variables, "");
     assert_eq!(refused.status.code(), Some(2));
-    assert!(text(&refused.stderr).contains("no text in UTF-8 or UTF-16"));
+    assert!(text(&refused.stderr).contains("not text in UTF-8 or UTF-16"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

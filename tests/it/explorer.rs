@@ -232,7 +232,7 @@ async fn every_method_of_every_http_function_is_described() {
     let folders = [
         "hashes/hash_lookup",
         "coverage/coverage",
-        "vdi/golden_image",
+        "golden_image/golden_image",
         "vdi/vdi",
         "health/health",
     ];

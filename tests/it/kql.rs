@@ -50,7 +50,10 @@ fn the_queries_of_resource_graph_bind() {
 
 #[test]
 fn the_queries_of_the_vdi_report_bind_whole_and_in_parts() {
-    use functions::vdi::hygiene::{DEVICES, NAMES, part};
+    use functions::{
+        query::part,
+        vdi::{DEVICES, NAMES},
+    };
     for query in [DEVICES, NAMES] {
         assert_eq!(check(query.text), "", "{}", query.name);
         let part = part(query, 4, 3);

@@ -36,5 +36,6 @@ mod reports;
 mod scripts;
 mod settings;
 mod storage;
+mod structure;
 mod vdi;
 mod workbook;

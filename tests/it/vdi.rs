@@ -943,12 +943,12 @@ async fn a_list_of_hosts_that_is_none_is_refused() {
     let file = stage.folder.path().join("hosts");
     for (content, why) in [
         (&b""[..], "no host name"),
-        (b"a,b\n", "no host name"),
-        (b"\xc3\x28", "no host name"),
-        (b"v\0d\0i\0", "no text in UTF-8 or UTF-16"),
-        (b"CORP\\vdi-1\n", "no host name"),
-        (b"vdi-2$\n", "no host name"),
-        ("vdi-\u{202e}1\n".as_bytes(), "no host name"),
+        (b"a,b\n", "not a host name"),
+        (b"\xc3\x28", "not a host name"),
+        (b"v\0d\0i\0", "not text in UTF-8 or UTF-16"),
+        (b"CORP\\vdi-1\n", "not a host name"),
+        (b"vdi-2$\n", "not a host name"),
+        ("vdi-\u{202e}1\n".as_bytes(), "not a host name"),
         (b"# only\n", "no host name"),
     ] {
         std::fs::write(&file, content).unwrap();

@@ -1,6 +1,10 @@
 //! Protection: AV.
 
-use super::*;
+use crate::golden_image::{
+    expectation::Role,
+    item::{Checked, fail, hold, not_assessable, pass, warn},
+    machine::Image,
+};
 
 fn all_true(image: &Image<'_>, names: &[&str]) -> Checked {
     let mut off = Vec::new();
@@ -19,11 +23,11 @@ fn all_true(image: &Image<'_>, names: &[&str]) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn antivirus_on(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn antivirus_on(image: &Image<'_>) -> Checked {
     all_true(image, &["AMServiceEnabled", "AntivirusEnabled"])
 }
 
-pub(in crate::vdi) fn real_time(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn real_time(image: &Image<'_>) -> Checked {
     all_true(
         image,
         &[
@@ -35,7 +39,7 @@ pub(in crate::vdi) fn real_time(image: &Image<'_>) -> Checked {
     )
 }
 
-pub(in crate::vdi) fn active_mode(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn active_mode(image: &Image<'_>) -> Checked {
     let mode = image.evidence.text("mpStatus", "AMRunningMode")?;
     let small = mode.to_lowercase();
     match small.as_str() {
@@ -50,7 +54,7 @@ pub(in crate::vdi) fn active_mode(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn signatures_fresh(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn signatures_fresh(image: &Image<'_>) -> Checked {
     match image.evidence.number("mpStatus", "AntivirusSignatureAge")? {
         4_294_967_295 | 65_535 | -1 => fail("never updated"),
         age @ 0..=1 => pass(format!("{age} days")),
@@ -59,7 +63,7 @@ pub(in crate::vdi) fn signatures_fresh(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn tamper_protection(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn tamper_protection(image: &Image<'_>) -> Checked {
     match (
         image.evidence.bool("mpStatus", "IsTamperProtected")?,
         image.is_golden(),
@@ -73,7 +77,7 @@ pub(in crate::vdi) fn tamper_protection(image: &Image<'_>) -> Checked {
 impl Image<'_> {
     fn is_golden(&self) -> bool {
         let role = self.expected.role.or_else(|| self.evidence.role());
-        role != Some(crate::vdi::Role::Pooled)
+        role != Some(Role::Pooled)
     }
 }
 
@@ -86,24 +90,24 @@ fn one_of(image: &Image<'_>, name: &str, good: &[i64], fair: &[i64]) -> Checked 
     hold(good.contains(&value), seen)
 }
 
-pub(in crate::vdi) fn maps(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn maps(image: &Image<'_>) -> Checked {
     one_of(image, "MAPSReporting", &[2], &[1])
 }
 
-pub(in crate::vdi) fn samples(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn samples(image: &Image<'_>) -> Checked {
     one_of(image, "SubmitSamplesConsent", &[1, 3], &[])
 }
 
-pub(super) fn switch(image: &Image<'_>, name: &str, good: bool) -> Checked {
+pub(in crate::golden_image) fn switch(image: &Image<'_>, name: &str, good: bool) -> Checked {
     let value = image.evidence.bool("mpPref", name)?;
     hold(value == good, format!("{name} is {value}"))
 }
 
-pub(in crate::vdi) fn first_sight(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn first_sight(image: &Image<'_>) -> Checked {
     switch(image, "DisableBlockAtFirstSeen", false)
 }
 
-pub(in crate::vdi) fn cloud_level(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn cloud_level(image: &Image<'_>) -> Checked {
     let level = image.evidence.number("mpPref", "CloudBlockLevel")?;
     let seconds = image.evidence.number("mpPref", "CloudExtendedTimeout")?;
     hold(
@@ -112,22 +116,22 @@ pub(in crate::vdi) fn cloud_level(image: &Image<'_>) -> Checked {
     )
 }
 
-pub(in crate::vdi) fn unwanted(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn unwanted(image: &Image<'_>) -> Checked {
     one_of(image, "PUAProtection", &[1], &[2])
 }
 
-pub(in crate::vdi) fn network(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn network(image: &Image<'_>) -> Checked {
     one_of(image, "EnableNetworkProtection", &[1, 2], &[])
 }
 
-pub(in crate::vdi) fn file_hashes(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn file_hashes(image: &Image<'_>) -> Checked {
     match image.evidence.bool("mpPref", "EnableFileHashComputation")? {
         true => pass("on"),
         false => warn("off; needed when the tenant blocks files by hash"),
     }
 }
 
-pub(in crate::vdi) fn default_actions(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn default_actions(image: &Image<'_>) -> Checked {
     let mut seen = Vec::new();
     let mut good = true;
     for threat in ["Low", "Moderate", "High", "Severe"] {

@@ -1,6 +1,13 @@
 //! Exclusions for profile containers: FX.
 
-use super::*;
+use serde_json::{Map, Value};
+
+use crate::golden_image::{
+    checks::image::service,
+    evidence::{Read, hidden, items, number},
+    item::{Checked, Outcome, fail, not_assessable, pass, skip, warn},
+    machine::{Image, PROFILES, list},
+};
 
 fn in_use(image: &Image<'_>) -> Read<bool> {
     let service = service(image, "frxsvc")?;
@@ -8,7 +15,7 @@ fn in_use(image: &Image<'_>) -> Read<bool> {
     Ok(service.is_some() || enabled.and_then(number) == Some(1))
 }
 
-pub(in crate::vdi) fn fslogix(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn fslogix(image: &Image<'_>) -> Checked {
     match in_use(image)? {
         true => pass("FSLogix is in use"),
         false => skip("FSLogix is not in use"),
@@ -180,7 +187,7 @@ macro_rules! with_fslogix {
     };
 }
 
-pub(in crate::vdi) fn temp_patterns(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn temp_patterns(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
     let wanted = [
         r"%TEMP%\*\*.VHD",
@@ -263,7 +270,7 @@ fn on_each(image: &Image<'_>, endings: &[&str]) -> Read<Result<Vec<String>, Outc
     Ok(Ok(patterns.collect()))
 }
 
-pub(in crate::vdi) fn share_patterns(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn share_patterns(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
     let wanted = match on_each(image, &["VHD", "VHDX"])? {
         Ok(wanted) => wanted,
@@ -286,7 +293,7 @@ pub(in crate::vdi) fn share_patterns(image: &Image<'_>) -> Checked {
     fail(format!("not excluded: {}{why}", list(&missing)))
 }
 
-pub(in crate::vdi) fn lock_patterns(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn lock_patterns(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
     let endings = [
         "VHD.lock",
@@ -302,7 +309,7 @@ pub(in crate::vdi) fn lock_patterns(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn cloud_cache(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn cloud_cache(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
     if image.evidence.registry(PROFILES, "CCDLocations")?.is_none() {
         return skip("no Cloud Cache");
@@ -376,7 +383,7 @@ fn too_broad(image: &Image<'_>, entry: &str) -> Option<(bool, &'static str)> {
     (!is_local).then_some((false, "a mapped drive; use the UNC path"))
 }
 
-pub(in crate::vdi) fn nothing_broad(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn nothing_broad(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
     let (extensions, paths) = (exclusions(image, "Extension"), exclusions(image, "Path"));
     let mut found = Vec::new();
@@ -409,7 +416,7 @@ pub(in crate::vdi) fn nothing_broad(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn processes(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn processes(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
     let told = exclusions(image, "Process");
     match told.hidden {

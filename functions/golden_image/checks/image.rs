@@ -1,6 +1,16 @@
 //! What an image must be like before it is sealed: GI.
 
-use super::*;
+use serde_json::{Map, Value};
+
+use crate::{
+    desktop::EntryModel,
+    golden_image::{
+        evidence::{Read, field, hidden, number},
+        expectation::Startup,
+        item::{Checked, fail, hold, not_assessable, pass, skip, warn},
+        machine::{CMD, IDENTITIES, Image, POLICY, PS1, SENSOR, STATUS, SUBKEY, TAGGING, list},
+    },
+};
 
 fn staged(image: &Image<'_>, script: &str) -> Checked {
     let files = image.evidence.texts("fs", "startup")?;
@@ -17,14 +27,14 @@ fn staged(image: &Image<'_>, script: &str) -> Checked {
     hold(found, format!("start-up folder: {}{by_task}", list(&files)))
 }
 
-pub(in crate::vdi) fn ps1_staged(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn ps1_staged(image: &Image<'_>) -> Checked {
     match image.expected.entry {
         EntryModel::Single => staged(image, PS1),
         EntryModel::Multiple => skip("several entries a device: only the .cmd is staged"),
     }
 }
 
-pub(in crate::vdi) fn cmd_staged(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn cmd_staged(image: &Image<'_>) -> Checked {
     staged(image, CMD)
 }
 
@@ -92,7 +102,7 @@ impl StartUp {
 /// The extension of a local policy that runs its scripts.
 const SCRIPTS_EXTENSION: &str = "{42b5faae-6536-11d2-ae5a-0000f87571e3}";
 
-pub(in crate::vdi) fn registered(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn registered(image: &Image<'_>) -> Checked {
     if image.expected.startup == Startup::Domain {
         return skip("a task of the domain starts the onboarding");
     }
@@ -138,7 +148,7 @@ pub(in crate::vdi) fn registered(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn unsigned_may_run(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn unsigned_may_run(image: &Image<'_>) -> Checked {
     if image.expected.entry == EntryModel::Multiple {
         return skip("several entries a device: no PowerShell script is run");
     }
@@ -181,7 +191,7 @@ pub(in crate::vdi) fn unsigned_may_run(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(super) fn service(image: &Image<'_>, name: &str) -> Read<Option<String>> {
+pub(in crate::golden_image) fn service(image: &Image<'_>, name: &str) -> Read<Option<String>> {
     let services = image.evidence.records("svc")?;
     let found = services.iter().find(|service| {
         matches!(field(service, "Name"), Some(Value::String(found)) if found.eq_ignore_ascii_case(name))
@@ -218,7 +228,7 @@ pub(super) fn service(image: &Image<'_>, name: &str) -> Read<Option<String>> {
     }
 }
 
-pub(in crate::vdi) fn sensor_stopped(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn sensor_stopped(image: &Image<'_>) -> Checked {
     const MOVING: [&str; 6] = [
         "running",
         "start pending",
@@ -237,7 +247,7 @@ pub(in crate::vdi) fn sensor_stopped(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(super) fn onboarding_state(image: &Image<'_>) -> Read<Option<i64>> {
+pub(in crate::golden_image) fn onboarding_state(image: &Image<'_>) -> Read<Option<i64>> {
     match image.evidence.registry(STATUS, "OnboardingState")? {
         None => Ok(None),
         Some(value) => number(value)
@@ -246,7 +256,7 @@ pub(super) fn onboarding_state(image: &Image<'_>) -> Read<Option<i64>> {
     }
 }
 
-pub(in crate::vdi) fn not_onboarded(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn not_onboarded(image: &Image<'_>) -> Checked {
     match onboarding_state(image)? {
         None => pass("OnboardingState is absent"),
         Some(state) => hold(state == 0, format!("OnboardingState is {state}")),
@@ -261,15 +271,15 @@ fn absent(image: &Image<'_>, key: &str, name: &str) -> Checked {
     )
 }
 
-pub(in crate::vdi) fn no_guid(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn no_guid(image: &Image<'_>) -> Checked {
     absent(image, SENSOR, "senseGuid")
 }
 
-pub(in crate::vdi) fn no_id(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn no_id(image: &Image<'_>) -> Checked {
     absent(image, SENSOR, "senseId")
 }
 
-pub(in crate::vdi) fn no_identities(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn no_identities(image: &Image<'_>) -> Checked {
     let mut found = Vec::new();
     for name in IDENTITIES {
         if image.evidence.registry(SENSOR, name)?.is_some() {
@@ -279,7 +289,7 @@ pub(in crate::vdi) fn no_identities(image: &Image<'_>) -> Checked {
     hold(found.is_empty(), format!("values left: {}", list(&found)))
 }
 
-pub(in crate::vdi) fn no_subkey(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn no_subkey(image: &Image<'_>) -> Checked {
     let found = image.evidence.key(SUBKEY)?.is_some();
     hold(
         !found,
@@ -291,16 +301,16 @@ pub(in crate::vdi) fn no_subkey(image: &Image<'_>) -> Checked {
     )
 }
 
-pub(in crate::vdi) fn cache_empty(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn cache_empty(image: &Image<'_>) -> Checked {
     let files = image.evidence.number("fs", "cyberFileCount")?;
     hold(files == 0, format!("{files} files"))
 }
 
-pub(in crate::vdi) fn no_blob(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn no_blob(image: &Image<'_>) -> Checked {
     absent(image, POLICY, "OnboardingInfo")
 }
 
-pub(in crate::vdi) fn tagged(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn tagged(image: &Image<'_>) -> Checked {
     let tag = image.expected.tag.to_string();
     match image.evidence.registry(TAGGING, "Group")? {
         None => fail("no tag"),
@@ -317,7 +327,7 @@ pub(in crate::vdi) fn tagged(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn no_legacy_tag(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn no_legacy_tag(image: &Image<'_>) -> Checked {
     let found = image.evidence.registry(TAGGING, "VDI")?.is_some();
     if found && needs_unified(image)? {
         return warn("DeviceTagging\\VDI is there; right only with the legacy agent");
@@ -351,7 +361,7 @@ fn needs_unified(image: &Image<'_>) -> Read<bool> {
     Ok(server && ((major, minor) == (6, 3) || (major == 10 && build < 17_763)))
 }
 
-pub(in crate::vdi) fn windows_supported(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn windows_supported(image: &Image<'_>) -> Checked {
     let (major, minor, build, server) = windows(image)?;
     let seen = format!(
         "Windows {major}.{minor}.{build}{}",

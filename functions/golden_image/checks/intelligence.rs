@@ -1,6 +1,14 @@
 //! Shared security intelligence and its cache: SI.
 
-use super::*;
+use serde_json::Value;
+use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::golden_image::{
+    checks::antivirus::switch,
+    evidence::{Read, field, instant, items},
+    item::{Checked, fail, hold, not_assessable, pass, skip, warn},
+    machine::{Image, UPDATES},
+};
 
 /// How far the clock of a share may be ahead.
 const AHEAD: Duration = Duration::minutes(10);
@@ -18,7 +26,7 @@ fn shared_path(image: &Image<'_>) -> Read<String> {
     }
 }
 
-pub(in crate::vdi) fn shared_path_set(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn shared_path_set(image: &Image<'_>) -> Checked {
     let path = shared_path(image)?;
     let is_unc = path
         .strip_prefix(r"\\")
@@ -64,7 +72,7 @@ fn is_package(name: &str) -> bool {
     inner.is_some_and(|id| id.len() == 36 && id.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit()))
 }
 
-pub(in crate::vdi) fn share_filled(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn share_filled(image: &Image<'_>) -> Checked {
     if shared_path(image)?.is_empty() {
         return skip("no shared path is set");
     }
@@ -75,7 +83,7 @@ pub(in crate::vdi) fn share_filled(image: &Image<'_>) -> Checked {
     )
 }
 
-pub(in crate::vdi) fn package_fresh(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn package_fresh(image: &Image<'_>) -> Checked {
     if shared_path(image)?.is_empty() {
         return skip("no shared path is set");
     }
@@ -104,7 +112,7 @@ pub(in crate::vdi) fn package_fresh(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn fallback_order(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn fallback_order(image: &Image<'_>) -> Checked {
     if shared_path(image)?.is_empty() {
         return skip("no shared path is set");
     }
@@ -121,7 +129,7 @@ pub(in crate::vdi) fn fallback_order(image: &Image<'_>) -> Checked {
     ))
 }
 
-pub(in crate::vdi) fn update_interval(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn update_interval(image: &Image<'_>) -> Checked {
     let hours = image.evidence.number("mpPref", "SignatureUpdateInterval")?;
     let seen = format!("every {hours} h");
     if (1..=8).contains(&hours) {
@@ -131,7 +139,7 @@ pub(in crate::vdi) fn update_interval(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn maintenance_run(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn maintenance_run(image: &Image<'_>) -> Checked {
     let Some(run) = image.evidence.instant("task", "LastRunTime")? else {
         return fail("never ran");
     };
@@ -159,7 +167,7 @@ pub(in crate::vdi) fn maintenance_run(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn maintenance_on(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn maintenance_on(image: &Image<'_>) -> Checked {
     let name = "DisableCacheMaintenance";
     match image.evidence.value("mpPref", name) {
         Err(_)

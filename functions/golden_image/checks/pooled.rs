@@ -1,8 +1,12 @@
 //! A virtual desktop after its first start: VM.
 
-use super::*;
+use crate::golden_image::{
+    checks::image::{onboarding_state, service},
+    item::{Checked, fail, hold, not_assessable},
+    machine::Image,
+};
 
-pub(in crate::vdi) fn onboarded(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn onboarded(image: &Image<'_>) -> Checked {
     let sense = service(image, "Sense")?.unwrap_or_else(|| "absent".into());
     let state = onboarding_state(image)?;
     let told = state.map_or_else(|| "absent".into(), |state| state.to_string());
@@ -12,7 +16,7 @@ pub(in crate::vdi) fn onboarded(image: &Image<'_>) -> Checked {
     )
 }
 
-pub(in crate::vdi) fn onboarded_last(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn onboarded_last(image: &Image<'_>) -> Checked {
     let Some(onboarding) = image.evidence.instant("events", "onboarding")? else {
         return fail("no WDATPOnboarding event");
     };

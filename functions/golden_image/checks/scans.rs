@@ -1,12 +1,16 @@
 //! When scans run and how hard: SC.
 
-use super::*;
+use crate::golden_image::{
+    checks::antivirus::switch,
+    item::{Checked, fail, pass, warn},
+    machine::Image,
+};
 
-pub(in crate::vdi) fn randomised(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn randomised(image: &Image<'_>) -> Checked {
     switch(image, "RandomizeScheduleTaskTimes", true)
 }
 
-pub(in crate::vdi) fn cpu_factor(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn cpu_factor(image: &Image<'_>) -> Checked {
     match image.evidence.number("mpPref", "ScanAvgCPULoadFactor")? {
         0 => fail("0: no limit"),
         percent @ 5..=30 => pass(format!("{percent} %; scans take longer below 50 %")),
@@ -16,7 +20,7 @@ pub(in crate::vdi) fn cpu_factor(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn throttle_effective(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn throttle_effective(image: &Image<'_>) -> Checked {
     let idle_only = image.evidence.bool("mpPref", "ScanOnlyIfIdleEnabled")?;
     let unthrottled = image
         .evidence
@@ -31,7 +35,7 @@ pub(in crate::vdi) fn throttle_effective(image: &Image<'_>) -> Checked {
     pass(seen)
 }
 
-pub(in crate::vdi) fn quick_scan(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn quick_scan(image: &Image<'_>) -> Checked {
     let seconds = image
         .evidence
         .time_of_day("mpPref", "ScanScheduleQuickScanTime")?;
@@ -45,7 +49,7 @@ pub(in crate::vdi) fn quick_scan(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn no_full_scan(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn no_full_scan(image: &Image<'_>) -> Checked {
     let kind = image.evidence.number("mpPref", "ScanParameters")?;
     let day = image.evidence.number("mpPref", "ScanScheduleDay")?;
     let seen = format!("ScanParameters {kind}, ScanScheduleDay {day}");
@@ -56,11 +60,11 @@ pub(in crate::vdi) fn no_full_scan(image: &Image<'_>) -> Checked {
     }
 }
 
-pub(in crate::vdi) fn signatures_first(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn signatures_first(image: &Image<'_>) -> Checked {
     switch(image, "CheckForSignaturesBeforeRunningScan", true)
 }
 
-pub(in crate::vdi) fn priority(image: &Image<'_>) -> Checked {
+pub(in crate::golden_image) fn priority(image: &Image<'_>) -> Checked {
     let low = image.evidence.bool("mpPref", "EnableLowCpuPriority")?;
     let scheduled = image
         .evidence

@@ -11,9 +11,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use functions::{
-    coverage::Query,
     health::PROBE,
-    vdi::hygiene::{Source, part},
+    query::{Query, Source, part},
 };
 use reqwest::Method;
 use serde::{

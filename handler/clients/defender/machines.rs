@@ -8,9 +8,10 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use functions::vdi::{
-    DeviceTag,
-    hygiene::{AntivirusHealth, DeviceRow, Machine, Source},
+use functions::{
+    desktop::DeviceTag,
+    query::Source,
+    vdi::{AntivirusHealth, DeviceRow, Machine},
 };
 use reqwest::Method;
 use serde::Deserialize;

@@ -5,7 +5,7 @@ use std::{
     hash::BuildHasher,
 };
 
-use functions::coverage::{Query, Record};
+use functions::query::{Query, Record};
 
 use super::{Rows, page::Page};
 use crate::outbound::Kind;
