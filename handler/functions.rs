@@ -61,7 +61,7 @@ pub type TimerRun = fn(Services, Option<TimerInfo>) -> TimerFuture;
 pub type TimerFuture = BoxFuture<'static, Result<TimerOutcome, ApiError>>;
 
 /// All functions.
-pub const FUNCTIONS: [Function; 9] = [
+pub const FUNCTIONS: &[Function] = &[
     Function {
         name: "hash_lookup",
         trigger: Trigger::Http {
@@ -236,7 +236,7 @@ pub fn app_with(
     });
     let mut functions = Functions::new();
     for Function { name, trigger } in FUNCTIONS {
-        functions = match trigger {
+        functions = match *trigger {
             Trigger::Http {
                 path,
                 access,
