@@ -14,7 +14,7 @@ pub mod plan;
 pub mod report;
 pub mod workbook;
 
-pub use ai_plan::{AiPlan, Sums};
+pub use ai_plan::{AiPlan, Totals};
 pub use baseline::{Baseline, Point};
 pub use change::{Change, ChangeKind};
 pub use estate::{AiResource, Estate, Pricing, Subscription};

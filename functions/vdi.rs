@@ -41,7 +41,7 @@ pub const NAMES: Query = Query {
 const SILENT: Duration = Duration::hours(48);
 
 /// Runs that the trend goes back.
-const MOST_POINTS: usize = 90;
+const MAX_POINTS: usize = 90;
 
 /// A regular expression over short host names, without regard to case.
 ///
@@ -161,7 +161,7 @@ pub struct Summary {
 /// What a run knows of the one before.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Before {
+pub struct PreviousRun {
     #[serde(flatten)]
     point: Point,
     trend: Vec<Point>,
@@ -169,7 +169,7 @@ pub struct Before {
 
 /// A counted record.
 #[derive(Clone, Debug)]
-pub struct Counted {
+pub struct PoolDevice {
     /// The device.
     pub device: Device,
     /// Active in the last 48 hours.
@@ -186,7 +186,7 @@ pub struct HygieneReport {
     /// The numbers, and the findings with examples.
     pub summary: Summary,
     /// Every counted record, by host.
-    pub devices: Vec<Counted>,
+    pub devices: Vec<PoolDevice>,
     /// Every finding with all devices, the worst first.
     pub affected: Vec<(Finding, Vec<Affected>)>,
     /// Active onboarded devices without the tag: what `vdi tag` is about.
@@ -195,9 +195,9 @@ pub struct HygieneReport {
 
 impl HygieneReport {
     /// Joins what was read.
-    pub fn new(sources: Sources, pool: &Pool, as_of: &str, before: Option<Before>) -> Self {
+    pub fn new(sources: Sources, pool: &Pool, as_of: &str, before: Option<PreviousRun>) -> Self {
         let sources = sources.checked();
-        let whole = findings::Whole::of(&sources);
+        let whole = findings::Completeness::of(&sources);
         let mut reasons = findings::reasons(&sources);
         let names = findings::clones(&sources.names.rows);
         let devices = records::join(sources);
@@ -206,7 +206,7 @@ impl HygieneReport {
         reasons.extend(findings::doubts(&counted, &others));
         mark_leftovers(&mut counted);
         counted.sort_by(|one, other| {
-            let key = |record: &Counted| {
+            let key = |record: &PoolDevice| {
                 (
                     record.device.short.clone(),
                     record.device.domain.clone(),
@@ -253,7 +253,7 @@ fn sort_out(
     devices: Vec<Device>,
     pool: &Pool,
     newest: Option<OffsetDateTime>,
-) -> (Vec<Counted>, Vec<Counted>, Vec<Counted>) {
+) -> (Vec<PoolDevice>, Vec<PoolDevice>, Vec<PoolDevice>) {
     let tag = pool.tag.to_string();
     let (mut golden, mut counted, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for device in devices {
@@ -269,7 +269,7 @@ fn sort_out(
             _ => &mut others,
         };
         let is_live = is_live(&device, newest);
-        into.push(Counted {
+        into.push(PoolDevice {
             device,
             is_live,
             is_leftover: false,
@@ -297,7 +297,7 @@ fn is_live(device: &Device, newest: Option<OffsetDateTime>) -> bool {
     }
 }
 
-fn mark_leftovers(counted: &mut [Counted]) {
+fn mark_leftovers(counted: &mut [PoolDevice]) {
     let mut live: HashMap<(String, String), bool> = HashMap::new();
     for record in counted.iter().filter(|record| record.is_live) {
         live.insert(host(record), true);
@@ -308,7 +308,7 @@ fn mark_leftovers(counted: &mut [Counted]) {
 }
 
 /// Short name and domain; a record without a name is a host of its own.
-fn host(record: &Counted) -> (String, String) {
+fn host(record: &PoolDevice) -> (String, String) {
     let device = &record.device;
     if device.short.is_empty() {
         return (String::new(), device.id.clone());
@@ -316,12 +316,12 @@ fn host(record: &Counted) -> (String, String) {
     (device.short.clone(), device.domain.clone())
 }
 
-fn trend(before: Option<Before>) -> Vec<Point> {
+fn trend(before: Option<PreviousRun>) -> Vec<Point> {
     let Some(before) = before else {
         return Vec::new();
     };
     let mut trend = before.trend;
     trend.push(before.point);
-    let too_many = trend.len().saturating_sub(MOST_POINTS);
+    let too_many = trend.len().saturating_sub(MAX_POINTS);
     trend.split_off(too_many)
 }

@@ -21,7 +21,7 @@ use crate::{
     config::{self, Config, ConfigProblems, Purpose},
     outbound::{HttpClient, TimeLimits},
     services::Services,
-    telemetry::{self, Reader},
+    telemetry::{self, LogAudience},
 };
 use clap::{Parser, Subcommand, error::ErrorKind};
 use functions::report::text::visible;
@@ -31,7 +31,7 @@ use tracing::level_filters::LevelFilter;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Whole, and nothing found that was asked to fail.
-    Whole,
+    Complete,
     /// What `--fail-on` asked for was found.
     Found,
     /// Usage, settings or unusable input.
@@ -45,7 +45,7 @@ pub enum Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
-            Exit::Whole => 0,
+            Exit::Complete => 0,
             Exit::Found => 1,
             Exit::Unusable => 2,
             Exit::Incomplete => 3,
@@ -113,18 +113,18 @@ pub fn main(arguments: Vec<OsString>, variables: BTreeMap<String, String>) -> Ex
 fn usage(error: &clap::Error) -> Exit {
     let _ = error.print();
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Whole,
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Complete,
         _ => Exit::Unusable,
     }
 }
 
 /// Reports everything that is wrong with the settings at once.
-fn refuse(reader: Reader, problems: &ConfigProblems) -> Exit {
+fn refuse(reader: LogAudience, problems: &ConfigProblems) -> Exit {
     match reader {
-        Reader::Host => {
+        LogAudience::Host => {
             tracing::error!(code = "settings", problems = problems.0.len(), "{problems}")
         }
-        Reader::Person => problems
+        LogAudience::Person => problems
             .0
             .iter()
             .for_each(|problem| say(&format!("error: {problem}"))),
@@ -138,7 +138,7 @@ fn log(verbose: bool) {
         true => LevelFilter::DEBUG,
         false => LevelFilter::OFF,
     };
-    telemetry::start(Reader::Person, level);
+    telemetry::start(LogAudience::Person, level);
 }
 
 /// Does a command's work with the services of its settings; Ctrl-C ends it with a
@@ -150,7 +150,7 @@ fn with_services<W: Future<Output = Exit>>(
 ) -> Exit {
     let config = match Config::read(variables, Purpose::Command) {
         Ok(config) => config,
-        Err(problems) => return refuse(Reader::Person, &problems),
+        Err(problems) => return refuse(LogAudience::Person, &problems),
     };
     block_on(unless_interrupted(interrupted, async {
         let services = Services::new(&config, Arc::new(HttpClient::new(TimeLimits::default())));

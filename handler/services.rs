@@ -29,7 +29,7 @@ use crate::{
 
 use doctor::{Clients, Doctor};
 use reports::{History, delivery::Delivery};
-pub use verdict_cache::{Remembered, VerdictCache};
+pub use verdict_cache::{CachedAnswer, VerdictCache};
 
 /// What a route, a command or a timer may use.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub struct Services {
     /// What golden images are expected to be like.
     pub image: Arc<ImageDefaults>,
     /// The AI column of saved Coverage workbooks.
-    pub workbooks: Arc<workbook::Workbooks>,
+    pub workbooks: Arc<workbook::WorkbookKeeper>,
 }
 
 impl Services {
@@ -68,7 +68,7 @@ impl Services {
         };
         let coverage_history = history("coverage", config.reports.location.clone());
         let vdi_history = history("vdi", config.vdi.reports.clone());
-        let workbooks = workbook::Workbooks::new(
+        let workbooks = workbook::WorkbookKeeper::new(
             config,
             Arc::clone(&graph),
             Arc::clone(&manager),

@@ -32,7 +32,7 @@ use crate::invocation;
 
 /// Who reads the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
+pub enum LogAudience {
     /// The Functions host: JSON lines.
     Host,
     /// A person at a terminal; everything on stderr.
@@ -40,7 +40,7 @@ pub enum Reader {
 }
 
 /// Starts logging for the whole process, once; a panic is logged as well.
-pub fn start(reader: Reader, level: LevelFilter) {
+pub fn start(reader: LogAudience, level: LevelFilter) {
     let ours = Targets::new()
         .with_target("handler", level)
         .with_target("defender_functions", level);
@@ -63,7 +63,7 @@ pub fn start(reader: Reader, level: LevelFilter) {
 }
 
 struct Lines {
-    reader: Reader,
+    reader: LogAudience,
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
@@ -79,8 +79,8 @@ impl<S: Subscriber> Layer<S> for Lines {
         }
         let level = *event.metadata().level();
         match self.reader {
-            Reader::Host => write_line(level >= Level::INFO, &json_line(level, fields.0)),
-            Reader::Person => write_line(false, &text_line(level, &fields.0)),
+            LogAudience::Host => write_line(level >= Level::INFO, &json_line(level, fields.0)),
+            LogAudience::Person => write_line(false, &text_line(level, &fields.0)),
         }
     }
 }

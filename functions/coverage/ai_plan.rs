@@ -80,7 +80,7 @@ impl AiPlan {
 /// The sums of `summary.json` that are told at a shell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Sums {
+pub struct Totals {
     /// When the facts were read, RFC 3339 in UTC.
     pub as_of: String,
     /// Whether everything could be read.
@@ -99,7 +99,7 @@ pub struct Sums {
     paid_plans_on: usize,
 }
 
-impl Sums {
+impl Totals {
     /// The sums of a report.
     pub fn of(summary: &Summary) -> Self {
         let value = serde_json::to_value(summary).unwrap_or_default();

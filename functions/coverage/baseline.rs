@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{CoverageReport, PlanCoverage, PlanState, Summary, plan::AI};
 
 /// Most runs that are told of.
-const MOST_POINTS: usize = 100;
+const MAX_POINTS: usize = 100;
 
 /// The last readable state of everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Baseline {
     /// The scope it is about; another one cannot be compared with it.
     pub scope: String,
     /// By id.
-    pub subscriptions: BTreeMap<String, Known>,
+    pub subscriptions: BTreeMap<String, SubscriptionBaseline>,
     /// Whether the list of subscriptions never came whole: then one that is not in
     /// it may have been there.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -32,7 +32,7 @@ pub struct Baseline {
 /// What is known of a subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Known {
+pub struct SubscriptionBaseline {
     /// Its name.
     pub name: String,
     /// Whether it was not in use.
@@ -46,7 +46,7 @@ pub struct Known {
     pub exposure_unread: bool,
     /// Plans that were on; another that was read was not.
     #[serde(default)]
-    pub on: BTreeMap<String, On>,
+    pub on: BTreeMap<String, EnabledPlan>,
     /// Plans that were never read.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unread: BTreeSet<String>,
@@ -55,7 +55,7 @@ pub struct Known {
 /// A plan that was on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct On {
+pub struct EnabledPlan {
     /// Its sub-plan; empty for the full plan.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sub_plan: String,
@@ -112,7 +112,7 @@ impl Point {
 impl Baseline {
     /// Names of the plans that were on somewhere, or not read.
     pub fn plans(&self) -> BTreeSet<String> {
-        let of = |known: &'_ Known| -> Vec<String> {
+        let of = |known: &'_ SubscriptionBaseline| -> Vec<String> {
             known.on.keys().chain(&known.unread).cloned().collect()
         };
         self.subscriptions.values().flat_map(of).collect()
@@ -122,21 +122,21 @@ impl Baseline {
     /// of `before` where this one could not read them.
     pub fn after(report: &CoverageReport, before: Option<&Self>, scope: &str) -> Self {
         let before = before.filter(|before| before.scope.eq_ignore_ascii_case(scope));
-        let subscriptions: BTreeMap<String, Known> = report
+        let subscriptions: BTreeMap<String, SubscriptionBaseline> = report
             .by_subscription()
             .map(|rows| {
                 let id = &rows[0].subscription.subscription_id;
                 let known = before.and_then(|before| before.subscriptions.get(id));
                 // One that a baseline does not have is new, not unread.
                 let is_new = known.is_none() && before.is_some_and(|before| !before.is_short);
-                (id.clone(), Known::of(rows, known, is_new))
+                (id.clone(), SubscriptionBaseline::of(rows, known, is_new))
             })
             .collect();
         let mut history = before
             .map(|before| before.history.clone())
             .unwrap_or_default();
         history.push(Point::of(&report.summary));
-        history.drain(..history.len().saturating_sub(MOST_POINTS));
+        history.drain(..history.len().saturating_sub(MAX_POINTS));
         Self {
             scope: scope.to_owned(),
             subscriptions,
@@ -147,7 +147,7 @@ impl Baseline {
     }
 }
 
-impl Known {
+impl SubscriptionBaseline {
     fn of(rows: &[PlanCoverage], before: Option<&Self>, is_new: bool) -> Self {
         // What a subscription that is not in use lists says nothing.
         let is_enabled = rows[0].subscription.is_enabled();
@@ -163,7 +163,7 @@ impl Known {
                     known.unread.insert(plan);
                 }
                 (PlanState::On, _) => {
-                    let on = On {
+                    let on = EnabledPlan {
                         sub_plan: row.sub_plan.clone(),
                         extensions: row.extensions_on.clone(),
                     };

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     CoverageReport, PlanCoverage, PlanState, Pricing, Subscription, Summary,
-    baseline::{Baseline, Known},
+    baseline::{Baseline, SubscriptionBaseline},
     plan::{self, AI},
 };
 
@@ -179,7 +179,7 @@ pub fn questions(report: &CoverageReport, before: &Baseline, most: usize) -> Vec
 fn vanished<'a>(
     report: &CoverageReport,
     before: &'a Baseline,
-) -> impl Iterator<Item = (&'a String, &'a Known)> {
+) -> impl Iterator<Item = (&'a String, &'a SubscriptionBaseline)> {
     let seen: BTreeSet<String> = report
         .by_subscription()
         .map(|rows| rows[0].subscription.subscription_id.clone())
@@ -192,7 +192,7 @@ fn vanished<'a>(
 
 /// Where a subscription has to be to belong to the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Within {
+pub enum ScopeMembership {
     /// In the tenant: none can leave it.
     Tenant,
     /// Among these, as Resource Manager tells the management groups of the scope.
@@ -201,7 +201,7 @@ pub enum Within {
     Unknown,
 }
 
-impl Within {
+impl ScopeMembership {
     /// Whether a subscription is known to be elsewhere.
     fn is_left_by(&self, id: &str) -> bool {
         matches!(self, Self::These(ids) if !ids.contains(id))
@@ -213,7 +213,7 @@ pub fn reconcile(
     mut report: CoverageReport,
     before: &Baseline,
     answers: &BTreeMap<Question, Answer>,
-    within: &Within,
+    within: &ScopeMembership,
 ) -> CoverageReport {
     correct_plans(&mut report, before, answers);
     let gone = judge_vanished(&mut report, before, answers, within);
@@ -253,7 +253,7 @@ pub fn reconcile(
     report.summary.downgrades = changes
         .iter()
         .filter(|change| change.change.is_downgrade())
-        .take(Summary::MOST_DOWNGRADES)
+        .take(Summary::MAX_DOWNGRADES)
         .cloned()
         .collect();
     report.changes = changes;
@@ -317,9 +317,9 @@ fn note_unreadable(report: &mut CoverageReport, count: usize) {
 /// One may move to another tenant; where several did, it is our token that is of
 /// another one, or a delegation that was withdrawn.
 fn unclear(
-    vanished: &[(String, Known)],
+    vanished: &[(String, SubscriptionBaseline)],
     answers: &BTreeMap<Question, Answer>,
-    within: &Within,
+    within: &ScopeMembership,
 ) -> BTreeSet<String> {
     let answer = |id: &String| answers.get(&Question::Subscription(id.clone()));
     let moved = |id: &&String| answer(id) == Some(&Answer::Elsewhere);
@@ -340,9 +340,9 @@ fn judge_vanished(
     report: &mut CoverageReport,
     before: &Baseline,
     answers: &BTreeMap<Question, Answer>,
-    within: &Within,
+    within: &ScopeMembership,
 ) -> Vec<Change> {
-    let vanished: Vec<(String, Known)> = vanished(report, before)
+    let vanished: Vec<(String, SubscriptionBaseline)> = vanished(report, before)
         .map(|(id, known)| (id.clone(), known.clone()))
         .collect();
     let answer = |id: &String| answers.get(&Question::Subscription(id.clone()));
@@ -392,7 +392,7 @@ fn judge_vanished(
 }
 
 /// A subscription that is not there any more.
-fn gone_as(id: &str, known: &Known, confirmed: bool, reason: &str) -> Change {
+fn gone_as(id: &str, known: &SubscriptionBaseline, confirmed: bool, reason: &str) -> Change {
     Change {
         change: ChangeKind::Gone,
         subscription_id: id.to_owned(),
@@ -407,7 +407,7 @@ fn gone_as(id: &str, known: &Known, confirmed: bool, reason: &str) -> Change {
     }
 }
 
-impl Known {
+impl SubscriptionBaseline {
     /// The subscription as it was known.
     fn subscription(&self, id: &str) -> Subscription {
         Subscription {
@@ -477,7 +477,7 @@ fn change(kind: ChangeKind, row: &PlanCoverage, before: String, after: String) -
     }
 }
 
-fn compare_plan(row: &PlanCoverage, known: &Known) -> Vec<Change> {
+fn compare_plan(row: &PlanCoverage, known: &SubscriptionBaseline) -> Vec<Change> {
     if row.state == PlanState::NotReadable || !row.subscription.is_enabled() {
         return Vec::new();
     }
@@ -643,7 +643,7 @@ mod tests {
             "accounts lie in e"
         );
         let answers = BTreeMap::from([(asked("e"), Answer::NotFound)]);
-        let report = reconcile(report, &before, &answers, &Within::Tenant);
+        let report = reconcile(report, &before, &answers, &ScopeMembership::Tenant);
         assert_eq!(
             told(&report.changes),
             [
@@ -680,7 +680,7 @@ mod tests {
                 .skip(left)
                 .map(|id| (Question::Subscription(id.to_string()), Answer::Elsewhere));
             let now = report(estate(&tiers[..left]));
-            let report = reconcile(now, &before, &answers.collect(), &Within::Tenant);
+            let report = reconcile(now, &before, &answers.collect(), &ScopeMembership::Tenant);
             assert_eq!(report.changes.len(), gone, "{left}");
             assert_eq!(report.summary.complete, gone > 0, "{left}");
             assert_eq!(report.by_subscription().count(), 8 - gone);
@@ -703,7 +703,12 @@ mod tests {
         let before = baseline(quantum("Quantum", "Standard"));
         let next = |mut now: Estate, before: &Baseline| {
             now.known_plans = before.plans();
-            reconcile(report(now), before, &BTreeMap::new(), &Within::Tenant)
+            reconcile(
+                report(now),
+                before,
+                &BTreeMap::new(),
+                &ScopeMembership::Tenant,
+            )
         };
         let same = next(quantum("quantum", "Standard"), &before);
         assert_eq!(told(&same.changes), [], "another spelling is no change");
@@ -735,7 +740,7 @@ mod tests {
                 ..now.pricings[1].clone()
             };
             let answers = BTreeMap::from([(asked("a"), Answer::Plan(Box::new(pricing)))]);
-            let report = reconcile(report(now), &before, &answers, &Within::Tenant);
+            let report = reconcile(report(now), &before, &answers, &ScopeMembership::Tenant);
             assert_eq!(
                 told(&report.changes),
                 [("disabled", "a", "AI", Some(confirmed))],
@@ -751,7 +756,7 @@ mod tests {
             report(estate(&[Some("Standard"), None])),
             &before,
             &BTreeMap::new(),
-            &Within::Tenant,
+            &ScopeMembership::Tenant,
         );
         assert_eq!(report.changes, []);
         let next = Baseline::after(&report, Some(&before), "tenant");
@@ -781,7 +786,7 @@ mod tests {
             ),
             (asked("b"), Answer::Refused),
         ]);
-        let report = reconcile(report(now), &before, &answers, &Within::Tenant);
+        let report = reconcile(report(now), &before, &answers, &ScopeMembership::Tenant);
         assert_eq!(report.changes, []);
         let s = &report.summary;
         assert_eq!(
@@ -811,7 +816,7 @@ mod tests {
             report(estate(&[Some("Standard")])),
             &before,
             &BTreeMap::new(),
-            &Within::Tenant,
+            &ScopeMembership::Tenant,
         );
         assert_eq!(report.changes, []);
     }
@@ -820,7 +825,7 @@ mod tests {
     fn a_subscription_is_gone_only_when_resource_manager_says_so() {
         let tiers = [Some("Standard"); 2];
         let before = baseline(estate(&tiers));
-        let gone = |answer: Option<Answer>, within: &Within| {
+        let gone = |answer: Option<Answer>, within: &ScopeMembership| {
             let answers = answer.map(|answer| (Question::Subscription("b".into()), answer));
             reconcile(
                 report(estate(&tiers[..1])),
@@ -829,7 +834,7 @@ mod tests {
                 within,
             )
         };
-        let report = gone(Some(Answer::NotFound), &Within::Tenant);
+        let report = gone(Some(Answer::NotFound), &ScopeMembership::Tenant);
         assert_eq!(told(&report.changes), [("gone", "b", "", Some(true))]);
         let known = Subscription {
             subscription_id: "b".into(),
@@ -839,7 +844,7 @@ mod tests {
         };
         let report = gone(
             Some(Answer::Subscription(known.clone())),
-            &Within::These(BTreeSet::from(["a".to_owned()])),
+            &ScopeMembership::These(BTreeSet::from(["a".to_owned()])),
         );
         assert_eq!(
             (
@@ -848,7 +853,10 @@ mod tests {
             ),
             ("it left the scope of the report", 1)
         );
-        let report = gone(Some(Answer::Subscription(known.clone())), &Within::Tenant);
+        let report = gone(
+            Some(Answer::Subscription(known.clone())),
+            &ScopeMembership::Tenant,
+        );
         assert_eq!(
             (
                 report.changes.len(),
@@ -857,7 +865,7 @@ mod tests {
             ),
             (0, 1, 2)
         );
-        let report = gone(Some(Answer::Refused), &Within::Tenant);
+        let report = gone(Some(Answer::Refused), &ScopeMembership::Tenant);
         assert_eq!(
             (
                 report.changes.len(),
@@ -866,7 +874,7 @@ mod tests {
             ),
             (0, 1, false)
         );
-        let report = gone(None, &Within::Tenant);
+        let report = gone(None, &ScopeMembership::Tenant);
         assert_eq!(
             (report.changes.len(), report.summary.complete),
             (0, false),
@@ -883,7 +891,7 @@ mod tests {
             report(estate(&[Some("Free"); 25])),
             &before,
             &BTreeMap::new(),
-            &Within::Tenant,
+            &ScopeMembership::Tenant,
         );
         assert_eq!(told(&report.changes), [("gone", "z", "", Some(false))]);
     }
@@ -898,7 +906,7 @@ mod tests {
         };
         let report = report(partial);
         assert_eq!(questions(&report, &before, 200), []);
-        let report = reconcile(report, &before, &BTreeMap::new(), &Within::Tenant);
+        let report = reconcile(report, &before, &BTreeMap::new(), &ScopeMembership::Tenant);
         assert_eq!(
             (report.changes.len(), report.summary.subscriptions),
             (0, 26),
@@ -908,7 +916,12 @@ mod tests {
 
     /// What is told of a run after the one that `before` was made of.
     fn since(before: &Baseline, now: Estate) -> CoverageReport {
-        reconcile(report(now), before, &BTreeMap::new(), &Within::Tenant)
+        reconcile(
+            report(now),
+            before,
+            &BTreeMap::new(),
+            &ScopeMembership::Tenant,
+        )
     }
 
     fn with_accounts(tiers: &[Option<&str>], accounts: &[&str]) -> Estate {
@@ -991,7 +1004,7 @@ mod tests {
             answers.insert(Question::Subscription(id.to_string()), Answer::NotFound);
         }
         let now = estate(&[Some("Free"); 13]);
-        let report = reconcile(report(now), &before, &answers, &Within::Tenant);
+        let report = reconcile(report(now), &before, &answers, &ScopeMembership::Tenant);
         let gone = report
             .changes
             .iter()
@@ -1022,9 +1035,9 @@ mod tests {
             Answer::Subscription(known),
         )]);
         for (within, gone) in [
-            (Within::Unknown, 0),
-            (Within::These(BTreeSet::from(["b".to_owned()])), 0),
-            (Within::These(BTreeSet::new()), 1),
+            (ScopeMembership::Unknown, 0),
+            (ScopeMembership::These(BTreeSet::from(["b".to_owned()])), 0),
+            (ScopeMembership::These(BTreeSet::new()), 1),
         ] {
             let now = report(estate(&tiers[..1]));
             let report = reconcile(now, &before, &answers, &within);
@@ -1067,7 +1080,7 @@ mod tests {
             .into_iter()
             .map(|question| (question, answer()))
             .collect();
-        let report = reconcile(now, &before, &answers, &Within::Tenant);
+        let report = reconcile(now, &before, &answers, &ScopeMembership::Tenant);
         assert_eq!(report.changes, []);
         let s = &report.summary;
         assert_eq!(

@@ -36,7 +36,7 @@ pub fn render(report: &CoverageReport) -> String {
 }
 
 /// Most rows of the table of changes; the CSV has them all.
-const MOST_CHANGES: usize = 1_000;
+const MAX_CHANGES: usize = 1_000;
 
 fn changes(report: &CoverageReport) -> String {
     let Some(since) = &report.summary.since else {
@@ -49,7 +49,7 @@ fn changes(report: &CoverageReport) -> String {
     let rows: String = report
         .changes
         .iter()
-        .take(MOST_CHANGES)
+        .take(MAX_CHANGES)
         .map(|change| {
             let confirmed = match change.confirmed {
                 Some(true) => "yes",
@@ -68,7 +68,7 @@ fn changes(report: &CoverageReport) -> String {
             ])
         })
         .collect();
-    let more = report.changes.len().saturating_sub(MOST_CHANGES);
+    let more = report.changes.len().saturating_sub(MAX_CHANGES);
     let note = if more > 0 {
         format!("<p>{more} more are in changes.csv.</p>\n")
     } else {
@@ -157,7 +157,7 @@ fn figures(s: &Summary) -> String {
 }
 
 /// Most rows of the table of exposed subscriptions; the CSV has them all.
-const MOST_EXPOSED: usize = 1_000;
+const MAX_EXPOSED: usize = 1_000;
 
 fn exposure(report: &CoverageReport) -> String {
     let exposed = report.exposed();
@@ -170,7 +170,7 @@ fn exposure(report: &CoverageReport) -> String {
     }
     let rows: String = exposed
         .iter()
-        .take(MOST_EXPOSED)
+        .take(MAX_EXPOSED)
         .map(|found| {
             row(&[
                 &found.subscription.name,
@@ -181,7 +181,7 @@ fn exposure(report: &CoverageReport) -> String {
             ])
         })
         .collect();
-    let more = exposed.len().saturating_sub(MOST_EXPOSED);
+    let more = exposed.len().saturating_sub(MAX_EXPOSED);
     let note = if more > 0 {
         format!("<p>{more} more are in coverage.csv.</p>\n")
     } else {
@@ -294,8 +294,8 @@ mod tests {
     use super::*;
     use crate::coverage::{
         AiResource, Cloud, Estate, Subscription,
-        baseline::{Baseline, Known},
-        change::{Answer, Question, Within, reconcile},
+        baseline::{Baseline, SubscriptionBaseline},
+        change::{Answer, Question, ScopeMembership, reconcile},
     };
 
     fn report(name: &str, gaps: Vec<String>) -> CoverageReport {
@@ -345,18 +345,28 @@ mod tests {
     fn changes_come_before_the_sums_and_the_runs_are_a_line() {
         let before = report("x", Vec::new());
         let baseline = Baseline::after(&before, None, "");
-        let same = reconcile(before, &baseline, &BTreeMap::new(), &Within::Tenant);
+        let same = reconcile(
+            before,
+            &baseline,
+            &BTreeMap::new(),
+            &ScopeMembership::Tenant,
+        );
         assert!(render(&same).contains("<p>None.</p>"));
         let mut gone = baseline;
         gone.subscriptions.insert(
             "b".into(),
-            Known {
+            SubscriptionBaseline {
                 name: "<b>".into(),
-                ..Known::default()
+                ..SubscriptionBaseline::default()
             },
         );
         let answers = [(Question::Subscription("b".into()), Answer::NotFound)].into();
-        let report = reconcile(report("x", Vec::new()), &gone, &answers, &Within::Tenant);
+        let report = reconcile(
+            report("x", Vec::new()),
+            &gone,
+            &answers,
+            &ScopeMembership::Tenant,
+        );
         let html = render(&report);
         let (told, sums) = (
             html.find("<td>gone</td>").unwrap(),

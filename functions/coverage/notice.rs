@@ -9,7 +9,7 @@ use super::{Change, CoverageReport, Summary};
 use crate::report::markup;
 
 /// Most changes that a digest names; the report has them all.
-const MOST_ROWS: usize = Summary::MOST_DOWNGRADES;
+const MAX_ROWS: usize = Summary::MAX_DOWNGRADES;
 
 /// Longest name that is told; a webhook takes 28 KB.
 const LONGEST_NAME: usize = 80;
@@ -49,12 +49,12 @@ pub fn render(report: &CoverageReport) -> Option<Value> {
     }
     let facts: Vec<Value> = downgrades
         .iter()
-        .take(MOST_ROWS)
+        .take(MAX_ROWS)
         .map(|change| fact(change))
         .collect();
     body.push(json!({ "type": "FactSet", "facts": facts }));
-    if downgrades.len() > MOST_ROWS {
-        let more = downgrades.len() - MOST_ROWS;
+    if downgrades.len() > MAX_ROWS {
+        let more = downgrades.len() - MAX_ROWS;
         body.push(text(
             &format!("{more} more are in changes.csv of the report."),
             "Default",

@@ -91,7 +91,7 @@ pub struct Summary {
     pub since: Option<String>,
     /// Changes since then, by kind.
     pub changes: BTreeMap<&'static str, usize>,
-    /// The worst of them, at most [`Summary::MOST_DOWNGRADES`]; `changes.csv` has
+    /// The worst of them, at most [`Summary::MAX_DOWNGRADES`]; `changes.csv` has
     /// them all.
     pub downgrades: Vec<Change>,
     /// Subscriptions that are visible, disabled ones included.
@@ -129,7 +129,7 @@ pub struct Summary {
 
 impl Summary {
     /// Most downgrades that are told one by one.
-    pub const MOST_DOWNGRADES: usize = 20;
+    pub const MAX_DOWNGRADES: usize = 20;
 }
 
 /// A whole report, sorted, so that the same facts give the same bytes.

@@ -19,11 +19,11 @@ const COLUMN: &str = "AIServices";
 const LABEL: &str = "AI services";
 
 /// Deepest nesting of groups.
-const MOST_DEPTH: usize = 20;
+const MAX_DEPTH: usize = 20;
 
 /// What is known of a copy from its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coverage {
+pub enum PatchState {
     /// It shows no plans of Defender for Cloud as the Coverage workbook does, or
     /// so changed that nothing can be added safely.
     NotCoverage,
@@ -39,7 +39,7 @@ pub enum Coverage {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
     /// What it was before.
-    pub coverage: Coverage,
+    pub coverage: PatchState,
     /// What was added, a sentence each; empty for nothing.
     pub edits: Vec<String>,
     /// Whether all that was added is how a column looks, not what is asked.
@@ -52,7 +52,7 @@ pub struct Patch {
 }
 
 impl Patch {
-    fn nothing(coverage: Coverage, content: &str) -> Self {
+    fn nothing(coverage: PatchState, content: &str) -> Self {
         Self {
             coverage,
             edits: Vec::new(),
@@ -64,7 +64,7 @@ impl Patch {
 
     /// A copy that needs nothing.
     pub fn whole(content: &str) -> Self {
-        Self::nothing(Coverage::Patched, content)
+        Self::nothing(PatchState::Patched, content)
     }
 }
 
@@ -73,17 +73,17 @@ pub fn patch(content: &str) -> Patch {
     let unchanged = |coverage| Patch::nothing(coverage, content);
     let Ok(mut workbook) = serde_json::from_str::<Value>(content.trim_start_matches('\u{feff}'))
     else {
-        return unchanged(Coverage::NotCoverage);
+        return unchanged(PatchState::NotCoverage);
     };
     let mut work = Work::default();
     work.numbers_and_grids(workbook.get_mut("items"), 0);
     work.shares(workbook.get_mut("items"), 0);
     let coverage = match (work.found, work.edits.len(), work.there) {
-        (0, _, _) => Coverage::NotCoverage,
-        _ if !work.problem.is_empty() => Coverage::NotCoverage,
-        (_, 0, _) => Coverage::Patched,
-        (_, _, 0) => Coverage::Unpatched,
-        _ => Coverage::PartlyPatched,
+        (0, _, _) => PatchState::NotCoverage,
+        _ if !work.problem.is_empty() => PatchState::NotCoverage,
+        (_, 0, _) => PatchState::Patched,
+        (_, _, 0) => PatchState::Unpatched,
+        _ => PatchState::PartlyPatched,
     };
     if work.edits.is_empty() || !work.problem.is_empty() {
         return Patch {
@@ -166,7 +166,7 @@ impl Work {
         for item in items.and_then(Value::as_array_mut).into_iter().flatten() {
             let (kind, name) = (item["type"].as_i64(), text(&item["name"]));
             with_content(item, |content| match kind {
-                Some(12) if depth < MOST_DEPTH => {
+                Some(12) if depth < MAX_DEPTH => {
                     self.numbers_and_grids(content.get_mut("items"), depth + 1);
                 }
                 Some(3) if shows_plans(content) => self.item(&name, content),
@@ -310,7 +310,7 @@ impl Work {
         for item in items.and_then(Value::as_array_mut).into_iter().flatten() {
             let (kind, name) = (item["type"].as_i64(), text(&item["name"]));
             with_content(item, |content| match kind {
-                Some(12) if depth < MOST_DEPTH => self.shares(content.get_mut("items"), depth + 1),
+                Some(12) if depth < MAX_DEPTH => self.shares(content.get_mut("items"), depth + 1),
                 Some(3) if content["queryType"] == 7 => self.share(&name, content),
                 _ => {}
             });
@@ -566,14 +566,14 @@ mod tests {
         let first = patch(FIXTURE);
         assert_eq!(
             (first.coverage, first.edits.len()),
-            (Coverage::Unpatched, 9),
+            (PatchState::Unpatched, 9),
             "{:#?}",
             first.edits
         );
         let second = patch(&first.content);
         assert_eq!(
             (second.coverage, &second.edits[..]),
-            (Coverage::Patched, &[][..])
+            (PatchState::Patched, &[][..])
         );
         assert_eq!(second.content, first.content);
         let query = text(&content(&first.content, "queryAzure")["query"]);
@@ -663,7 +663,7 @@ mod tests {
                 &format!("AppServices = defenderPlans.AppServices,\\n    {column},"),
             );
             let patched = patch(&by_hand);
-            assert_eq!(patched.coverage, Coverage::PartlyPatched);
+            assert_eq!(patched.coverage, PatchState::PartlyPatched);
             let grid = content(&patched.content, "queryAzure");
             assert_eq!(grid["query"], content(&by_hand, "queryAzure")["query"]);
             assert!(
@@ -703,7 +703,7 @@ mod tests {
                     &patched.edits[..],
                     patched.problem.as_str()
                 ),
-                (Coverage::Patched, &[][..], ""),
+                (PatchState::Patched, &[][..], ""),
                 "{line}"
             );
         }
@@ -715,7 +715,7 @@ mod tests {
         let patched = patch(&before);
         assert_eq!(
             (patched.coverage, &patched.content),
-            (Coverage::NotCoverage, &before)
+            (PatchState::NotCoverage, &before)
         );
         assert!(
             patched.problem.contains("under another name"),
@@ -727,7 +727,7 @@ mod tests {
     #[test]
     fn w2_a_name_in_brackets_is_a_name() {
         let before = by_hand("['AIServices'] = defenderPlans.Arm,\\n", "");
-        assert_eq!(patch(&before).coverage, Coverage::NotCoverage);
+        assert_eq!(patch(&before).coverage, PatchState::NotCoverage);
         let shown = by_hand("['AIServices'] = defenderPlans.AI,\\n", "");
         assert_eq!(patch(&shown).content, shown);
     }
@@ -755,7 +755,7 @@ mod tests {
         let patched = patch(&before);
         assert_eq!(
             (patched.coverage, patched.edits.len()),
-            (Coverage::Unpatched, 9)
+            (PatchState::Unpatched, 9)
         );
         let query = text(&content(&patched.content, "queryAzure")["query"]);
         assert!(
@@ -827,7 +827,7 @@ mod tests {
         let patched = patch(&one_line);
         assert_eq!(
             (patched.coverage, &patched.content),
-            (Coverage::NotCoverage, &one_line)
+            (PatchState::NotCoverage, &one_line)
         );
         assert!(
             patched.problem.contains("add `AIServices = "),
@@ -845,7 +845,7 @@ mod tests {
             let patched = patch(other);
             assert_eq!(
                 (patched.coverage, patched.content.as_str()),
-                (Coverage::NotCoverage, other)
+                (PatchState::NotCoverage, other)
             );
         }
     }

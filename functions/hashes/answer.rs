@@ -200,7 +200,7 @@ fn of_file(result: &HashResult, field: fn(&FileProfile) -> Option<String>) -> St
 mod tests {
     use super::*;
     use crate::hashes::{
-        HashKind, ItemError, Observable, Setting, Source,
+        AdviceContext, HashKind, ItemError, Observable, Source,
         evidence::{Alert, Device, FileStats, Indicator, Indicators, Listed},
         result::samples,
     };
@@ -300,7 +300,7 @@ mod tests {
             kind in "Malware|Pua|Clean|Unknown|Foo|", alerts in 0..30usize, devices in 0..30usize, fails in any::<bool>(),
             action in "Allowed|Block|Audit|Foo",
         ) {
-            let setting = Setting { portal: String::new(), indicator_expires: String::new() };
+            let setting = AdviceContext { portal: String::new(), indicator_expires: String::new() };
             let bare = verified(&kind);
             let error = ItemError { code: "x".into(), detail: String::new(), retry_after_seconds: None, cause: String::new() };
             let listed = |count| if fails { Err(error.clone()) } else { Ok(count) };

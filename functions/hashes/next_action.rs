@@ -36,7 +36,7 @@ pub struct NextAction {
 
 /// What advice needs to know beside the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
+pub struct AdviceContext {
     /// Base URL of the Defender portal of this cloud, without a slash at its end.
     pub portal: String,
     /// When an Indicator that is created now should expire, RFC 3339.
@@ -49,7 +49,7 @@ pub fn advise(
     hash: FileHash,
     file: Option<&FileProfile>,
     verdict: Verdict,
-    setting: &Setting,
+    setting: &AdviceContext,
 ) -> Vec<NextAction> {
     let mut advice = Vec::new();
     let page = format!("{}/file/{}/overview", setting.portal, hash);
@@ -99,7 +99,7 @@ pub fn advise_on_evidence(
     hash: &str,
     verdict: Verdict,
     evidence: &Evidence,
-    setting: &Setting,
+    setting: &AdviceContext,
 ) {
     let page = |action: &'static str, title: &'static str, reason| NextAction {
         action: action.into(),
@@ -240,7 +240,7 @@ fn indicator(
     hash: FileHash,
     file: Option<&FileProfile>,
     verdict: Verdict,
-    setting: &Setting,
+    setting: &AdviceContext,
 ) -> Value {
     let sha256 = file
         .and_then(|file| file.sha256.as_deref())
@@ -311,8 +311,8 @@ mod tests {
     const SHA1: &str = "ff2f511009b2813af9d12c6103206828560869db";
     const SHA256: &str = "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c";
 
-    fn setting() -> Setting {
-        Setting {
+    fn setting() -> AdviceContext {
+        AdviceContext {
             portal: "https://security.microsoft.com".into(),
             indicator_expires: "2027-02-21T10:00:00Z".into(),
         }

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Evidence, FileHash, FileProfile, HashKind, NextAction, Observable, Reason, Setting, Verdict,
-    judge, judge_not_seen,
+    AdviceContext, Evidence, FileHash, FileProfile, HashKind, NextAction, Observable, Reason,
+    Verdict, judge, judge_not_seen,
     next_action::{advise, advise_on_evidence},
 };
 
 /// What Defender said of a hash, and when.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verified {
+pub struct DefenderAnswer {
     /// The file, or `None` where Microsoft has never seen it.
     pub profile: Option<FileProfile>,
     /// When Defender said so, RFC 3339 in UTC.
@@ -92,7 +92,7 @@ pub struct HashResult {
 
 impl HashResult {
     /// The result for a hash that Defender answered for.
-    pub fn verified(hash: FileHash, answer: Verified, setting: &Setting) -> Self {
+    pub fn verified(hash: FileHash, answer: DefenderAnswer, setting: &AdviceContext) -> Self {
         let (verdict, reasons) = answer.profile.as_ref().map_or_else(judge_not_seen, judge);
         Self {
             verdict: Some(verdict),
@@ -110,7 +110,7 @@ impl HashResult {
     /// The result with evidence beside it, and the advice that follows. The
     /// verdict stays as it is.
     #[must_use]
-    pub fn with_evidence(mut self, evidence: Evidence, setting: &Setting) -> Self {
+    pub fn with_evidence(mut self, evidence: Evidence, setting: &AdviceContext) -> Self {
         if let Some(verdict) = self.verdict {
             advise_on_evidence(
                 &mut self.next_actions,
@@ -199,7 +199,7 @@ pub fn status_word(status: ItemStatus) -> &'static str {
 /// Results that tests of other modules start from.
 #[cfg(test)]
 pub(super) mod samples {
-    use super::{FileProfile, HashResult, Setting, Verified};
+    use super::{AdviceContext, DefenderAnswer, FileProfile, HashResult};
 
     /// A file of which Defender says this; an empty threat is none.
     pub(in crate::hashes) fn verified(determination: &str, threat: &str) -> HashResult {
@@ -208,13 +208,13 @@ pub(super) mod samples {
             determination_value: Some(threat.to_owned()),
             ..FileProfile::default()
         };
-        let answer = Verified {
+        let answer = DefenderAnswer {
             profile: Some(profile),
             as_of: String::new(),
             cached: false,
             stale: false,
         };
-        let setting = Setting {
+        let setting = AdviceContext {
             portal: String::new(),
             indicator_expires: String::new(),
         };

@@ -4,7 +4,7 @@
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Affected, Antivirus, Counted, Finding, HygieneReport, html};
+use super::{Affected, Antivirus, Finding, HygieneReport, PoolDevice, html};
 use crate::report::{
     csv::{self, Column},
     run::{CSV, File, JSON},
@@ -68,7 +68,7 @@ fn finding_columns<'a>() -> [Column<(&'a Finding, &'a Affected)>; 8] {
 }
 
 #[rustfmt::skip]
-const DEVICE_COLUMNS: [Column<Counted>; 13] = [
+const DEVICE_COLUMNS: [Column<PoolDevice>; 13] = [
     ("deviceId", |record| record.device.id.clone()),
     ("host", |record| record.device.name.clone()),
     ("shortName", |record| record.device.short.clone()),
@@ -84,7 +84,7 @@ const DEVICE_COLUMNS: [Column<Counted>; 13] = [
     ("findings", |record| record.findings.join(" ")),
 ];
 
-fn state(record: &Counted) -> &'static str {
+fn state(record: &PoolDevice) -> &'static str {
     match (record.is_live, record.is_leftover) {
         (true, _) => "live",
         (false, true) => "leftover",
@@ -92,7 +92,7 @@ fn state(record: &Counted) -> &'static str {
     }
 }
 
-fn antivirus(record: &Counted, part: fn(&Antivirus) -> String) -> String {
+fn antivirus(record: &PoolDevice, part: fn(&Antivirus) -> String) -> String {
     record
         .device
         .antivirus

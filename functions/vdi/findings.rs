@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Counted, Counts, Pool, Sources,
+    Counts, Pool, PoolDevice, Sources,
     finding_kinds::{KINDS, Kind},
     host,
     records::{SeenName, split},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Devices that a finding names in the summary; `findings.csv` has them all.
-const MOST_EXAMPLES: usize = 50;
+const MAX_EXAMPLES: usize = 50;
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -67,7 +67,7 @@ pub struct Affected {
 }
 
 impl Affected {
-    fn of(record: &Counted, detail: impl Into<String>) -> Self {
+    fn of(record: &PoolDevice, detail: impl Into<String>) -> Self {
         Self {
             device_id: record.device.id.clone(),
             host: record.device.name.clone(),
@@ -79,14 +79,14 @@ impl Affected {
 
 /// Which sources came whole: the numbers of the others are not known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Whole {
+pub(super) struct Completeness {
     devices: bool,
     names: bool,
     machines: bool,
     antivirus: bool,
 }
 
-impl Whole {
+impl Completeness {
     pub(super) fn of(sources: &Sources) -> Self {
         Self {
             devices: sources.devices.is_complete(),
@@ -131,13 +131,13 @@ pub(super) fn reasons(sources: &Sources) -> Vec<String> {
 }
 
 /// What makes a number doubtful although every source came whole.
-pub(super) fn doubts(counted: &[Counted], others: &[Counted]) -> Vec<String> {
+pub(super) fn doubts(counted: &[PoolDevice], others: &[PoolDevice]) -> Vec<String> {
     let told = |number: usize, what: &str| (number > 0).then(|| format!("{number} {what}"));
-    let count = |records: &[Counted], is: fn(&Counted) -> bool| {
+    let count = |records: &[PoolDevice], is: fn(&PoolDevice) -> bool| {
         records.iter().filter(|record| is(record)).count()
     };
-    let nameless = |record: &Counted| record.device.short.is_empty();
-    let nameless_elsewhere = |record: &Counted| {
+    let nameless = |record: &PoolDevice| record.device.short.is_empty();
+    let nameless_elsewhere = |record: &PoolDevice| {
         let device = &record.device;
         device.short.is_empty() && record.is_live && device.is_onboarded != Some(false)
     };
@@ -196,9 +196,9 @@ pub(super) fn clones(rows: &[SeenName]) -> BTreeMap<String, Vec<String>> {
 /// What the findings are made of.
 pub(super) struct Estate<'a> {
     pub(super) pool: &'a Pool,
-    pub(super) whole: Whole,
-    pub(super) golden: &'a [Counted],
-    pub(super) others: &'a [Counted],
+    pub(super) whole: Completeness,
+    pub(super) golden: &'a [PoolDevice],
+    pub(super) others: &'a [PoolDevice],
     pub(super) names: &'a BTreeMap<String, Vec<String>>,
 }
 
@@ -206,7 +206,7 @@ impl Estate<'_> {
     /// The numbers, and the findings; each record learns what it is among.
     pub(super) fn findings(
         &self,
-        counted: &mut [Counted],
+        counted: &mut [PoolDevice],
     ) -> (Counts, Vec<(Finding, Vec<Affected>)>) {
         let (hosts, duplicate_hosts, duplicates) = self.duplicates(counted);
         let found: BTreeMap<&str, Vec<Affected>> = BTreeMap::from([
@@ -247,14 +247,14 @@ impl Estate<'_> {
 
     fn counts(
         &self,
-        counted: &[Counted],
+        counted: &[PoolDevice],
         hosts: usize,
         duplicate_hosts: usize,
         found: &BTreeMap<&str, Vec<Affected>>,
     ) -> Counts {
         let count = |id: &str| found[id].len();
         let records = self.whole.devices || self.whole.machines;
-        let live = |problem: fn(&Counted) -> bool| {
+        let live = |problem: fn(&PoolDevice) -> bool| {
             counted
                 .iter()
                 .filter(|record| record.is_live && problem(record))
@@ -287,8 +287,8 @@ impl Estate<'_> {
     /// Records that are active, with what is wrong with them.
     fn live(
         &self,
-        counted: &[Counted],
-        problem: impl Fn(&Counted) -> Option<String>,
+        counted: &[PoolDevice],
+        problem: impl Fn(&PoolDevice) -> Option<String>,
     ) -> Vec<Affected> {
         let live = counted.iter().filter(|record| record.is_live);
         live.filter_map(|record| problem(record).map(|detail| Affected::of(record, detail)))
@@ -296,8 +296,8 @@ impl Estate<'_> {
     }
 
     /// How many hosts there are, how many with several live records, and these.
-    fn duplicates(&self, counted: &[Counted]) -> (usize, usize, Vec<Affected>) {
-        let mut hosts: HashMap<(String, String), Vec<&Counted>> = HashMap::new();
+    fn duplicates(&self, counted: &[PoolDevice]) -> (usize, usize, Vec<Affected>) {
+        let mut hosts: HashMap<(String, String), Vec<&PoolDevice>> = HashMap::new();
         for record in counted {
             hosts.entry(host(record)).or_default().push(record);
         }
@@ -323,8 +323,8 @@ impl Estate<'_> {
         (hosts.len(), several.len(), affected.collect())
     }
 
-    fn cloned(&self, counted: &[Counted]) -> Vec<Affected> {
-        let records: HashMap<&str, &Counted> = counted
+    fn cloned(&self, counted: &[PoolDevice]) -> Vec<Affected> {
+        let records: HashMap<&str, &PoolDevice> = counted
             .iter()
             .chain(self.golden)
             .map(|record| (record.device.id.as_str(), record))
@@ -353,7 +353,7 @@ impl Estate<'_> {
     }
 
     /// Live duplicates that hunting knows and the machines API does not list.
-    fn hidden(&self, counted: &[Counted]) -> Vec<Affected> {
+    fn hidden(&self, counted: &[PoolDevice]) -> Vec<Affected> {
         if !(self.whole.devices && self.whole.machines) {
             return Vec::new();
         }
@@ -369,7 +369,7 @@ impl Estate<'_> {
     }
 
     /// Expected hosts of which no record is active, each once.
-    fn missing(&self, counted: &[Counted]) -> Vec<Affected> {
+    fn missing(&self, counted: &[PoolDevice]) -> Vec<Affected> {
         let Some(expected) = &self.pool.expected else {
             return Vec::new();
         };
@@ -416,7 +416,7 @@ impl Estate<'_> {
 }
 
 fn finding(kind: &Kind, affected: &[Affected]) -> Finding {
-    let examples = affected.iter().take(MOST_EXAMPLES).map(|one| Example {
+    let examples = affected.iter().take(MAX_EXAMPLES).map(|one| Example {
         device_id: one.device_id.clone(),
         host: one.host.clone(),
     });
@@ -430,7 +430,7 @@ fn finding(kind: &Kind, affected: &[Affected]) -> Finding {
     }
 }
 
-fn mark(counted: &mut [Counted], told: &[(Finding, Vec<Affected>)]) {
+fn mark(counted: &mut [PoolDevice], told: &[(Finding, Vec<Affected>)]) {
     let mut ids: HashMap<&str, Vec<&str>> = HashMap::new();
     for (finding, affected) in told {
         for one in affected {
@@ -444,11 +444,11 @@ fn mark(counted: &mut [Counted], told: &[(Finding, Vec<Affected>)]) {
     }
 }
 
-fn told(record: &Counted, what: fn(&super::Antivirus) -> Option<bool>) -> bool {
+fn told(record: &PoolDevice, what: fn(&super::Antivirus) -> Option<bool>) -> bool {
     record.device.antivirus.as_ref().and_then(what) == Some(true)
 }
 
-fn antivirus_is_unknown(record: &Counted) -> bool {
+fn antivirus_is_unknown(record: &PoolDevice) -> bool {
     record
         .device
         .antivirus
@@ -456,7 +456,7 @@ fn antivirus_is_unknown(record: &Counted) -> bool {
         .is_none_or(|antivirus| antivirus.is_passive().is_none() || antivirus.is_stale().is_none())
 }
 
-fn antivirus_problem(record: &Counted) -> Option<String> {
+fn antivirus_problem(record: &PoolDevice) -> Option<String> {
     let antivirus = record.device.antivirus.as_ref()?;
     let mut problems = Vec::new();
     let modes = [
@@ -484,7 +484,7 @@ fn antivirus_problem(record: &Counted) -> Option<String> {
     (!problems.is_empty()).then(|| problems.join(", "))
 }
 
-fn sensor_problem(record: &Counted) -> Option<String> {
+fn sensor_problem(record: &PoolDevice) -> Option<String> {
     let fine = ["", "active", "inactive", "unknown"];
     let health = record.device.health.to_lowercase();
     (!fine.contains(&health.as_str())).then(|| record.device.health.clone())

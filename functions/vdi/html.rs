@@ -7,7 +7,7 @@ use crate::report::{
 };
 
 /// Most rows of a finding; the CSV has them all.
-const MOST_ROWS: usize = 500;
+const MAX_ROWS: usize = 500;
 
 type Number = (&'static str, fn(&Counts) -> Option<usize>, bool);
 
@@ -157,10 +157,10 @@ fn code(text: &str) -> String {
 fn section(finding: &Finding, affected: &[Affected]) -> String {
     let rows: String = affected
         .iter()
-        .take(MOST_ROWS)
+        .take(MAX_ROWS)
         .map(|one| row(&[&one.host, &one.device_id, &one.detail, &one.last_seen]))
         .collect();
-    let more = affected.len().saturating_sub(MOST_ROWS);
+    let more = affected.len().saturating_sub(MAX_ROWS);
     let note = if more > 0 {
         format!("<p>{more} more are in findings.csv.</p>\n")
     } else {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::{Table, presets};
 use functions::{
-    coverage::{AiPlan, Baseline, CoverageReport, Sums, files, html},
+    coverage::{AiPlan, Baseline, CoverageReport, Totals, files, html},
     report::{
         run::{Manifest, NoSlot, Slot},
         text::{json, visible},
@@ -168,7 +168,7 @@ fn tell(args: &CoverageArgs, report: &CoverageReport, bom: bool) -> Exit {
         say(&format!("NOT complete: {}", visible(reason)));
     }
     if report.summary.complete {
-        Exit::Whole
+        Exit::Complete
     } else {
         Exit::Incomplete
     }
@@ -199,7 +199,7 @@ fn print(format: Format, report: &CoverageReport) -> std::io::Result<()> {
             if report.summary.since.is_some() {
                 writeln!(stdout, "{}\n", changes(report))?;
             }
-            let sums = Sums::of(&report.summary).text();
+            let sums = Totals::of(&report.summary).text();
             writeln!(stdout, "{}\n\n{sums}", table(&AiPlan::of(report)))
         }
     }
@@ -280,7 +280,7 @@ async fn of_service(service: &ServiceClient, args: &CoverageArgs) -> Exit {
                 say(&format!("NOT complete: {}", visible(reason)));
             }
             match sums.complete {
-                true => Exit::Whole,
+                true => Exit::Complete,
                 false => Exit::Incomplete,
             }
         }
@@ -307,13 +307,13 @@ impl From<Failure> for Refused {
 
 /// Prints and copies the newest report; its sums. All of it is of one run, as its
 /// manifest says.
-async fn ask_service(service: &ServiceClient, args: &CoverageArgs) -> Result<Sums, Refused> {
+async fn ask_service(service: &ServiceClient, args: &CoverageArgs) -> Result<Totals, Refused> {
     let manifest: Manifest = service.json("coverage/manifest.json", None).await?;
     let copy = CopyOf {
         service,
         manifest: &manifest,
     };
-    let sums: Sums = serde_json::from_slice(&copy.file("summary.json").await?)
+    let sums: Totals = serde_json::from_slice(&copy.file("summary.json").await?)
         .map_err(|_| deployed_service::other_version())?;
     let name = match args.format {
         Format::Table | Format::Csv => "coverage.csv",
@@ -384,7 +384,7 @@ impl CopyOf<'_> {
     }
 }
 
-fn print_file(format: Format, text: &str, rows: &[AiPlan], sums: &Sums) -> std::io::Result<()> {
+fn print_file(format: Format, text: &str, rows: &[AiPlan], sums: &Totals) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match format {
         Format::Table => writeln!(stdout, "{}\n\n{}", table(rows), sums.text()),

@@ -64,7 +64,7 @@ fn tell(format: Format, health: &Health) -> Exit {
     // A closed pipe is no mistake of ours.
     let _ = print(format, health);
     match health.status {
-        CheckState::Off | CheckState::Ok => Exit::Whole,
+        CheckState::Off | CheckState::Ok => Exit::Complete,
         CheckState::Missing => Exit::Found,
         CheckState::Unreachable => Exit::Incomplete,
     }

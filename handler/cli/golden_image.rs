@@ -21,7 +21,7 @@ use functions::{
 use super::{Exit, refuse, say, shown, table::fitted};
 use crate::{
     config::{self, ImageDefaults},
-    telemetry::Reader,
+    telemetry::LogAudience,
 };
 
 #[derive(Debug, Subcommand)]
@@ -141,7 +141,7 @@ enum Format {
 pub(super) fn run(command: &GoldenImageCommand, variables: &BTreeMap<String, String>) -> Exit {
     let defaults = match config::image_defaults(variables) {
         Ok(defaults) => defaults,
-        Err(problems) => return refuse(Reader::Person, &problems),
+        Err(problems) => return refuse(LogAudience::Person, &problems),
     };
     match command {
         GoldenImageCommand::Assess(args) => assess_file(args, &defaults),
@@ -149,7 +149,7 @@ pub(super) fn run(command: &GoldenImageCommand, variables: &BTreeMap<String, Str
             let script = command.script(&defaults).render();
             // A closed pipe is no mistake of ours.
             let _ = std::io::stdout().lock().write_all(script.as_bytes());
-            Exit::Whole
+            Exit::Complete
         }
     }
 }
@@ -182,7 +182,7 @@ fn assess_file(args: &AssessArgs, defaults: &ImageDefaults) -> Exit {
     // A closed pipe is no mistake of ours.
     let _ = print(args.format, &assessment);
     match assessment.holds() {
-        Some(true) => Exit::Whole,
+        Some(true) => Exit::Complete,
         Some(false) => Exit::Found,
         None => Exit::Incomplete,
     }

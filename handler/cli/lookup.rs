@@ -32,9 +32,9 @@ use crate::{
     outbound::{Failure, HttpClient, TimeLimits},
     services::{
         Services,
-        hashes::{HashLookup, Include, Shown},
+        hashes::{DeviceDetail, HashLookup, Include},
     },
-    telemetry::{self, Reader},
+    telemetry::{self, LogAudience},
 };
 
 /// Lists from this length on show a progress bar.
@@ -110,7 +110,7 @@ impl Threshold {
 
 pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Exit {
     telemetry::start(
-        Reader::Person,
+        LogAudience::Person,
         if args.verbose {
             LevelFilter::DEBUG
         } else {
@@ -119,7 +119,7 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
     );
     let config = match Config::read(variables, Purpose::Command) {
         Ok(config) => config,
-        Err(problems) => return refuse(Reader::Person, &problems),
+        Err(problems) => return refuse(LogAudience::Person, &problems),
     };
     let inputs = match read_inputs(args) {
         Ok(inputs) => inputs,
@@ -246,7 +246,9 @@ async fn add_evidence(
     let include = Include {
         stats: sources.contains(&Source::Stats),
         alerts: sources.contains(&Source::Alerts),
-        devices: sources.contains(&Source::Devices).then_some(Shown::Listed),
+        devices: sources
+            .contains(&Source::Devices)
+            .then_some(DeviceDetail::Listed),
         indicators: sources.contains(&Source::Indicators),
     };
     if include.is_empty() {
@@ -312,6 +314,6 @@ fn judge(args: &LookupArgs, answer: &LookupAnswer) -> Exit {
     } else if answer.has_unasked() || answer.results.iter().any(HashResult::lacks_evidence) {
         Exit::Incomplete
     } else {
-        Exit::Whole
+        Exit::Complete
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn run(args: &RunArgs, variables: &BTreeMap<String, String>) -> Exit 
                     say(&format!("stored in {}", visible(location)));
                 }
                 match outcome.state {
-                    TimerState::Complete => Exit::Whole,
+                    TimerState::Complete => Exit::Complete,
                     TimerState::NeedsWork => Exit::Found,
                     TimerState::Off => Exit::Unusable,
                     TimerState::Incomplete => Exit::Incomplete,
@@ -74,7 +74,7 @@ pub(super) fn written(slot: &Slot, published: &Published, history: &History) -> 
         say(&format!("NOT complete: {}", visible(reason)));
     }
     if manifest.complete {
-        Exit::Whole
+        Exit::Complete
     } else {
         Exit::Incomplete
     }

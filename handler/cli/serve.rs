@@ -13,7 +13,7 @@ use crate::{
     functions::{self, Function},
     outbound::{HttpClient, TimeLimits},
     server::listen,
-    telemetry::{self, Reader},
+    telemetry::{self, LogAudience},
 };
 
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ pub(super) fn under_host(
     port: Result<Option<u16>, ConfigProblems>,
     variables: &BTreeMap<String, String>,
 ) -> Exit {
-    telemetry::start(Reader::Host, LevelFilter::INFO);
+    telemetry::start(LogAudience::Host, LevelFilter::INFO);
     let port = match port {
         Ok(Some(port)) => port,
         Ok(None) => {
@@ -47,27 +47,27 @@ pub(super) fn under_host(
             );
             return Exit::Unusable;
         }
-        Err(problems) => return refuse(Reader::Host, &problems),
+        Err(problems) => return refuse(LogAudience::Host, &problems),
     };
     match settings(variables, Purpose::Host) {
         Ok(config) => {
             log_unknown(&config.unknown);
-            block_on(serve(&config, port, Reader::Host))
+            block_on(serve(&config, port, LogAudience::Host))
         }
-        Err(problems) => refuse(Reader::Host, &problems),
+        Err(problems) => refuse(LogAudience::Host, &problems),
     }
 }
 
 /// Serves on loopback for a person.
 pub(super) fn alone(args: &ServeArgs, variables: &BTreeMap<String, String>) -> Exit {
-    telemetry::start(Reader::Person, LevelFilter::INFO);
+    telemetry::start(LogAudience::Person, LevelFilter::INFO);
     match settings(variables, Purpose::Serve) {
         Ok(config) => block_on(serve(
             &config,
             args.port.unwrap_or(DEFAULT_PORT),
-            Reader::Person,
+            LogAudience::Person,
         )),
-        Err(problems) => refuse(Reader::Person, &problems),
+        Err(problems) => refuse(LogAudience::Person, &problems),
     }
 }
 
@@ -156,7 +156,7 @@ fn needs_no_key(function: &Path) -> bool {
     })
 }
 
-async fn serve(config: &Config, port: u16, reader: Reader) -> Exit {
+async fn serve(config: &Config, port: u16, reader: LogAudience) -> Exit {
     let http = Arc::new(HttpClient::new(TimeLimits::default()));
     let app = match functions::app(config, http) {
         Ok(app) => app,
@@ -177,12 +177,12 @@ async fn serve(config: &Config, port: u16, reader: Reader) -> Exit {
     listen::serve(listener, app, listen::HEADER_TIME, signal()).await;
     match reader {
         // Never 0 under the host: it would not start the handler again.
-        Reader::Host => Exit::Restart,
-        Reader::Person => Exit::Whole,
+        LogAudience::Host => Exit::Restart,
+        LogAudience::Person => Exit::Complete,
     }
 }
 
-fn announce(listener: &TcpListener, reader: Reader) {
+fn announce(listener: &TcpListener, reader: LogAudience) {
     let port = listener
         .local_addr()
         .map(|address| address.port())
@@ -193,7 +193,7 @@ fn announce(listener: &TcpListener, reader: Reader) {
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    if reader == Reader::Person {
+    if reader == LogAudience::Person {
         say(&format!(
             "http://127.0.0.1:{port}/api/hashes/HASH answers until Ctrl-C"
         ));

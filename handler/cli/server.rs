@@ -16,7 +16,7 @@ use crate::{
     clients::deployed_service::ServiceClient,
     config::{self, Config, Purpose},
     outbound::{Failure, HttpClient, Identity, TimeLimits},
-    telemetry::Reader,
+    telemetry::LogAudience,
 };
 
 /// Hashes of a call: few enough that most calls answer all of them.
@@ -24,7 +24,7 @@ const BATCH: usize = 100;
 
 /// Calls in a row that answer nothing, after which the rest is asked for once more
 /// without a wait, and given up.
-const MOST_IDLE: usize = 20;
+const MAX_IDLE: usize = 20;
 
 #[derive(Debug, Args)]
 pub(super) struct ServerArgs {
@@ -42,7 +42,7 @@ impl ServerArgs {
         &self,
         variables: &BTreeMap<String, String>,
     ) -> Result<Option<ServiceClient>, Exit> {
-        let refused = |problems| refuse(Reader::Person, &problems);
+        let refused = |problems| refuse(LogAudience::Person, &problems);
         let server = config::server(variables, self.server.as_deref()).map_err(refused)?;
         let Some(server) = server else {
             return Ok(None);
@@ -108,7 +108,7 @@ pub(super) fn look_up_each<'a>(
                 let mut answered = Vec::new();
                 for (hash, result) in batch.iter().zip(answer.results) {
                     match result.status {
-                        ItemStatus::Throttled if rest.idle < MOST_IDLE => {
+                        ItemStatus::Throttled if rest.idle < MAX_IDLE => {
                             rest.hashes.push_back(*hash);
                         }
                         _ => answered.push((*hash, result)),

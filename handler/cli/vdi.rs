@@ -178,7 +178,7 @@ async fn of_service(service: &ServiceClient, format: Format) -> Exit {
         say(&format!("NOT complete: {}", visible(reason)));
     }
     if summary.complete {
-        Exit::Whole
+        Exit::Complete
     } else {
         Exit::Incomplete
     }
@@ -297,7 +297,7 @@ async fn add_tags(service: &Vdi, apply: bool) -> Exit {
     if failed || !report.summary.complete {
         Exit::Incomplete
     } else {
-        Exit::Whole
+        Exit::Complete
     }
 }
 

@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use functions::report::text::{json, visible};
 
 use super::{Exit, log, say, with_services};
-use crate::services::workbook::{Inspection, Workbooks};
+use crate::services::workbook::{Inspection, WorkbookKeeper};
 
 /// Longest time for all copies.
 const TIME: Duration = Duration::from_secs(3_600);
@@ -37,7 +37,7 @@ pub(super) fn run(args: &WorkbookArgs, variables: &BTreeMap<String, String>) -> 
 }
 
 /// Looks at the copies and tells of them.
-pub(super) async fn inspect(workbooks: &Workbooks, format: Format) -> Exit {
+pub(super) async fn inspect(workbooks: &WorkbookKeeper, format: Format) -> Exit {
     let inspection = match workbooks.inspect(TIME).await {
         Ok(inspection) => inspection,
         Err(error) => {
@@ -56,7 +56,7 @@ pub(super) async fn inspect(workbooks: &Workbooks, format: Format) -> Exit {
         }
         Exit::Found
     } else if inspection.reasons.is_empty() {
-        Exit::Whole
+        Exit::Complete
     } else {
         Exit::Incomplete
     }

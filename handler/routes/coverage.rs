@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     server::{ApiError, Query, problem::Problem, query::NoParameters},
-    services::workbook::Workbooks,
+    services::workbook::WorkbookKeeper,
 };
 
 /// The totals of the newest coverage report
@@ -92,7 +92,9 @@ pub(crate) async fn run_now(
 ///
 /// # Errors
 /// What makes the invocation fail, so that the host counts it: storage.
-pub(crate) async fn inspect_workbooks(service: Arc<Workbooks>) -> Result<TimerOutcome, ApiError> {
+pub(crate) async fn inspect_workbooks(
+    service: Arc<WorkbookKeeper>,
+) -> Result<TimerOutcome, ApiError> {
     let inspection = service.inspect(TIMER.reading).await?;
     let mut lines = Vec::new();
     for copy in &inspection.copies {

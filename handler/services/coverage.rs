@@ -9,7 +9,7 @@ use std::{
 use functions::{
     coverage::{
         AI_RESOURCES, Baseline, Cloud, CoverageReport, Estate, PRICINGS, SUBSCRIPTIONS, Summary,
-        change::{self, Answer, Question, Within},
+        change::{self, Answer, Question, ScopeMembership},
         files, notice,
     },
     report::run::{File, JSON, Manifest},
@@ -167,22 +167,26 @@ impl Coverage {
 
     /// Where a subscription that Resource Graph lost has to be to belong to the
     /// report. Asked only where it matters.
-    async fn within(&self, answers: &BTreeMap<Question, Answer>, deadline: Instant) -> Within {
+    async fn within(
+        &self,
+        answers: &BTreeMap<Question, Answer>,
+        deadline: Instant,
+    ) -> ScopeMembership {
         let is_known = |answer: &Answer| matches!(answer, Answer::Subscription(_));
         if self.scope.is_empty() {
-            return Within::Tenant;
+            return ScopeMembership::Tenant;
         }
         if !answers.values().any(is_known) {
-            return Within::Unknown;
+            return ScopeMembership::Unknown;
         }
         let mut ids: BTreeSet<String> = self.scope.subscriptions().iter().cloned().collect();
         for group in self.scope.management_groups() {
             match self.manager.subscriptions_below(group, deadline).await {
                 Ok(Some(below)) => ids.extend(below),
-                Ok(None) | Err(_) => return Within::Unknown,
+                Ok(None) | Err(_) => return ScopeMembership::Unknown,
             }
         }
-        Within::These(ids)
+        ScopeMembership::These(ids)
     }
 
     async fn read_estate(

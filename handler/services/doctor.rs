@@ -17,7 +17,7 @@ use functions::health::{Check, CheckState, Grantee, Health};
 use futures::future::join_all;
 use tokio::{sync::Mutex, task::JoinError, time::Instant};
 
-use super::{now, workbook::Workbooks};
+use super::{now, workbook::WorkbookKeeper};
 use crate::{
     clients::{
         defender::{
@@ -60,7 +60,7 @@ pub(super) struct Clients {
     pub(super) hunting: Arc<HuntingClient>,
     pub(super) graph: Arc<ResourceGraphClient>,
     pub(super) manager: Arc<ResourceManagerClient>,
-    pub(super) workbooks: Arc<Workbooks>,
+    pub(super) workbooks: Arc<WorkbookKeeper>,
     pub(super) webhook: Arc<Webhook>,
     pub(super) http: Arc<HttpClient>,
 }

@@ -13,8 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use functions::hashes::{
-    FileHash, HashKind, HashResult, ItemError, ItemStatus, LookupAnswer, Observable, Setting,
-    Verified,
+    AdviceContext, DefenderAnswer, FileHash, HashKind, HashResult, ItemError, ItemStatus,
+    LookupAnswer, Observable,
 };
 use futures::{
     future,
@@ -25,9 +25,11 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-pub use evidence::{Include, Shown};
+pub use evidence::{DeviceDetail, Include};
 
-use super::{Remembered, VerdictCache, midnight_in_days, now, ready_answers::ReadyAnswers, today};
+use super::{
+    CachedAnswer, VerdictCache, midnight_in_days, now, ready_answers::ReadyAnswers, today,
+};
 use crate::{
     clients::defender::{files::FilesClient, indicators::IndicatorsClient},
     config::Config,
@@ -43,10 +45,10 @@ const HEAD_START: Duration = Duration::from_secs(1);
 /// How long an Indicator that is advised should live.
 const INDICATOR_DAYS: i64 = 90;
 
-type Asked = Result<Arc<Remembered>, Failure>;
+type LookupOutcome = Result<Arc<CachedAnswer>, Failure>;
 
 /// The end of a flight: what came of it, and the time it had.
-type Landed = (Asked, Instant);
+type Landed = (LookupOutcome, Instant);
 
 /// Verdicts on file hashes.
 #[derive(Debug)]
@@ -78,8 +80,8 @@ impl HashLookup {
         })
     }
 
-    fn setting(&self) -> Setting {
-        Setting {
+    fn setting(&self) -> AdviceContext {
+        AdviceContext {
             portal: self.portal.to_owned(),
             indicator_expires: midnight_in_days(INDICATOR_DAYS),
         }
@@ -199,7 +201,7 @@ impl HashLookup {
     }
 
     /// Asks Defender, or waits for whoever is asking already.
-    async fn ask(self: &Arc<Self>, hash: FileHash, deadline: Instant) -> Asked {
+    async fn ask(self: &Arc<Self>, hash: FileHash, deadline: Instant) -> LookupOutcome {
         loop {
             let flight = self.flights.run(hash, || {
                 let this = Arc::clone(self);
@@ -216,7 +218,7 @@ impl HashLookup {
         }
     }
 
-    async fn ask_now(&self, hash: FileHash, deadline: Instant) -> Asked {
+    async fn ask_now(&self, hash: FileHash, deadline: Instant) -> LookupOutcome {
         // Another flight may have landed between the look into the cache and now.
         if let Some(entry) = self.cache.get(hash).filter(|entry| entry.is_fresh()) {
             return Ok(Arc::new(entry));
@@ -225,7 +227,7 @@ impl HashLookup {
         let hashes = profile
             .as_ref()
             .map_or_else(|| vec![hash], |profile| profile.known_hashes(hash));
-        let answer = Remembered::new(profile, now());
+        let answer = CachedAnswer::new(profile, now());
         self.cache.put(&hashes, &answer);
         Ok(Arc::new(answer))
     }
@@ -256,8 +258,8 @@ fn seconds_rounded_up(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-fn verified(entry: &Remembered, cached: bool, stale: bool) -> Verified {
-    Verified {
+fn verified(entry: &CachedAnswer, cached: bool, stale: bool) -> DefenderAnswer {
+    DefenderAnswer {
         profile: entry.profile.clone(),
         as_of: entry.as_of.clone(),
         cached,

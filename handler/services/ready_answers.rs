@@ -10,7 +10,7 @@ use bytes::Bytes;
 use functions::hashes::FileHash;
 use quick_cache::{Weighter, sync::Cache};
 
-use super::verdict_cache::Entry;
+use super::verdict_cache::CacheEntry;
 
 /// Most bytes of ready answers.
 const MAX_BYTES: u64 = 4 << 20;
@@ -20,7 +20,7 @@ const USUAL_ENTRIES: usize = 1_000;
 
 #[derive(Clone, Debug)]
 struct Ready {
-    made_of: Arc<Entry>,
+    made_of: Arc<CacheEntry>,
     day: i32,
     json: Bytes,
 }
@@ -53,7 +53,7 @@ impl ReadyAnswers {
     pub(super) fn get(
         &self,
         hash: FileHash,
-        entry: Arc<Entry>,
+        entry: Arc<CacheEntry>,
         day: i32,
         make: impl FnOnce() -> Option<Bytes>,
     ) -> Option<Bytes> {

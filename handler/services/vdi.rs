@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use functions::{
     desktop::DeviceTag,
     report::run::Manifest,
-    vdi::{self, Before, DEVICES, HygieneReport, NAMES, Pool, Sources},
+    vdi::{self, DEVICES, HygieneReport, NAMES, Pool, PreviousRun, Sources},
 };
 use tokio::time::Instant;
 
@@ -124,7 +124,7 @@ impl Vdi {
         &self,
         deadline: Instant,
         expected: Option<Vec<String>>,
-        previous: Option<Before>,
+        previous: Option<PreviousRun>,
     ) -> Result<HygieneReport, RunError> {
         let hosts = self
             .settings

@@ -26,7 +26,7 @@ const ENTRY_OVERHEAD: usize = 100;
 
 /// An answer of Defender.
 #[derive(Clone, Debug)]
-pub struct Remembered {
+pub struct CachedAnswer {
     /// The file, `None` when Microsoft has never seen it.
     pub profile: Option<FileProfile>,
     /// When Defender said so, RFC 3339.
@@ -34,7 +34,7 @@ pub struct Remembered {
     at: Instant,
 }
 
-impl Remembered {
+impl CachedAnswer {
     /// An answer that came just now.
     pub fn new(profile: Option<FileProfile>, as_of: String) -> Self {
         Self {
@@ -68,7 +68,7 @@ fn fresh_for(profile: Option<&FileProfile>) -> Duration {
 
 /// An answer as the cache holds it, shared by all hashes of the file.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct CacheEntry {
     profile: Option<Box<[u8]>>,
     as_of: Box<str>,
     at: Instant,
@@ -79,9 +79,9 @@ pub(super) struct Entry {
     hashes: usize,
 }
 
-impl Entry {
+impl CacheEntry {
     /// `None` for what cannot be written, which is then not remembered.
-    fn new(answer: &Remembered, hashes: usize) -> Option<Self> {
+    fn new(answer: &CachedAnswer, hashes: usize) -> Option<Self> {
         let profile = match &answer.profile {
             Some(profile) => Some(compact(profile)?),
             None => None,
@@ -101,13 +101,13 @@ impl Entry {
         self.at.elapsed() < self.fresh_for
     }
 
-    fn read(&self) -> Option<Remembered> {
+    fn read(&self) -> Option<CachedAnswer> {
         let profile = match &self.profile {
             // What cannot be read was not remembered: it is no "never seen".
             Some(json) => Some(serde_json::from_slice(json).ok()?),
             None => None,
         };
-        Some(Remembered {
+        Some(CachedAnswer {
             profile,
             as_of: self.as_of.to_string(),
             at: self.at,
@@ -132,8 +132,8 @@ fn compact(profile: &FileProfile) -> Option<Box<[u8]>> {
 #[derive(Clone, Copy, Debug)]
 struct Bytes;
 
-impl Weighter<FileHash, Arc<Entry>> for Bytes {
-    fn weight(&self, _: &FileHash, entry: &Arc<Entry>) -> u64 {
+impl Weighter<FileHash, Arc<CacheEntry>> for Bytes {
+    fn weight(&self, _: &FileHash, entry: &Arc<CacheEntry>) -> u64 {
         entry.bytes() as u64
     }
 }
@@ -141,7 +141,7 @@ impl Weighter<FileHash, Arc<Entry>> for Bytes {
 /// The remembered answers by hash.
 #[derive(Debug)]
 pub struct VerdictCache {
-    entries: Cache<FileHash, Arc<Entry>, Bytes>,
+    entries: Cache<FileHash, Arc<CacheEntry>, Bytes>,
 }
 
 impl Default for VerdictCache {
@@ -154,25 +154,25 @@ impl Default for VerdictCache {
 
 impl VerdictCache {
     /// The last answer for a hash, fresh or not.
-    pub fn get(&self, hash: FileHash) -> Option<Remembered> {
+    pub fn get(&self, hash: FileHash) -> Option<CachedAnswer> {
         let answer = self.entry(hash)?.read()?;
         answer.is_tellable().then_some(answer)
     }
 
     /// The entry for a hash.
-    pub(super) fn entry(&self, hash: FileHash) -> Option<Arc<Entry>> {
+    pub(super) fn entry(&self, hash: FileHash) -> Option<Arc<CacheEntry>> {
         self.entries.get(&hash)
     }
 
     /// Remembers an answer under every hash it speaks for, the one that was asked
     /// for first. Under the other one a fresh, more severe answer stays: two files
     /// can be made to share a SHA-1.
-    pub fn put(&self, hashes: &[FileHash], answer: &Remembered) {
-        let Some(entry) = Entry::new(answer, hashes.len()).map(Arc::new) else {
+    pub fn put(&self, hashes: &[FileHash], answer: &CachedAnswer) {
+        let Some(entry) = CacheEntry::new(answer, hashes.len()).map(Arc::new) else {
             return;
         };
         for (index, hash) in hashes.iter().enumerate() {
-            let stays = |there: Arc<Entry>| there.is_fresh() && there.verdict > entry.verdict;
+            let stays = |there: Arc<CacheEntry>| there.is_fresh() && there.verdict > entry.verdict;
             if index == 0 || !self.entry(*hash).is_some_and(stays) {
                 self.entries.insert(*hash, Arc::clone(&entry));
             }
@@ -211,7 +211,7 @@ mod tests {
             (file("Unknown"), 15),
             (None, 5),
         ] {
-            let entry = Remembered::new(profile, String::new());
+            let entry = CachedAnswer::new(profile, String::new());
             tokio::time::advance(Duration::from_secs(minutes * 60 - 1)).await;
             assert!(entry.is_fresh());
             tokio::time::advance(Duration::from_secs(1)).await;
@@ -232,7 +232,7 @@ mod tests {
             };
             cache.put(
                 &[hash(number)],
-                &Remembered::new(Some(profile), String::new()),
+                &CachedAnswer::new(Some(profile), String::new()),
             );
         }
         let bytes = cache.bytes();
@@ -244,7 +244,7 @@ mod tests {
         let cache = VerdictCache::default();
         cache.put(
             &[hash(1), FileHash::Sha1([7; 20])],
-            &Remembered::new(None, String::new()),
+            &CachedAnswer::new(None, String::new()),
         );
         assert!(cache.get(hash(1)).is_some() && cache.get(FileHash::Sha1([7; 20])).is_some());
         assert!(cache.get(hash(2)).is_none());
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_file_that_shares_a_sha1_does_not_hide_a_worse_one() {
         let (sha1, cache) = (FileHash::Sha1([7; 20]), VerdictCache::default());
-        let answer = |word| Remembered::new(file(word), String::new());
+        let answer = |word| CachedAnswer::new(file(word), String::new());
         let told = |hash| {
             cache
                 .get(hash)
@@ -279,7 +279,7 @@ mod tests {
         let cache = VerdictCache::default();
         cache.put(
             &[asked],
-            &Remembered::new(Some(profile.clone()), "2026".into()),
+            &CachedAnswer::new(Some(profile.clone()), "2026".into()),
         );
         let read = cache.get(asked).unwrap();
         assert_eq!((read.profile, read.as_of.as_str()), (Some(profile), "2026"));

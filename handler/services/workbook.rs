@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use functions::{
     coverage::{
         WORKBOOKS,
-        workbook::{Coverage, Patch, canonical, patch},
+        workbook::{Patch, PatchState, canonical, patch},
     },
     query::Record,
     report::run::JSON,
@@ -76,7 +76,7 @@ impl Drift {
 /// A saved copy, and what was done with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Copy {
+pub struct SavedWorkbook {
     /// Resource id.
     pub id: String,
     /// Its name for people, anybody's choice.
@@ -91,7 +91,7 @@ pub struct Copy {
     pub problem: String,
 }
 
-impl Copy {
+impl SavedWorkbook {
     fn new(id: &str, display_name: &str) -> Self {
         Self {
             id: id.to_owned(),
@@ -116,7 +116,7 @@ impl Copy {
 #[serde(rename_all = "camelCase")]
 pub struct Inspection {
     /// By id.
-    pub copies: Vec<Copy>,
+    pub copies: Vec<SavedWorkbook>,
     /// Whether repair is on.
     pub repair: bool,
     /// Why not everything could be looked at, a sentence each.
@@ -151,7 +151,7 @@ impl Record for Row {
 
 /// The keeper.
 #[derive(Debug)]
-pub struct Workbooks {
+pub struct WorkbookKeeper {
     graph: Arc<ResourceGraphClient>,
     manager: Arc<ResourceManagerClient>,
     copies: Storage,
@@ -169,7 +169,7 @@ impl Kept {
     }
 }
 
-impl Workbooks {
+impl WorkbookKeeper {
     /// The keeper of the settings.
     pub fn new(
         config: &Config,
@@ -260,7 +260,7 @@ impl Workbooks {
 
     /// A kept workbook that is in no list: only Resource Manager knows whether
     /// it is gone. One that is, is told once: somebody may have wanted it so.
-    async fn gone(&self, kept: Kept, deadline: Instant) -> Result<Option<Copy>, Failure> {
+    async fn gone(&self, kept: Kept, deadline: Instant) -> Result<Option<SavedWorkbook>, Failure> {
         let found = self.manager.get(&kept.id, &[VERSION], deadline).await;
         if found != Ok(Resource::NotFound) {
             return Ok(None);
@@ -268,9 +268,9 @@ impl Workbooks {
         let text = json!({ "id": kept.id, "displayName": kept.display_name }).to_string() + "\n";
         let path = kept.path(GONE);
         self.copies.create(&path, JSON, text.into()).await?;
-        Ok(Some(Copy {
+        Ok(Some(SavedWorkbook {
             drift: vec![Drift::Missing],
-            ..Copy::new(&kept.id, &kept.display_name)
+            ..SavedWorkbook::new(&kept.id, &kept.display_name)
         }))
     }
 
@@ -279,8 +279,8 @@ impl Workbooks {
         row: &Row,
         before: Option<&Kept>,
         deadline: Instant,
-    ) -> Result<Copy, Failure> {
-        let mut copy = Copy::new(&row.id, &row.display_name);
+    ) -> Result<SavedWorkbook, Failure> {
+        let mut copy = SavedWorkbook::new(&row.id, &row.display_name);
         let properties = match self.read(&row.id, deadline).await {
             Ok(properties) => properties,
             Err(problem) => {
@@ -296,17 +296,17 @@ impl Workbooks {
         }
         let edited = before.is_some_and(|kept| kept.sha256 != fingerprint(content));
         copy.drift = vec![match patched.coverage {
-            Coverage::NotCoverage => Drift::NotCoverage,
-            Coverage::Unpatched => Drift::Unpatched,
-            Coverage::PartlyPatched => Drift::PartlyPatched,
-            Coverage::Patched if edited => Drift::PatchedButEdited,
-            Coverage::Patched => Drift::Patched,
+            PatchState::NotCoverage => Drift::NotCoverage,
+            PatchState::Unpatched => Drift::Unpatched,
+            PatchState::PartlyPatched => Drift::PartlyPatched,
+            PatchState::Patched if edited => Drift::PatchedButEdited,
+            PatchState::Patched => Drift::Patched,
         }];
         copy.edits.clone_from(&patched.edits);
         copy.problem.clone_from(&patched.problem);
         match patched.coverage {
-            Coverage::Patched => self.keep(&row.id, &properties, before).await?,
-            Coverage::Unpatched | Coverage::PartlyPatched if self.repair => {
+            PatchState::Patched => self.keep(&row.id, &properties, before).await?,
+            PatchState::Unpatched | PatchState::PartlyPatched if self.repair => {
                 match self.repair(&row.id, &properties, &patched, deadline).await {
                     Ok(written) => {
                         copy.repaired = true;
@@ -392,7 +392,7 @@ impl Workbooks {
             .map_err(explained)?;
         let written = self.read(id, deadline).await?;
         let content = written["serializedData"].as_str().unwrap_or_default();
-        if patch(content).coverage == Coverage::Patched {
+        if patch(content).coverage == PatchState::Patched {
             Ok(written)
         } else {
             Err(changed(
@@ -443,7 +443,7 @@ fn fingerprint(content: &str) -> String {
 }
 
 /// Marks the copies of a workbook that is saved several times in a subscription.
-fn note_duplicates(copies: &mut [Copy]) {
+fn note_duplicates(copies: &mut [SavedWorkbook]) {
     let subscription = |id: &str| {
         id.split('/')
             .nth(2)
@@ -451,7 +451,7 @@ fn note_duplicates(copies: &mut [Copy]) {
             .to_ascii_lowercase()
     };
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let is_copy = |copy: &Copy| {
+    let is_copy = |copy: &SavedWorkbook| {
         let drift = copy.drift.first();
         drift.is_some_and(|drift| ![Drift::Missing, Drift::NotCoverage].contains(drift))
     };

@@ -277,18 +277,18 @@ fn w1_microsofts_workbook_gets_nine_edits() {
         println!("left out: {} is not there", file.display());
         return;
     };
-    use functions::coverage::workbook::{Coverage, patch};
+    use functions::coverage::workbook::{PatchState, patch};
     let first = patch(&content);
     assert_eq!(
         (first.coverage, first.edits.len()),
-        (Coverage::Unpatched, 9),
+        (PatchState::Unpatched, 9),
         "{:#?}",
         first.edits
     );
     let second = patch(&first.content);
     assert_eq!(
         (second.coverage, second.edits.len(), &second.content),
-        (Coverage::Patched, 0, &first.content)
+        (PatchState::Patched, 0, &first.content)
     );
     let workbook: Value = serde_json::from_str(&first.content).unwrap();
     let asked: Vec<String> = queries(&workbook["items"])

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{State, lock};
 
-const MOST_BYTES: usize = 28 << 10;
+const MAX_BYTES: usize = 28 << 10;
 
 pub(crate) fn router(state: Arc<Mutex<State>>) -> Router {
     Router::new().fallback(take).with_state(state)
@@ -31,7 +31,7 @@ async fn take(
     };
     let card = &message["attachments"][0];
     let is_card = card["contentType"] == "application/vnd.microsoft.card.adaptive";
-    if method != Method::POST || !is_card || body.len() > MOST_BYTES {
+    if method != Method::POST || !is_card || body.len() > MAX_BYTES {
         return StatusCode::BAD_REQUEST;
     }
     let status = StatusCode::from_u16(state.webhook_status).unwrap_or_default();

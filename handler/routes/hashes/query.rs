@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     server::{ApiError, Caller, FromQuery, QueryPairs, Role},
-    services::hashes::{Include, Shown},
+    services::hashes::{DeviceDetail, Include},
 };
 
 /// The query parameters of a look-up.
@@ -66,8 +66,8 @@ impl LookupQuery {
         let has = |source| self.include.iter().flatten().any(|one| *one == source);
         let sees_devices = caller.is_some_and(|caller| caller.has(Role::DevicesRead));
         let shown = match sees_devices {
-            true => Shown::Listed,
-            false => Shown::Counted,
+            true => DeviceDetail::Listed,
+            false => DeviceDetail::Counted,
         };
         Include {
             stats: has(Source::Stats),

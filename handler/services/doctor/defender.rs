@@ -26,7 +26,7 @@ const EICAR: FileHash = FileHash::Sha1([
 ]);
 
 /// What a check is about.
-struct About {
+struct ApiCheck {
     id: &'static str,
     title: &'static str,
     role: &'static str,
@@ -35,7 +35,7 @@ struct About {
     works: &'static str,
 }
 
-impl About {
+impl ApiCheck {
     const fn of_defender(
         id: &'static str,
         title: &'static str,
@@ -52,26 +52,27 @@ impl About {
     }
 }
 
-const FILES: About = About::of_defender("files", "File verdicts", "File.Read.All", "look-ups work");
-const ALERTS: About = About::of_defender(
+const FILES: ApiCheck =
+    ApiCheck::of_defender("files", "File verdicts", "File.Read.All", "look-ups work");
+const ALERTS: ApiCheck = ApiCheck::of_defender(
     "alerts",
     "Alerts of a file",
     "Alert.Read.All",
     "alerts beside a verdict can be read",
 );
-const MACHINES: About = About::of_defender(
+const MACHINES: ApiCheck = ApiCheck::of_defender(
     "machines",
     "Machines",
     "Machine.Read.All",
     "devices can be read",
 );
-const ANTIVIRUS: About = About::of_defender(
+const ANTIVIRUS: ApiCheck = ApiCheck::of_defender(
     "antivirus",
     "Antivirus health",
     "Machine.Read.All",
     "antivirus health can be read",
 );
-const INDICATORS: About = About::of_defender(
+const INDICATORS: ApiCheck = ApiCheck::of_defender(
     "indicators",
     "Indicators of a file",
     "Ti.ReadWrite.All",
@@ -150,7 +151,7 @@ impl Look<'_> {
     }
 
     /// A role that the report on virtual desktops alone needs.
-    async fn for_desktops(&self, about: &About, asked: Result<(), Failure>) -> Check {
+    async fn for_desktops(&self, about: &ApiCheck, asked: Result<(), Failure>) -> Check {
         let is_refused = matches!(&asked, Err(error) if error.kind == Kind::Forbidden);
         if is_refused && self.doctor.config.vdi.hosts.is_none() && !self.holds(about).await {
             let role = about.role;
@@ -163,7 +164,7 @@ impl Look<'_> {
     }
 
     /// Whether the token in use has the role already.
-    async fn holds(&self, about: &About) -> bool {
+    async fn holds(&self, about: &ApiCheck) -> bool {
         let config = &self.doctor.config;
         let audience = match about.application {
             MICROSOFT_GRAPH => &config.graph.audience,
@@ -183,7 +184,7 @@ impl Look<'_> {
             HuntingRoute::Graph => ("ThreatHunting.Read.All", MICROSOFT_GRAPH),
             HuntingRoute::Defender => ("AdvancedQuery.Read.All", WINDOWS_DEFENDER_ATP),
         };
-        let about = About {
+        let about = ApiCheck {
             id: "hunting",
             title: "Advanced hunting",
             role,
@@ -194,7 +195,7 @@ impl Look<'_> {
         self.for_desktops(&about, asked).await
     }
 
-    async fn told(&self, about: &About, asked: Result<(), Failure>) -> Check {
+    async fn told(&self, about: &ApiCheck, asked: Result<(), Failure>) -> Check {
         let line = |state, detail: String| Check::new(about.id, about.title, state, detail);
         match asked {
             Ok(()) => line(CheckState::Ok, about.works.to_owned()),

@@ -68,7 +68,7 @@ impl HashLookup {
                 self.files.devices(*sha1, deadline)
             ),
         );
-        if include.devices == Some(Shown::Counted)
+        if include.devices == Some(DeviceDetail::Counted)
             && let Some(listed) = devices.as_mut().and_then(|source| source.data.as_mut())
         {
             listed.items = None;
@@ -90,7 +90,7 @@ pub struct Include {
     /// The alerts that involve it.
     pub alerts: bool,
     /// The devices that saw it, and how much of them the caller may see.
-    pub devices: Option<Shown>,
+    pub devices: Option<DeviceDetail>,
     /// The tenant's own Indicators for it.
     pub indicators: bool,
 }
@@ -104,7 +104,7 @@ impl Include {
 
 /// How much of a list a caller may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
+pub enum DeviceDetail {
     /// Its items.
     Listed,
     /// How many there are.
