@@ -27,16 +27,16 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 use functions::report::text::visible;
 use tracing::level_filters::LevelFilter;
 
-/// How a command ended. The highest of 2, 1, 3 that applies, in this order.
+/// The outcome of a command. The first of 2, 1, 3 that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Whole, and nothing found that was asked to fail.
+    /// Complete, and nothing found that was asked to fail.
     Complete,
     /// What `--fail-on` asked for was found.
     Found,
     /// Usage, settings or unusable input.
     Unusable,
-    /// Something could not be asked.
+    /// Something could not be checked.
     Incomplete,
     /// Under the Functions host: start me again; not counted as a failure.
     Restart,
@@ -56,7 +56,7 @@ impl From<Exit> for ExitCode {
 
 /// File-hash verdicts from Microsoft Defender for Endpoint.
 ///
-/// Exit codes: 0 whole, 1 found what --fail-on asks for, 2 usage, settings or
+/// Exit codes: 0 complete, 1 found what --fail-on asks for, 2 usage, settings or
 /// unusable input, 3 incomplete.
 #[derive(Debug, Parser)]
 #[command(name = "defender-functions", version, max_term_width = 100)]
@@ -69,14 +69,14 @@ struct Cli {
 enum Command {
     /// Look up the verdicts on file hashes
     Lookup(lookup::LookupArgs),
-    /// Report which subscriptions have the Defender plans, the one for AI first
+    /// Report which subscriptions have the Defender plans, Defender for AI first
     Coverage(coverage::CoverageArgs),
     /// Assess a golden image, or a pooled desktop, for Defender
     #[command(subcommand)]
     GoldenImage(golden_image::GoldenImageCommand),
     /// Report what is wrong with the device records of virtual desktops
     Vdi(vdi::VdiArgs),
-    /// Tell what is missing for all of it, and the command that grants it
+    /// Check permissions and settings, and print the command that grants what is missing
     ///
     /// Exit codes: 0 nothing, 1 something is missing, 3 something did not answer.
     Doctor(doctor::DoctorArgs),
@@ -99,9 +99,9 @@ pub fn main(arguments: Vec<OsString>, variables: BTreeMap<String, String>) -> Ex
         Some(Command::Lookup(args)) => lookup::run(&args, &variables),
         Some(Command::Vdi(args)) => vdi::run(&args, &variables),
         Some(Command::Run(args)) => run::run(&args, &variables),
-        Some(Command::Serve(args)) if args.names_a_port() => serve::alone(&args, &variables),
+        Some(Command::Serve(args)) if args.names_a_port() => serve::by_itself(&args, &variables),
         Some(Command::Serve(args)) => match config::host_port(&variables) {
-            Ok(None) => serve::alone(&args, &variables),
+            Ok(None) => serve::by_itself(&args, &variables),
             port => serve::under_host(port, &variables),
         },
         None => serve::under_host(config::host_port(&variables), &variables),
@@ -141,8 +141,8 @@ fn log(verbose: bool) {
     telemetry::start(LogAudience::Person, level);
 }
 
-/// Does a command's work with the services of its settings; Ctrl-C ends it with a
-/// word on what is left.
+/// Runs a command's work with the services of its settings; Ctrl-C ends it and prints
+/// what is left.
 fn with_services<W: Future<Output = Exit>>(
     variables: &BTreeMap<String, String>,
     interrupted: &str,
@@ -158,7 +158,7 @@ fn with_services<W: Future<Output = Exit>>(
     }))
 }
 
-/// Work that Ctrl-C ends, with a word on what is left.
+/// Work that Ctrl-C ends, and then prints what is left.
 async fn unless_interrupted(interrupted: &str, work: impl Future<Output = Exit>) -> Exit {
     tokio::select! {
         exit = work => exit,
@@ -176,7 +176,7 @@ fn block_on(work: impl Future<Output = Exit>) -> Exit {
         .build()
     {
         Ok(runtime) => {
-            // The panic hook has told what happened.
+            // The panic hook has logged what happened.
             let ended = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
             let exit = ended.unwrap_or(Exit::Incomplete);
             runtime.shutdown_background();

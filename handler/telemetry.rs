@@ -39,7 +39,7 @@ pub enum LogAudience {
     Person,
 }
 
-/// Starts logging for the whole process, once; a panic is logged as well.
+/// Starts logging for the process, once; a panic is logged as well.
 pub fn start(reader: LogAudience, level: LevelFilter) {
     let ours = Targets::new()
         .with_target("handler", level)
@@ -85,7 +85,7 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 }
 
-/// Writes a whole line at once; a closed pipe ends logging, not the process.
+/// Writes a line in one call; a closed pipe ends logging, not the process.
 fn write_line(to_stdout: bool, line: &str) {
     let line = format!("{line}\n");
     let _ = if to_stdout {

@@ -562,7 +562,7 @@ mod tests {
     }
 
     #[test]
-    fn w1_a_copy_gets_nine_edits_and_then_none() {
+    fn coverage_w1_a_copy_gets_nine_edits_and_then_none() {
         let first = patch(FIXTURE);
         assert_eq!(
             (first.coverage, first.edits.len()),
@@ -653,7 +653,7 @@ mod tests {
     }
 
     #[test]
-    fn w2_a_column_of_another_name_is_taken_as_it_is() {
+    fn coverage_w2_a_column_of_another_name_is_taken_as_it_is() {
         for column in [
             "MyAi = defenderPlans.AI",
             "MyAi = tostring(defenderPlans[\\\"AI\\\"])",
@@ -690,7 +690,7 @@ mod tests {
     }
 
     #[test]
-    fn w2_what_somebody_wrote_in_a_way_of_their_own_is_left_alone() {
+    fn coverage_w2_what_somebody_wrote_in_a_way_of_their_own_is_left_alone() {
         for line in [
             "AIServices = coalesce(tostring(defenderPlans.AI), \\\"not registered\\\"),\\n",
             "AIServices = tolower(defenderPlans.AI),\\n",
@@ -710,7 +710,7 @@ mod tests {
     }
 
     #[test]
-    fn w2_a_name_that_is_taken_is_told() {
+    fn coverage_w2_a_name_that_is_taken_is_told() {
         let before = by_hand("AIServices = defenderPlans.Arm,\\n", "");
         let patched = patch(&before);
         assert_eq!(
@@ -725,7 +725,7 @@ mod tests {
     }
 
     #[test]
-    fn w2_a_name_in_brackets_is_a_name() {
+    fn coverage_w2_a_name_in_brackets_is_a_name() {
         let before = by_hand("['AIServices'] = defenderPlans.Arm,\\n", "");
         assert_eq!(patch(&before).coverage, PatchState::NotCoverage);
         let shown = by_hand("['AIServices'] = defenderPlans.AI,\\n", "");
@@ -733,7 +733,7 @@ mod tests {
     }
 
     #[test]
-    fn w2_a_count_of_any_kind_is_a_count() {
+    fn coverage_w2_a_count_of_any_kind_is_a_count() {
         for count in [
             "AIServices = countif(AIServices =~ \\\"Standard\\\"),\\n",
             "Ai = countif(isnotempty(AIServices) and AIServices != \\\"Free\\\"),\\n",
@@ -747,7 +747,7 @@ mod tests {
     }
 
     #[test]
-    fn w2_a_line_in_a_comment_is_no_line() {
+    fn coverage_w2_a_line_in_a_comment_is_no_line() {
         let before = by_hand(
             "// AIServices = defenderPlans.AI, see https://contoso.com\\n    ",
             "",
@@ -765,7 +765,7 @@ mod tests {
     }
 
     #[test]
-    fn w2_a_share_of_another_form_is_a_share() {
+    fn coverage_w2_a_share_of_another_form_is_a_share() {
         let whole = patch(FIXTURE).content;
         let before = whole.replace(
             r#"[\\\"AIServices\\\"]/[\\\"totalSubs\\\"]*100"#,
@@ -791,7 +791,7 @@ mod tests {
     }
 
     #[test]
-    fn w3_old_shapes_are_patched() {
+    fn coverage_w3_old_shapes_are_patched() {
         let mut workbook: Value = serde_json::from_str(FIXTURE).unwrap();
         let inner = workbook["items"][2]["content"].to_string();
         workbook["items"][2]["content"] = json!(inner);
@@ -822,7 +822,7 @@ mod tests {
     }
 
     #[test]
-    fn w3_what_has_no_place_for_a_line_is_left_alone() {
+    fn coverage_w3_what_has_no_place_for_a_line_is_left_alone() {
         let one_line = FIXTURE.replace(",\\n    ", ", ");
         let patched = patch(&one_line);
         assert_eq!(

@@ -195,12 +195,12 @@ impl Assessment {
             (Role::Golden, Some(true)) => "Safe to seal.",
             (Role::Golden, Some(false)) => "NOT safe to seal.",
             (Role::Golden, None) => {
-                "NOT known whether it is safe to seal: the evidence does not tell everything that matters."
+                "NOT known whether it is safe to seal: the evidence lacks something that matters."
             }
             (Role::Pooled, Some(true)) => "No critical or high item fails.",
             (Role::Pooled, Some(false)) => "A critical or high item fails.",
             (Role::Pooled, None) => {
-                "NOT known: the evidence does not tell everything that matters."
+                "NOT known: the evidence lacks something that matters."
             }
         }
     }

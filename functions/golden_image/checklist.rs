@@ -334,7 +334,7 @@ pub const CHECKLIST: &[Item] = &[
         severity: Severity::Medium,
         title: "Share fresh",
         why: "Desktops stay as old as the share.",
-        remediation: r#"Mend the task "Security intelligence unpacker"."#,
+        remediation: r#"Repair the task "Security intelligence unpacker"."#,
         source: "https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus",
         check: checks::intelligence::package_fresh,
     },

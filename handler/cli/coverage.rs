@@ -44,7 +44,7 @@ const TIME: Duration = Duration::from_secs(3_600);
 pub(super) struct CoverageArgs {
     #[command(subcommand)]
     command: Option<CoverageCommand>,
-    /// What is printed: a table of the AI plan, the sums as JSON, every row as CSV, or the page
+    /// Output format: a table of Defender for AI, the totals as JSON, every row as CSV, or the page
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Write all files of the report into this folder, which must not hold others
@@ -62,11 +62,11 @@ pub(super) struct CoverageArgs {
 
 #[derive(Debug, Subcommand)]
 enum CoverageCommand {
-    /// Look whether saved copies of Microsoft's Coverage workbook show the plan for AI
+    /// Check whether saved copies of Microsoft's Coverage workbook show Defender for AI
     Workbook(WorkbookArgs),
 }
 
-/// What a report is compared with.
+/// The run that a report is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Since {
     Latest,
@@ -101,7 +101,7 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
         Err(exit) => return exit,
         Ok(Some(_)) if args.since.is_some() => {
             say(
-                "error: the report of the deployed service is compared already, with the run before; leave --since out, or run without --server and `DEFENDER_FUNCTIONS_URL`",
+                "error: the report of the deployed service is already compared with its previous run; omit --since, or run without --server and `DEFENDER_FUNCTIONS_URL`",
             );
             return Exit::Unusable;
         }
@@ -122,11 +122,11 @@ pub(super) fn run(args: &CoverageArgs, variables: &BTreeMap<String, String>) -> 
             None => None,
         };
         let compared = coverage.report(Instant::now() + TIME, before).await;
-        tell(args, &compared.report, config.reports.csv_bom)
+        print_report(args, &compared.report, config.reports.csv_bom)
     })
 }
 
-/// The state of things in a run of the history.
+/// The state in a run of the history.
 async fn before(coverage: &Coverage, since: &Since) -> Result<Baseline, (Exit, String)> {
     let failed = |error: Failure| (Exit::Incomplete, error.detail);
     let run = match since {
@@ -137,7 +137,7 @@ async fn before(coverage: &Coverage, since: &Since) -> Result<Baseline, (Exit, S
     let run = run.ok_or_else(|| {
         (
             Exit::Unusable,
-            format!("there is no such run in {place}; `run coverage_report` makes one"),
+            format!("{place} has no such run; `run coverage_report` makes one"),
         )
     })?;
     let before = coverage.baseline(&run).await.map_err(failed)?;
@@ -149,7 +149,7 @@ async fn before(coverage: &Coverage, since: &Since) -> Result<Baseline, (Exit, S
     })
 }
 
-fn tell(args: &CoverageArgs, report: &CoverageReport, bom: bool) -> Exit {
+fn print_report(args: &CoverageArgs, report: &CoverageReport, bom: bool) -> Exit {
     if let Some(folder) = &args.out
         && let Err(error) = write(folder, report, bom)
     {
@@ -159,10 +159,10 @@ fn tell(args: &CoverageArgs, report: &CoverageReport, bom: bool) -> Exit {
         ));
         return Exit::Unusable;
     }
-    // A closed pipe is no mistake of ours.
+    // A closed pipe is not our mistake.
     let _ = print(args.format, report);
     if args.since.is_some() && report.summary.since.is_none() {
-        say("the run before is of another `COVERAGE_SCOPE`, so nothing is compared");
+        say("the previous run has another `COVERAGE_SCOPE`, so nothing is compared");
     }
     for reason in &report.summary.reasons {
         say(&format!("NOT complete: {}", visible(reason)));
@@ -174,7 +174,7 @@ fn tell(args: &CoverageArgs, report: &CoverageReport, bom: bool) -> Exit {
     }
 }
 
-/// Writes every file, none over another.
+/// Writes every file, and overwrites none.
 fn write(folder: &Path, report: &CoverageReport, bom: bool) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     for file in files::render(report, bom) {
@@ -205,7 +205,7 @@ fn print(format: Format, report: &CoverageReport) -> std::io::Result<()> {
     }
 }
 
-/// What changed, downgrades first.
+/// The changes, downgrades first.
 fn changes(report: &CoverageReport) -> String {
     let since = report.summary.since.as_deref().unwrap_or_default();
     if report.changes.is_empty() {
@@ -293,7 +293,7 @@ async fn of_service(service: &ServiceClient, args: &CoverageArgs) -> Exit {
     }
 }
 
-/// Why a report of the service is not told whole.
+/// The reason why a report of the service is not shown.
 enum Refused {
     Service(Failure),
     Folder(std::io::Error),
@@ -305,8 +305,8 @@ impl From<Failure> for Refused {
     }
 }
 
-/// Prints and copies the newest report; its sums. All of it is of one run, as its
-/// manifest says.
+/// Prints and copies the newest report and returns its totals. Everything is from one
+/// run, as its manifest says.
 async fn ask_service(service: &ServiceClient, args: &CoverageArgs) -> Result<Totals, Refused> {
     let manifest: Manifest = service.json("coverage/manifest.json", None).await?;
     let copy = CopyOf {
@@ -329,7 +329,7 @@ async fn ask_service(service: &ServiceClient, args: &CoverageArgs) -> Result<Tot
     if let Some(folder) = &args.out {
         copy.write(folder).await?;
     }
-    // A closed pipe is no mistake of ours.
+    // A closed pipe is not our mistake.
     let _ = print_file(args.format, &text, &rows, &sums);
     Ok(sums)
 }

@@ -1,4 +1,4 @@
-//! `doctor`: what is missing, and the command that grants it.
+//! `doctor`: missing permissions and settings, and the command that grants each.
 
 use std::{collections::BTreeMap, io::Write};
 
@@ -17,7 +17,7 @@ use crate::clients::deployed_service::{self, ServiceClient};
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     #[command(flatten)]
@@ -41,27 +41,27 @@ pub(super) fn run(args: &DoctorArgs, variables: &BTreeMap<String, String>) -> Ex
         Ok(None) => {}
     }
     let interrupted =
-        "interrupted; files in the folder `doctor` of the places of reports may have been written";
+        "interrupted; files in the folder `doctor` where reports are stored may have been written";
     with_services(variables, interrupted, |_, services| async move {
-        tell(args.format, &services.doctor.examine().await)
+        print_health(args.format, &services.doctor.examine().await)
     })
 }
 
-/// What the deployed service found with its own identity.
+/// The result of the deployed service, with its own identity.
 async fn of_service(service: &ServiceClient, format: Format) -> Exit {
     match service.json::<Health>("health", Some("deep=true")).await {
-        // The worst state is ours to tell, and no checks are no health.
+        // The worst state is computed here, and without checks nothing is known.
         Ok(health) if !health.checks.is_empty() => {
             let health = Health::new(&health.version, health.as_of, health.checks);
-            tell(format, &health)
+            print_health(format, &health)
         }
         Ok(_) => server::failed(&deployed_service::other_version()),
         Err(error) => server::failed(&error),
     }
 }
 
-fn tell(format: Format, health: &Health) -> Exit {
-    // A closed pipe is no mistake of ours.
+fn print_health(format: Format, health: &Health) -> Exit {
+    // A closed pipe is not our mistake.
     let _ = print(format, health);
     match health.status {
         CheckState::Off | CheckState::Ok => Exit::Complete,

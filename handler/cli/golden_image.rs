@@ -1,5 +1,5 @@
-//! `golden-image`: whether an image may be sealed. It asks nobody, so it needs no
-//! identity, and of the settings the two that say what an image is like.
+//! `golden-image`: whether an image may be sealed. It asks no service, so it needs no
+//! identity, and only the two settings that describe an image.
 
 use std::{
     collections::BTreeMap,
@@ -26,10 +26,10 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum GoldenImageCommand {
-    /// Hold the evidence of a machine against the checklist
+    /// Check the evidence of a machine against the checklist
     ///
     /// Exit codes: 0 safe to seal (a pooled machine: no critical or high item fails), 1 not, 2 the
-    /// evidence cannot be read, 3 the evidence does not tell everything that matters.
+    /// evidence cannot be read, 3 the evidence lacks something that matters.
     Assess(AssessArgs),
     /// Print a PowerShell script for one step, with your own values in it
     #[command(subcommand)]
@@ -125,7 +125,7 @@ pub(super) struct AssessArgs {
     /// Tag that the machine must carry; by default the setting `VDI_DEVICE_TAG`
     #[arg(long)]
     tag: Option<DeviceTag>,
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
 }
@@ -216,7 +216,7 @@ fn print(format: Format, assessment: &Assessment) -> std::io::Result<()> {
     }
 }
 
-/// What fails first; what holds is in the figures below.
+/// Failed items first; passed ones are in the figures below.
 fn table(assessment: &Assessment) -> String {
     let mut table = fitted(&["STATE", "SEVERITY", "ITEM", "WHAT", "SEEN", "WHAT TO DO"]);
     for item in &assessment.items {

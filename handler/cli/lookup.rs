@@ -51,7 +51,7 @@ pub(super) struct LookupArgs {
     /// File with a hash a line (empty lines and lines with # are skipped), or an advisory as it is
     #[arg(long, value_name = "F")]
     file: Option<PathBuf>,
-    /// What the answer looks like
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Evidence to add, separated by commas; shown in full by the format json
@@ -227,7 +227,7 @@ async fn collect(
             },
             _ = interrupted.as_mut() => {
                 missing = Failure::interrupted();
-                progress.suspend(|| say("interrupted; this is what was answered so far"));
+                progress.suspend(|| say("interrupted; these are the answers so far"));
                 break;
             }
         }

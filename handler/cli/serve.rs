@@ -1,4 +1,4 @@
-//! Serving: under the Functions host, or alone on loopback.
+//! Serving: under the Functions host, or by itself on loopback.
 
 use std::{collections::BTreeMap, net::Ipv4Addr, path::Path, sync::Arc};
 
@@ -24,13 +24,13 @@ pub(super) struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// Whether a port was asked for, whatever the Functions host says.
+    /// Whether a port was given, regardless of the Functions host.
     pub(super) fn names_a_port(&self) -> bool {
         self.port.is_some()
     }
 }
 
-/// The port that `serve` takes unless told otherwise.
+/// The default port of `serve`.
 const DEFAULT_PORT: u16 = 8080;
 
 /// Serves the Functions host on the port that it gave.
@@ -59,7 +59,7 @@ pub(super) fn under_host(
 }
 
 /// Serves on loopback for a person.
-pub(super) fn alone(args: &ServeArgs, variables: &BTreeMap<String, String>) -> Exit {
+pub(super) fn by_itself(args: &ServeArgs, variables: &BTreeMap<String, String>) -> Exit {
     telemetry::start(LogAudience::Person, LevelFilter::INFO);
     match settings(variables, Purpose::Serve) {
         Ok(config) => block_on(serve(

@@ -1,4 +1,4 @@
-//! `--server`: what commands that read ask of the deployed service.
+//! `--server`: the deployed service answers commands that read.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -34,10 +34,10 @@ pub(super) struct ServerArgs {
 }
 
 impl ServerArgs {
-    /// The service that is to be asked; `None` when none is named.
+    /// The service to ask; `None` when none is named.
     ///
     /// # Errors
-    /// The exit code, when what is wrong was told.
+    /// The exit code; the problem is already printed.
     pub(super) fn client(
         &self,
         variables: &BTreeMap<String, String>,
@@ -56,7 +56,7 @@ impl ServerArgs {
     }
 }
 
-/// Tells why the service gave no answer.
+/// Prints why the service gave no answer.
 pub(super) fn failed(error: &Failure) -> Exit {
     say(&format!(
         "error: {}",
@@ -65,16 +65,16 @@ pub(super) fn failed(error: &Failure) -> Exit {
     Exit::Incomplete
 }
 
-/// Asks the service for something; Ctrl-C interrupts nothing but reading.
+/// Asks the service for something; Ctrl-C only interrupts reading.
 pub(super) fn ask(work: impl Future<Output = Exit>) -> Exit {
     block_on(unless_interrupted("interrupted", work))
 }
 
-/// What is still to be asked.
+/// The hashes that are still to be checked.
 struct Rest {
     hashes: VecDeque<FileHash>,
     idle: usize,
-    /// How long the service wants to be left alone.
+    /// The time that the service asks to wait.
     wait: Option<Duration>,
 }
 
@@ -96,7 +96,7 @@ pub(super) fn look_up_each<'a>(
             return None;
         }
         if let Some(wait) = rest.wait.take() {
-            tell_of(wait, rest.hashes.len());
+            announce_wait(wait, rest.hashes.len());
             sleep(wait).await;
         }
         rest.hashes.drain(..batch.len());
@@ -131,8 +131,8 @@ pub(super) fn look_up_each<'a>(
     .flatten()
 }
 
-/// A person sees why nothing happens.
-fn tell_of(wait: Duration, hashes: usize) {
+/// Shows a person why nothing happens.
+fn announce_wait(wait: Duration, hashes: usize) {
     if wait >= Duration::from_secs(5) {
         let seconds = wait.as_secs();
         say(&format!(

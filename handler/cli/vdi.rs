@@ -49,7 +49,7 @@ pub(super) struct VdiArgs {
     /// Hosts that must be there, one name a line, short or full
     #[arg(long, value_name = "FILE")]
     expected_hosts: Option<PathBuf>,
-    /// What is printed: a table of the findings, or summary.json
+    /// Output format: a table of the findings, or summary.json
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     #[command(flatten)]
@@ -63,13 +63,13 @@ pub(super) struct VdiArgs {
 enum VdiCommand {
     /// Add the tag to live devices that lack it; removes none
     ///
-    /// Without --apply it only tells. Needs the application role `Machine.ReadWrite.All`.
+    /// Without --apply it only lists them. Needs the application role `Machine.ReadWrite.All`.
     Tag(TagArgs),
 }
 
 #[derive(Debug, Args)]
 struct TagArgs {
-    /// Only tell which devices would be tagged; the default
+    /// Only list the devices that would be tagged; the default
     #[arg(long, conflicts_with = "apply")]
     dry_run: bool,
     /// Add the tag
@@ -156,7 +156,7 @@ async fn report(service: &Vdi, expected: Option<Vec<String>>, format: Format) ->
     match reports::run(service, expected, &slot, TIME).await {
         Ok((published, report)) => {
             if let Some(report) = report {
-                // A closed pipe is no mistake of ours.
+                // A closed pipe is not our mistake.
                 let _ = print(format, &report.summary);
             }
             run::written(&slot, &published, &service.runs().history)
@@ -171,7 +171,7 @@ async fn of_service(service: &ServiceClient, format: Format) -> Exit {
         Ok(summary) => summary,
         Err(error) => return server::failed(&error),
     };
-    // A closed pipe is no mistake of ours.
+    // A closed pipe is not our mistake.
     let _ = print(format, &summary);
     say(&format!("as of {}", visible(&summary.as_of)));
     for reason in &summary.reasons {
@@ -226,22 +226,22 @@ fn table(summary: &Summary) -> String {
 }
 
 fn sentence(counts: &Counts) -> String {
-    let told = |number: Option<usize>| {
+    let shown_or_unknown = |number: Option<usize>| {
         number.map_or("an unknown number of".to_owned(), |number| {
             number.to_string()
         })
     };
     let mut sentence = format!(
         "{} hosts, {} device records: {} inactive, of these {} leftovers of reset hosts.",
-        told(counts.hosts),
-        told(counts.devices),
-        told(counts.inactive),
-        told(counts.leftovers)
+        shown_or_unknown(counts.hosts),
+        shown_or_unknown(counts.devices),
+        shown_or_unknown(counts.inactive),
+        shown_or_unknown(counts.leftovers)
     );
     if counts.unknown_antivirus != Some(0) {
         sentence += &format!(
             " Of the antivirus of {} live devices nothing is known.",
-            told(counts.unknown_antivirus)
+            shown_or_unknown(counts.unknown_antivirus)
         );
     }
     let not_known = [
@@ -278,7 +278,7 @@ async fn add_tags(service: &Vdi, apply: bool) -> Exit {
     let (devices, tag) = (&report.untagged, service.tag());
     let mut failed = false;
     if apply {
-        let tell = |batch: Tagged<'_>| {
+        let print_batch = |batch: Tagged<'_>| {
             failed |= batch.outcome.is_err();
             let outcome = match &batch.outcome {
                 Ok(()) => "tagged".to_owned(),
@@ -286,7 +286,9 @@ async fn add_tags(service: &Vdi, apply: bool) -> Exit {
             };
             lines(batch.devices, &outcome);
         };
-        service.tag_devices(devices, TIME.reading, tell).await;
+        service
+            .tag_devices(devices, TIME.reading, print_batch)
+            .await;
     } else {
         lines(devices, "would be tagged");
         say(&format!(
@@ -304,7 +306,7 @@ async fn add_tags(service: &Vdi, apply: bool) -> Exit {
 fn lines(devices: &[(String, String)], outcome: &str) {
     let mut stdout = std::io::stdout().lock();
     for (id, name) in devices {
-        // A closed pipe is no mistake of ours, and the work goes on.
+        // A closed pipe is not our mistake, and the work continues.
         let _ = writeln!(stdout, "{}\t{}\t{outcome}", visible(id), visible(name));
     }
 }

@@ -14,7 +14,7 @@ const TIME: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, Args)]
 pub(super) struct WorkbookArgs {
-    /// What is printed
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Log what happens, on standard error
@@ -30,13 +30,13 @@ pub(super) enum Format {
 
 pub(super) fn run(args: &WorkbookArgs, variables: &BTreeMap<String, String>) -> Exit {
     log(args.verbose);
-    let interrupted = "interrupted; a workbook is written whole or not at all";
+    let interrupted = "interrupted; a workbook is written completely or not at all";
     with_services(variables, interrupted, |_, services| async move {
         inspect(&services.workbooks, args.format).await
     })
 }
 
-/// Looks at the copies and tells of them.
+/// Inspects the copies and prints them.
 pub(super) async fn inspect(workbooks: &WorkbookKeeper, format: Format) -> Exit {
     let inspection = match workbooks.inspect(TIME).await {
         Ok(inspection) => inspection,
@@ -45,7 +45,7 @@ pub(super) async fn inspect(workbooks: &WorkbookKeeper, format: Format) -> Exit 
             return Exit::Incomplete;
         }
     };
-    // A closed pipe is no mistake of ours.
+    // A closed pipe is not our mistake.
     let _ = print(format, &inspection);
     for reason in &inspection.reasons {
         say(&format!("NOT complete: {}", visible(reason)));

@@ -41,7 +41,7 @@ const RESET_TIME: Duration = Duration::from_secs(5);
 /// Pages of one query: ten times what the largest tenants have.
 const MAX_PAGES: usize = 5_000;
 
-/// Tries of a page that Azure throttles: each waits as long as it is told.
+/// Tries of a page that Azure throttles; each waits for the time that Azure asks for.
 const MAX_THROTTLED: u32 = 20;
 
 /// All rows of a query, and what speaks against them being all.

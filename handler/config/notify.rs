@@ -5,7 +5,7 @@ use url::Url;
 use super::reader::EnvReader;
 
 pub(super) const SETTINGS: &[&str] = &["KEY_VAULT_URL", "NOTIFY_WEBHOOK"];
-/// `KEY_` alone would also match names of other products.
+/// Just `KEY_` would also match names of other products.
 pub(super) const PREFIXES: &[&str] = &["KEY_VAULT_", "NOTIFY_"];
 
 /// The vault, and the webhook that people are notified through.

@@ -1,5 +1,5 @@
-//! The one outgoing HTTP client: every phase has a time limit, every answer a
-//! size limit, no redirect is followed, TLS is never given up.
+//! The one outgoing HTTP client: every phase has a time limit, every response a
+//! size limit, redirects are not followed, and TLS is always checked.
 
 use std::{error::Error as _, sync::OnceLock, time::Duration};
 
@@ -17,7 +17,7 @@ pub struct TimeLimits {
     pub first_byte: Duration,
     /// Between two pieces of the answer.
     pub idle: Duration,
-    /// The whole try.
+    /// The entire try.
     pub total: Duration,
 }
 
@@ -46,7 +46,7 @@ impl TimeLimits {
     }
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// Its status.
@@ -57,7 +57,7 @@ pub struct Response {
     pub body: Bytes,
 }
 
-/// Why there is no whole answer.
+/// The reason why there is no complete response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// No connection: name look-up, refused, reset. A retry may help.
@@ -111,7 +111,7 @@ impl HttpClient {
     }
 
     /// The client for Blob storage, which takes files as they are stored: one
-    /// that unpacked them would not see the length that the service tells.
+    /// that unpacked them would not see the length that the service sends.
     ///
     /// # Errors
     /// [`FetchError::NoClient`].
@@ -138,7 +138,7 @@ impl HttpClient {
         self.for_sdk()
     }
 
-    /// Sends a request and reads the whole answer, at most `max_bytes` of it.
+    /// Sends a request and reads the response to its end, at most `max_bytes`.
     ///
     /// # Errors
     /// [`FetchError`]; also when `deadline` comes first.

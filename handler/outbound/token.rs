@@ -1,4 +1,4 @@
-//! A bearer token and what it says of itself.
+//! A bearer token and its claims.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// What a token says of itself, unverified: for messages alone.
+/// The claims of a token, unverified: only for messages.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Claims {

@@ -46,7 +46,7 @@ use query::{Format, LookupQuery};
         (status = 200, description = "The result, with a verdict", content(
             (OneAnswer = "application/json"), (String = "text/markdown"), (String = "text/html"), (String = "text/csv"))),
         ApiError,
-        (status = 502, description = "Defender cannot be asked until an operator fixes it", body = Problem, content_type = "application/problem+json"),
+        (status = 502, description = "Defender does not answer until an operator fixes it", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn look_up_hash(

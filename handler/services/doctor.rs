@@ -73,7 +73,7 @@ struct Look<'a> {
     doctor: &'a Doctor,
     deadline: Instant,
     grantee: Grantee,
-    /// The tenant of the identity, where a token tells.
+    /// The tenant of the identity, from a token.
     tenant: Option<String>,
 }
 
@@ -120,7 +120,7 @@ impl Doctor {
             .await;
         let known = match &token {
             Ok(token) => Some(Arc::clone(token)),
-            // Whom to grant something to, another token tells as well.
+            // Another token names the principal as well.
             Err(_) => {
                 let other = self
                     .clients

@@ -267,8 +267,7 @@ fn verified(entry: &CachedAnswer, cached: bool, stale: bool) -> DefenderAnswer {
     }
 }
 
-/// One line a call; one more for each kind of failure that somebody has to
-/// act on.
+/// One line a call, and one for each kind of failure that a person has to act on.
 fn log(answer: &LookupAnswer) {
     let s = &answer.summary;
     let throttled = answer
@@ -289,14 +288,14 @@ fn log(answer: &LookupAnswer) {
         stale = answer.results.iter().filter(|result| result.stale).count(),
         "looked up hashes"
     );
-    let mut told = HashSet::new();
+    let mut logged = HashSet::new();
     let without_answer =
         |result: &&HashResult| [ItemStatus::Failed, ItemStatus::Throttled].contains(&result.status);
     for result in answer.results.iter().filter(without_answer) {
         let Some(error) = result
             .error
             .as_ref()
-            .filter(|error| told.insert(error.code.as_str()))
+            .filter(|error| logged.insert(error.code.as_str()))
         else {
             continue;
         };

@@ -168,12 +168,12 @@ impl Vdi {
 
     /// Adds the tag to these devices, batch after batch. A failed batch does not
     /// stop the next one; one that Defender rejects is tried in halves, so that a
-    /// device that it does not know costs itself alone.
+    /// device that it does not know only fails itself.
     pub async fn tag_devices(
         &self,
         devices: &[(String, String)],
         time: Duration,
-        mut told: impl FnMut(Tagged<'_>),
+        mut report: impl FnMut(Tagged<'_>),
     ) {
         let deadline = Instant::now() + time;
         let mut batches: Vec<_> = devices.chunks(TAG_BATCH).rev().collect();
@@ -198,7 +198,7 @@ impl Vdi {
                 ),
                 Ok(()) => {}
             }
-            told(Tagged { devices, outcome });
+            report(Tagged { devices, outcome });
         }
     }
 }

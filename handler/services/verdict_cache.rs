@@ -1,7 +1,7 @@
 //! What Defender said lately, bounded in bytes.
 //!
 //! How long an answer counts as fresh depends on its verdict; after that it is
-//! kept for a day, to be told (and flagged) while Defender is down. Freshness
+//! kept for a day, to be shown (and flagged) while Defender is down. Freshness
 //! is an instant in the entry, so a paused clock ages it in tests. An entry
 //! holds the file as JSON, which takes half of what its many texts take.
 
@@ -18,7 +18,7 @@ const MAX_BYTES: u64 = 92 << 20;
 /// How many entries the cache is laid out for; more are taken as well.
 const USUAL_ENTRIES: usize = 10_000;
 
-/// How long an answer may be told at all.
+/// Longest time for which an answer may be shown.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
 /// What the cache itself spends on an entry, estimated.
@@ -49,7 +49,7 @@ impl CachedAnswer {
         self.at.elapsed() < fresh_for(self.profile.as_ref())
     }
 
-    /// Whether it may be told while Defender is down.
+    /// Whether it may be shown while Defender is down.
     pub fn is_tellable(&self) -> bool {
         self.at.elapsed() < KEPT
     }
@@ -254,17 +254,17 @@ mod tests {
     fn a_file_that_shares_a_sha1_does_not_hide_a_worse_one() {
         let (sha1, cache) = (FileHash::Sha1([7; 20]), VerdictCache::default());
         let answer = |word| CachedAnswer::new(file(word), String::new());
-        let told = |hash| {
+        let kept = |hash| {
             cache
                 .get(hash)
                 .and_then(|entry| entry.profile?.determination_type)
         };
         cache.put(&[sha1, hash(1)], &answer("Malware"));
         cache.put(&[hash(2), sha1], &answer("Clean"));
-        assert_eq!(told(sha1).as_deref(), Some("Malware"));
-        assert_eq!(told(hash(2)).as_deref(), Some("Clean"));
+        assert_eq!(kept(sha1).as_deref(), Some("Malware"));
+        assert_eq!(kept(hash(2)).as_deref(), Some("Clean"));
         cache.put(&[sha1, hash(1)], &answer("Clean"));
-        assert_eq!(told(sha1).as_deref(), Some("Clean"), "asked for itself");
+        assert_eq!(kept(sha1).as_deref(), Some("Clean"), "asked for itself");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Keeps the AI column in saved copies of Microsoft's Coverage workbook.
 //!
-//! It only tells, unless `WORKBOOK_REPAIR` is on. A copy is read again right
-//! before it is written and left alone when somebody else changed it meanwhile;
-//! Azure keeps every revision. What was seen whole is kept in storage.
+//! It only reports, unless `WORKBOOK_REPAIR` is on. A copy is read again right
+//! before it is written, and not touched when it changed in the meantime; Azure
+//! keeps every revision. A copy that was seen complete is kept in storage.
 //! Source: <https://learn.microsoft.com/rest/api/application-insights/workbooks>
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -30,7 +30,7 @@ use crate::{
     services::reports::sha256,
 };
 
-/// Folder of the copies that were seen whole.
+/// Folder of the copies that were seen complete.
 const COPIES: &str = "history/workbooks";
 
 /// What the name of the file ends with that says a copy was told to be gone; in
@@ -52,9 +52,9 @@ pub enum Drift {
     PartlyPatched,
     /// It is as it should be.
     Patched,
-    /// The AI plan is in it, and somebody changed something since it was kept.
+    /// Defender for AI is in it, and it was edited since it was kept.
     PatchedButEdited,
-    /// Another copy is there as well; told beside another state.
+    /// There is another copy; in addition to another state.
     Duplicate,
 }
 
@@ -79,9 +79,9 @@ impl Drift {
 pub struct SavedWorkbook {
     /// Resource id.
     pub id: String,
-    /// Its name for people, anybody's choice.
+    /// Its display name, which anyone can choose.
     pub display_name: String,
-    /// How it differs; `Duplicate` beside another state.
+    /// Its states; `Duplicate` in addition to another one.
     pub drift: Vec<Drift>,
     /// What is missing, or was added.
     pub edits: Vec<String>,
@@ -103,7 +103,7 @@ impl SavedWorkbook {
         }
     }
 
-    /// Whether somebody has to do something.
+    /// Whether a person has to act.
     pub fn needs_work(&self) -> bool {
         let bad = [Drift::Missing, Drift::Unpatched, Drift::PartlyPatched];
         let is_stuck = !self.problem.is_empty() && self.drift.contains(&Drift::NotCoverage);
@@ -123,7 +123,7 @@ pub struct Inspection {
     pub reasons: Vec<String>,
 }
 
-/// What is kept of a copy that was seen whole.
+/// A copy that was seen complete, as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Kept {
@@ -291,7 +291,7 @@ impl WorkbookKeeper {
         let content = properties["serializedData"].as_str().unwrap_or_default();
         let mut patched = patch(content);
         if before.is_some() && patched.is_look_only {
-            // It was seen whole: a person took the colour or the label away.
+            // It was seen complete: a person removed the color or the label.
             patched = Patch::whole(content);
         }
         let edited = before.is_some_and(|kept| kept.sha256 != fingerprint(content));
@@ -401,7 +401,7 @@ impl WorkbookKeeper {
         }
     }
 
-    /// Keeps a copy that was seen whole, once for each revision.
+    /// Keeps a copy that was seen complete, once for each revision.
     async fn keep(
         &self,
         id: &str,

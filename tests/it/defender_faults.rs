@@ -742,7 +742,7 @@ async fn a25_a_thousand_concurrent_callers_share_one_call() {
 }
 
 #[tokio::test]
-async fn f12_a_list_beyond_the_limit_never_meets_a_429() {
+async fn api_f12_a_list_beyond_the_limit_never_meets_a_429() {
     let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "3")]).await;
     let many: Vec<String> = (0..130).map(unknown_hash).collect();
     let answer = app

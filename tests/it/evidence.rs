@@ -24,7 +24,7 @@ fn targets(app: &App) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn f08_evidence_of_a_sha256_is_asked_for_by_its_sha1() {
+async fn api_f08_evidence_of_a_sha256_is_asked_for_by_its_sha1() {
     let app = App::start().await;
     let answer = get(&app, MALWARE, "stats,alerts,devices").await.json();
     assert_eq!(
@@ -90,7 +90,7 @@ async fn evidence_is_null_unless_asked_for_and_never_changes_the_verdict() {
 }
 
 #[tokio::test]
-async fn f09_an_empty_set_is_zero_and_a_file_without_sha1_says_so() {
+async fn api_f09_an_empty_set_is_zero_and_a_file_without_sha1_says_so() {
     let app = App::start().await;
     let clean = get(&app, CLEAN, "alerts,devices").await.json();
     assert_eq!(

@@ -88,7 +88,7 @@ fn state(evidence: &Value, id: &str) -> String {
 }
 
 #[test]
-fn v1_the_settings_of_the_article_are_found() {
+fn vdi_v1_the_settings_of_the_article_are_found() {
     let mut evidence = clean();
     let settings = &mut evidence["mpPref"];
     settings["SharedSignaturesPath"] = Value::Null;
@@ -138,7 +138,7 @@ fn v1_the_settings_of_the_article_are_found() {
 }
 
 #[test]
-fn v2_a_clean_image_is_safe_to_seal() {
+fn vdi_v2_a_clean_image_is_safe_to_seal() {
     let (code, assessment) = assess(&clean(), &[]);
     for item in assessment["items"].as_array().unwrap() {
         assert!(
@@ -158,7 +158,7 @@ fn v2_a_clean_image_is_safe_to_seal() {
 }
 
 #[test]
-fn v3_hidden_exclusions_cannot_be_assessed_unless_the_registry_shows_them() {
+fn vdi_v3_hidden_exclusions_cannot_be_assessed_unless_the_registry_shows_them() {
     let hidden = json!(["N/A: Must be an administrator to view exclusions"]);
     let mut evidence = clean();
     let shown = evidence["mpPref"]["ExclusionPath"].clone();
@@ -455,7 +455,7 @@ fn evidence_of_another_language_and_empty_lists_are_never_a_pass() {
 }
 
 #[test]
-fn v4_without_fslogix_its_items_do_not_apply() {
+fn vdi_v4_without_fslogix_its_items_do_not_apply() {
     let mut evidence = clean();
     evidence["svc"] = json!([{ "Name": "Sense", "State": "Stopped" }, { "Name": "WinDefend", "State": "Running" }]);
     evidence["reg"][r"HKLM\SOFTWARE\FSLogix\Profiles"] = Value::Null;
@@ -468,7 +468,7 @@ fn v4_without_fslogix_its_items_do_not_apply() {
 }
 
 #[test]
-fn v5_a_pattern_of_one_level_fails_with_the_reason() {
+fn vdi_v5_a_pattern_of_one_level_fails_with_the_reason() {
     let mut evidence = clean();
     evidence["mpPref"]["ExclusionPath"] = json!(r"\\FILES\profiles\*.VHDX");
     let (_, assessment) = assess(&evidence, &[]);
@@ -481,7 +481,7 @@ fn v5_a_pattern_of_one_level_fails_with_the_reason() {
 }
 
 #[test]
-fn v6_the_share_that_is_not_covered_is_named() {
+fn vdi_v6_the_share_that_is_not_covered_is_named() {
     let mut evidence = clean();
     evidence["reg"][r"HKLM\SOFTWARE\FSLogix\Profiles"]["VHDLocations"] =
         json!([SHARE, r"\\other\vhd"]);
@@ -496,7 +496,7 @@ fn v6_the_share_that_is_not_covered_is_named() {
 }
 
 #[test]
-fn v7_the_forms_of_windows_powershell_are_read_as_the_clean_form() {
+fn vdi_v7_the_forms_of_windows_powershell_are_read_as_the_clean_form() {
     let (_, plain) = assess(&clean(), &[]);
     let mut evidence = clean();
     evidence["collectedAt"] = json!("/Date(1795413600000)/");
@@ -536,7 +536,7 @@ fn v7_the_forms_of_windows_powershell_are_read_as_the_clean_form() {
 }
 
 #[test]
-fn v8_the_age_of_security_intelligence_has_three_steps() {
+fn vdi_v8_the_age_of_security_intelligence_has_three_steps() {
     for (age, expected) in [
         (4_294_967_295_u32, "Fail"),
         (65_535, "Fail"),
@@ -551,14 +551,14 @@ fn v8_the_age_of_security_intelligence_has_three_steps() {
 }
 
 #[test]
-fn v9_the_defaults_of_windows_cancel_the_processor_limit() {
+fn vdi_v9_the_defaults_of_windows_cancel_the_processor_limit() {
     let mut evidence = clean();
     evidence["mpPref"]["DisableCpuThrottleOnIdleScans"] = json!(true);
     assert_eq!(state(&evidence, "SC-03"), "Warn");
 }
 
 #[test]
-fn v10_an_onboarded_image_is_not_safe_and_an_onboarded_desktop_is_right() {
+fn vdi_v10_an_onboarded_image_is_not_safe_and_an_onboarded_desktop_is_right() {
     let mut evidence = clean();
     evidence["reg"][format!(r"{SENSOR}\Status")] = json!({ "OnboardingState": 1 });
     let (code, assessment) = assess(&evidence, &[]);
@@ -580,7 +580,7 @@ fn v10_an_onboarded_image_is_not_safe_and_an_onboarded_desktop_is_right() {
 }
 
 #[test]
-fn v15_a_tag_that_breaks_the_portal_fails() {
+fn vdi_v15_a_tag_that_breaks_the_portal_fails() {
     for tag in ["x".repeat(201), "VDI,NonPersistent".into(), "Other".into()] {
         let mut evidence = clean();
         evidence["reg"][format!(r"{POLICY}\DeviceTagging")]["Group"] = json!(tag);

@@ -21,7 +21,7 @@ use crate::support::{
     host::ClientRequest,
     machine::engine,
     package::repository,
-    tools::{AzureCli, python_command, run},
+    tools::{AzureCli, outside, python_command, run},
 };
 
 /// Settings that the Functions host, App Service or the SDK read.
@@ -34,23 +34,15 @@ const PLATFORM: [&str; 6] = [
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
 ];
 
-/// The Bicep CLI with these arguments; `None`, with a line that says so, where
-/// there is none.
-#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+/// The Bicep CLI with these arguments; `None` where there is none.
 fn bicep(arguments: &[&str], folder: &Path) -> Option<String> {
-    let shared = repository().join("../shared/tools/bicep");
     let on_path = Command::new("bicep").arg("--version").output().is_ok();
-    if !on_path && !shared.is_file() {
-        eprintln!(
-            "left out: there is no Bicep CLI on the path or at {}",
-            shared.display()
-        );
-        return None;
-    }
-    let program = if on_path {
-        PathBuf::from("bicep")
-    } else {
-        shared
+    let program = match on_path {
+        true => PathBuf::from("bicep"),
+        false => outside(
+            "shared/tools/bicep",
+            "templates: there is no Bicep CLI on the path",
+        )?,
     };
     let output = Command::new(program)
         .args(arguments)
@@ -849,10 +841,10 @@ fn the_three_ways_to_register_make_the_same_registration() {
 
 #[test]
 fn the_grants_compile_with_the_types_of_microsoft_graph() {
-    let types = repository().join("../shared/data/microsoft-graph-types/index.json");
-    if !types.is_file() {
+    let path = "shared/data/microsoft-graph-types/index.json";
+    let Some(types) = outside(path, "grants: there are no types of Microsoft Graph") else {
         return;
-    }
+    };
     let folder = tempfile::tempdir().unwrap();
     let types = types.display().to_string();
     let published = bicep(

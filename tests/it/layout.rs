@@ -124,43 +124,45 @@ fn every_function_is_in_the_documents_and_every_route_described() {
     }
 }
 
-/// Ids that have a test: cases of the host's protocol, and the rows of the
-/// fault matrix that exist so far.
-fn ids() -> Vec<String> {
-    let number = |letter: char, numbers: &[std::ops::RangeInclusive<usize>]| {
-        numbers
-            .iter()
-            .cloned()
-            .flatten()
-            .map(move |n| format!("{letter}{n:02}"))
-            .collect::<Vec<_>>()
-    };
-    [
-        // Without the cases of queues: there are no queue triggers.
-        number('h', &[1..=9, 12..=30]),
-        number('x', &[1..=7, 10..=10, 12..=15]),
-        number('a', &[1..=30]),
-        number('b', &[1..=6, 12..=16, 20..=22]),
-        number('c', &[1..=8, 10..=17, 23..=25]),
-        number('d', &[1..=12]),
-        number('s', &[1..=3, 5..=11]),
-    ]
-    .concat()
+/// The ids of the tables in `tests/HOST.md` and `tests/FAULTS.md`.
+fn ids() -> BTreeSet<String> {
+    let tables = ["tests/HOST.md", "tests/FAULTS.md"].map(read).concat();
+    let rows = tables.lines().filter_map(|line| line.strip_prefix("| `"));
+    let ids = rows.filter_map(|row| row.split('`').next());
+    ids.filter(|id| is_numbered(id))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether a text is the id of a case: a letter and digits, with a prefix or without.
+fn is_numbered(id: &str) -> bool {
+    let prefixes = ["field_", "coverage_", "vdi_", "api_", "stat_"];
+    let short = prefixes.iter().find_map(|prefix| id.strip_prefix(prefix));
+    let mut letters = short.unwrap_or(id).chars();
+    let starts_well = letters.next().is_some_and(|c| c.is_ascii_lowercase());
+    let number = letters.as_str();
+    starts_well && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[test]
-fn every_case_and_row_has_a_test_that_starts_with_its_id() {
-    let tests: Vec<String> = ["handler", "functions", "tests/it"]
-        .into_iter()
-        .flat_map(|folder| files(&repository().join(folder), ".rs"))
-        .map(|file| fs::read_to_string(file).unwrap())
-        .collect();
-    for id in ids() {
-        assert!(
-            tests.iter().any(|text| text.contains(&format!("fn {id}_"))),
-            "{id}"
-        );
+fn every_numbered_case_has_a_row_and_a_test() {
+    let mut tested = BTreeSet::new();
+    for folder in ["handler", "functions", "tests/it"] {
+        for file in files(&repository().join(folder), ".rs") {
+            let text = fs::read_to_string(file).unwrap();
+            for name in text.split("fn ").skip(1) {
+                let end = name.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+                let words: Vec<&str> = name[..end.unwrap_or(0)].split('_').collect();
+                for length in [1, 2] {
+                    let id = words[..length.min(words.len())].join("_");
+                    if words.len() > length + 1 && is_numbered(&id) {
+                        tested.insert(id);
+                    }
+                }
+            }
+        }
     }
+    assert_eq!(tested, ids());
 }
 
 #[test]

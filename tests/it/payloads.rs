@@ -96,7 +96,7 @@ async fn an_advisory_is_read_as_it_is_pasted() {
 }
 
 #[tokio::test]
-async fn s05_unknown_hashes_and_md5_have_a_row_each() {
+async fn stat_s05_unknown_hashes_and_md5_have_a_row_each() {
     let app = App::start().await;
     let answer = app
         .post_hashes(&[MD5, SHA256, &"0".repeat(40)])
@@ -112,7 +112,7 @@ async fn s05_unknown_hashes_and_md5_have_a_row_each() {
 }
 
 #[tokio::test]
-async fn s01_s04_every_sha1_is_asked_and_repeats_cost_nothing() {
+async fn stat_s01_s04_every_sha1_is_asked_and_repeats_cost_nothing() {
     let app = App::start().await;
     let hashes: Vec<String> = (0..100).map(|number| format!("{number:040x}")).collect();
     let list: Vec<&str> = hashes.iter().chain(&hashes).map(String::as_str).collect();
@@ -125,7 +125,7 @@ async fn s01_s04_every_sha1_is_asked_and_repeats_cost_nothing() {
 }
 
 #[tokio::test]
-async fn s02_concurrent_incidents_keep_their_own_hashes() {
+async fn stat_s02_concurrent_incidents_keep_their_own_hashes() {
     let app = App::start_with(&[
         ("DEFENDER_CALLS_PER_MINUTE", "10000"),
         ("DEFENDER_CALLS_PER_HOUR", "100000"),
@@ -147,7 +147,7 @@ async fn s02_concurrent_incidents_keep_their_own_hashes() {
 }
 
 #[tokio::test]
-async fn s03_every_call_of_defender_carries_a_token_for_it() {
+async fn stat_s03_every_call_of_defender_carries_a_token_for_it() {
     let app = App::start_guarded(&[]).await;
     let token = format!(
         "Bearer {}",
@@ -176,7 +176,7 @@ async fn s03_every_call_of_defender_carries_a_token_for_it() {
 }
 
 #[tokio::test]
-async fn s06_null_and_missing_fields_of_an_entity_are_tolerated() {
+async fn stat_s06_null_and_missing_fields_of_an_entity_are_tolerated() {
     let app = App::start().await;
     let entities = json!([
         { "kind": "FileHash", "properties": { "hashValue": SHA1 } },
@@ -198,7 +198,7 @@ async fn s06_null_and_missing_fields_of_an_entity_are_tolerated() {
 }
 
 #[tokio::test]
-async fn s07_s12_one_throttled_hash_delays_nobody_past_the_deadline() {
+async fn stat_s07_s12_one_throttled_hash_delays_nobody_past_the_deadline() {
     let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "3")]).await;
     app.post_hashes(&[SHA256]).await;
     app.cloud.add_fault(
@@ -219,7 +219,7 @@ async fn s07_s12_one_throttled_hash_delays_nobody_past_the_deadline() {
 }
 
 #[tokio::test]
-async fn s11_a_file_joins_its_hashes_and_its_md5_hides_nothing() {
+async fn stat_s11_a_file_joins_its_hashes_and_its_md5_hides_nothing() {
     let app = App::start().await;
     let clean = crate::support::app::CLEAN;
     let id = |number: usize| format!("/subscriptions/x/Entities/{number}");
@@ -239,7 +239,7 @@ async fn s11_a_file_joins_its_hashes_and_its_md5_hides_nothing() {
 }
 
 #[tokio::test]
-async fn s08_a_name_that_would_break_out_of_a_query_never_reaches_one() {
+async fn stat_s08_a_name_that_would_break_out_of_a_query_never_reaches_one() {
     let app = App::start().await;
     let name = "x') | union DeviceInfo //.exe";
     let entities = json!([
@@ -264,7 +264,7 @@ async fn s08_a_name_that_would_break_out_of_a_query_never_reaches_one() {
 }
 
 #[tokio::test]
-async fn s09_what_an_attacker_wrote_is_text_in_a_comment() {
+async fn stat_s09_what_an_attacker_wrote_is_text_in_a_comment() {
     let app = App::start().await;
     let markup = "<img src=x onerror=alert(1)>";
     let hash = unknown_hash(9);
@@ -283,7 +283,7 @@ async fn s09_what_an_attacker_wrote_is_text_in_a_comment() {
 }
 
 #[tokio::test]
-async fn s10_an_incident_makes_no_call_outside_the_configured_hosts() {
+async fn stat_s10_an_incident_makes_no_call_outside_the_configured_hosts() {
     // Whatever is not on loopback would go to this proxy.
     let elsewhere = Sandbox::start(Tenant::default()).await.unwrap();
     let proxy = elsewhere.defender_url();

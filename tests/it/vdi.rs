@@ -208,7 +208,7 @@ async fn a_run_has_its_files_and_no_address_in_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v11_live_records_of_one_host_are_a_finding_and_silent_ones_leftovers() {
+async fn vdi_v11_live_records_of_one_host_are_a_finding_and_silent_ones_leftovers() {
     let three = |hours: [u64; 3]| {
         ["VDI-7", "vdi-7.corp.local", "Vdi-7.CORP.local"]
             .iter()
@@ -256,7 +256,7 @@ async fn v11_live_records_of_one_host_are_a_finding_and_silent_ones_leftovers() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v12_names_in_turn_are_a_clone_and_one_rename_is_none() {
+async fn vdi_v12_names_in_turn_are_a_clone_and_one_rename_is_none() {
     let named = |names: &[(&str, u64, u64)]| {
         let names = names
             .iter()
@@ -283,7 +283,7 @@ async fn v12_names_in_turn_are_a_clone_and_one_rename_is_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v13_a_tag_of_any_kind_is_a_tag() {
+async fn vdi_v13_a_tag_of_any_kind_is_a_tag() {
     let tag = || vec!["other".to_owned(), "vdi-nonpersistent".to_owned()];
     let bare = |number| VdiDevice::new(number, &format!("vdi-{number}")).tagged("");
     let stage = Stage::with(vec![
@@ -308,7 +308,7 @@ async fn v13_a_tag_of_any_kind_is_a_tag() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn v14_destroyed_desktops_are_counted_apart() {
+async fn vdi_v14_destroyed_desktops_are_counted_apart() {
     let gone = (1..=3).map(|number| VdiDevice {
         mode: Some("2".into()),
         ..VdiDevice::new(number, &format!("vdi-{number}"))
@@ -332,7 +332,7 @@ async fn v14_destroyed_desktops_are_counted_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn h1_both_spellings_of_hunting_give_the_same_rows_by_both_routes() {
+async fn vdi_h1_both_spellings_of_hunting_give_the_same_rows_by_both_routes() {
     let stage = Stage::new().await;
     let graph = stage.summary(0, &[]).await;
     stage.cloud.set_hunting_capitals(true);
@@ -350,7 +350,7 @@ async fn h1_both_spellings_of_hunting_give_the_same_rows_by_both_routes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn h2_a_tenant_without_hunting_gets_what_the_machines_tell() {
+async fn vdi_h2_a_tenant_without_hunting_gets_what_the_machines_tell() {
     let stage = Stage::new().await;
     stage.cloud.set_roles(&["Machine.Read.All"]);
     let summary = stage.summary(3, &[]).await;
@@ -402,7 +402,7 @@ async fn hunting_over_its_limits_is_asked_for_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn m1_m2_pages_are_read_once_to_the_end_with_links_and_without() {
+async fn vdi_m1_m2_pages_are_read_once_to_the_end_with_links_and_without() {
     let devices: Vec<VdiDevice> = (0..25_000)
         .map(|number| VdiDevice::new(number, &format!("vdi-{number}")))
         .collect();
@@ -487,7 +487,7 @@ async fn a30_a_list_that_fails_half_way_is_resumed_and_leads_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a1_a2_m3_antivirus_health_that_tells_nothing_is_unknown() {
+async fn vdi_a1_a2_m3_antivirus_health_that_tells_nothing_is_unknown() {
     let of = |number: usize, mode: &str, engine: &str| VdiDevice {
         mode: Some(mode.to_owned()),
         up_to_date: ["True".to_owned(), engine.to_owned(), "True".to_owned()],
@@ -529,7 +529,7 @@ async fn a1_a2_m3_antivirus_health_that_tells_nothing_is_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn d1_d2_d3_hostile_names_stay_text_in_every_file() {
+async fn vdi_d1_d2_d3_hostile_names_stay_text_in_every_file() {
     let names = [
         "=cmd|' /C calc'!A0",
         "<img src=x onerror=alert(1)>",

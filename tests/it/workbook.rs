@@ -9,6 +9,7 @@ use crate::{
         App,
         app::{self, cloud},
         package::repository,
+        tools::outside,
     },
 };
 
@@ -182,7 +183,7 @@ async fn a_copy_with_no_place_for_the_plan_needs_work() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn w4_a_copy_that_is_changed_meanwhile_is_left_alone() {
+async fn coverage_w4_a_copy_that_is_changed_meanwhile_is_left_alone() {
     let shell = Shell::with(vec![Workbook::new(1, 1, "Coverage", &fixture())]).await;
     let edited = fixture().replace("# Coverage", "# Ours");
     shell.cloud.edit_after_next_read(&edited);
@@ -269,14 +270,14 @@ fn the_patched_queries_bind() {
     }
 }
 
-/// Microsoft's own workbook, where it is at hand: it is no file of the project.
+/// Microsoft's own workbook, where it is available: it is not a file of the project.
 #[test]
-fn w1_microsofts_workbook_gets_nine_edits() {
-    let file = repository().join("../shared/data/microsoft-coverage.workbook.json");
-    let Ok(content) = std::fs::read_to_string(&file) else {
-        println!("left out: {} is not there", file.display());
+fn coverage_w1_microsofts_workbook_gets_nine_edits() {
+    let path = "shared/data/microsoft-coverage.workbook.json";
+    let Some(file) = outside(path, "repair of Microsoft's own Coverage workbook") else {
         return;
     };
+    let content = std::fs::read_to_string(file).unwrap();
     use functions::coverage::workbook::{PatchState, patch};
     let first = patch(&content);
     assert_eq!(

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn d2_half_a_character_costs_no_other_row() {
+    fn vdi_d2_half_a_character_costs_no_other_row() {
         let text = br#"["a\ud800b", "\udc00", "\ud83d\ude00", "\\ud800", "c"]"#;
         let read: Vec<String> = parse(text).unwrap();
         assert_eq!(

@@ -142,8 +142,8 @@ impl HuntingClient {
     /// # Errors
     /// [`Failure`].
     pub async fn probe(&self, deadline: Instant) -> Result<(), Failure> {
-        let whole = Part { of: 1, index: 0 };
-        let rows = self.part::<IgnoredAny>(PROBE, whole, deadline).await;
+        let all = Part { of: 1, index: 0 };
+        let rows = self.part::<IgnoredAny>(PROBE, all, deadline).await;
         rows.map(drop)
     }
 

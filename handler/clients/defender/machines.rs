@@ -217,7 +217,7 @@ impl MachinesClient {
                         unusable_answer(&format!("{} is not understood", endpoint.endpoint.name))
                     });
                 }
-                // Documented of the first page alone: a tenant without machines.
+                // Documented only for the first page: a tenant without machines.
                 Ok(Found::No) if name == "machines" && !query.contains("$skip") => {
                     return Ok(Page {
                         value: Vec::new(),

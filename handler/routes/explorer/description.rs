@@ -228,11 +228,11 @@ fn definition(schema: &Value, api: &Value) -> Value {
         return one_of(parts, api);
     }
     if let Some(parts) = schema["allOf"].as_array() {
-        let mut whole = merged(parts, api);
+        let mut all_of = merged(parts, api);
         if let Some(description) = schema.get("description") {
-            whole["description"] = description.clone();
+            all_of["description"] = description.clone();
         }
-        return whole;
+        return all_of;
     }
     let Some(schema) = schema.as_object() else {
         return json!({});
@@ -251,7 +251,7 @@ fn definition(schema: &Value, api: &Value) -> Value {
 }
 
 /// The first alternative. One that may be null stands inline, because nothing
-/// counts beside a reference.
+/// counts next to a reference.
 fn one_of(parts: &[Value], api: &Value) -> Value {
     let Some(part) = parts.iter().find(|part| part["type"] != "null") else {
         return json!({});
@@ -281,7 +281,7 @@ fn properties(properties: &Value, api: &Value) -> Value {
     let properties = properties.as_object().into_iter().flatten();
     let flat = properties.map(|(name, schema)| {
         let mut flat = definition(schema, api);
-        // Nothing counts beside a reference.
+        // Nothing counts next to a reference.
         if flat.get("$ref").is_none() {
             flat["x-ms-summary"] = json!(title(name));
         }
@@ -291,25 +291,25 @@ fn properties(properties: &Value, api: &Value) -> Value {
 }
 
 fn merged(parts: &[Value], api: &Value) -> Value {
-    let mut whole = json!({ "type": "object", "properties": {} });
+    let mut all_of = json!({ "type": "object", "properties": {} });
     let mut required = Vec::new();
     for part in parts {
         let part = definition(resolved(part, api), api);
         if let (Some(all), Some(more)) = (
-            whole["properties"].as_object_mut(),
+            all_of["properties"].as_object_mut(),
             part["properties"].as_object(),
         ) {
             all.extend(more.clone());
         }
         required.extend(part["required"].as_array().into_iter().flatten().cloned());
         if let Some(description) = part.get("description") {
-            whole["description"] = description.clone();
+            all_of["description"] = description.clone();
         }
     }
     if !required.is_empty() {
-        whole["required"] = json!(required);
+        all_of["required"] = json!(required);
     }
-    whole
+    all_of
 }
 
 /// What a schema refers to, or itself; of one that may be null the other one.

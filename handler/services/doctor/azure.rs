@@ -84,7 +84,7 @@ impl Look<'_> {
                     "subscriptions",
                     "Visible subscriptions",
                     CheckState::Unreachable,
-                    "without a token for Resource Manager they cannot be asked for",
+                    "they cannot be read without a token for Resource Manager",
                 )],
             }
         };
@@ -139,7 +139,7 @@ impl Look<'_> {
                 match hidden.len() {
                     0 if all.is_empty() => line(
                         CheckState::Missing,
-                        format!("{} are visible, but the management groups of the scope tell of none", ids.len()),
+                        format!("{} are visible, but the management groups of the scope list none", ids.len()),
                     )
                     .fix(grant),
                     0 => line(CheckState::Ok, detail),
@@ -162,8 +162,8 @@ impl Look<'_> {
     async fn expected(&self) -> Result<Option<BTreeSet<String>>, Failure> {
         let scope = &self.doctor.config.coverage.scope;
         let mut all: BTreeSet<String> = scope.subscriptions().iter().cloned().collect();
-        let whole = scope.subscriptions().is_empty() && scope.management_groups().is_empty();
-        let root = self.tenant.iter().filter(|_| whole);
+        let is_tenant = scope.subscriptions().is_empty() && scope.management_groups().is_empty();
+        let root = self.tenant.iter().filter(|_| is_tenant);
         for group in scope.management_groups().iter().chain(root) {
             let below = self
                 .doctor
@@ -175,7 +175,7 @@ impl Look<'_> {
                 None => return Ok(None),
             }
         }
-        Ok(Some(all).filter(|_| !whole || self.tenant.is_some()))
+        Ok(Some(all).filter(|_| !is_tenant || self.tenant.is_some()))
     }
 
     /// The commands that grant `Reader` on the scope: its groups, and those of its
@@ -221,7 +221,7 @@ impl Look<'_> {
                 CheckState::Ok,
                 format!("the plans of {subscription} can be read"),
             ),
-            // As the report tells it, such a subscription is not registered.
+            // In the report, such a subscription is not registered.
             Ok(Resource::NotFound) => line(
                 CheckState::Ok,
                 format!("{subscription} answers that Defender for Cloud is not registered there"),
@@ -252,7 +252,7 @@ impl Look<'_> {
                 format!("{seen}; WORKBOOK_REPAIR is off, so none is written"),
             );
         }
-        // A role is given on a group, so one copy of each group tells of all.
+        // A role is granted on a group, so one copy of each group is enough.
         let groups: BTreeMap<String, &String> = copies
             .iter()
             .map(|id| (group_of(id).to_lowercase(), id))
@@ -279,8 +279,8 @@ impl Look<'_> {
         line(CheckState::Ok, format!("{seen} and written"))
     }
 
-    /// Writes a file, and shows that nobody writes over it unnoticed; where the
-    /// pointer lies, also that a file can be replaced by its version.
+    /// Writes a file, and checks that no one can overwrite it unnoticed; where the
+    /// pointer is stored, also that a file can be replaced by its version.
     async fn place(&self, id: &str, title: &str, place: &ReportLocation) -> Check {
         let line = |state, detail| Check::new(id, title, state, detail);
         let storage = self.doctor.storage(place);
@@ -380,7 +380,7 @@ impl Look<'_> {
         match asked {
             None => line(
                 CheckState::Off,
-                "NOTIFY_WEBHOOK is not set, so no secret is read and nobody is notified".to_owned(),
+                "NOTIFY_WEBHOOK is not set, so no secret is read and no one is notified".to_owned(),
             ),
             Some(Ok(())) => line(CheckState::Ok, format!("the secret {name} holds a webhook's URL")),
             Some(Err(failure)) => match failure.code {
@@ -419,7 +419,7 @@ async fn keeps_what_is_there(storage: &Storage) -> Result<bool, Failure> {
     Ok(again == Created::AlreadyThere && is_it)
 }
 
-/// Whether a file can be replaced where nobody replaced it meanwhile.
+/// Whether a file can be replaced by its version.
 async fn replaces_by_version(storage: &Storage) -> Result<bool, Failure> {
     for _ in 0..MAX_MOVES {
         let before = storage.read(POINTER).await?;

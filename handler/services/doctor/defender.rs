@@ -58,7 +58,7 @@ const ALERTS: ApiCheck = ApiCheck::of_defender(
     "alerts",
     "Alerts of a file",
     "Alert.Read.All",
-    "alerts beside a verdict can be read",
+    "alerts next to a verdict can be read",
 );
 const MACHINES: ApiCheck = ApiCheck::of_defender(
     "machines",
@@ -95,12 +95,12 @@ impl Look<'_> {
             self.files().boxed(),
             async move {
                 let asked = clients.files.alerts(EICAR, at).await;
-                self.told(&ALERTS, asked.map(drop)).await
+                self.check_line(&ALERTS, asked.map(drop)).await
             }
             .boxed(),
             async move {
                 let asked = clients.machines.probe_machines(at).await;
-                self.told(&MACHINES, asked).await
+                self.check_line(&MACHINES, asked).await
             }
             .boxed(),
             async move {
@@ -130,7 +130,7 @@ impl Look<'_> {
                 CheckState::Unreachable,
                 "the Files API says that it does not know EICAR's test file, which Defender does: check `DEFENDER_API_URL`",
             ),
-            asked => self.told(&FILES, asked.map(drop)).await,
+            asked => self.check_line(&FILES, asked.map(drop)).await,
         }
     }
 
@@ -143,14 +143,14 @@ impl Look<'_> {
                     INDICATORS.id,
                     INDICATORS.title,
                     CheckState::Off,
-                    "the role Ti.ReadWrite.All is not granted, so include=indicators tells nothing; the role could also write Indicators",
+                    "the role Ti.ReadWrite.All is not granted, so include=indicators returns nothing; the role could also write Indicators",
                 )
             }
-            asked => self.told(&INDICATORS, asked.map(drop)).await,
+            asked => self.check_line(&INDICATORS, asked.map(drop)).await,
         }
     }
 
-    /// A role that the report on virtual desktops alone needs.
+    /// A role that only the report on virtual desktops needs.
     async fn for_desktops(&self, about: &ApiCheck, asked: Result<(), Failure>) -> Check {
         let is_refused = matches!(&asked, Err(error) if error.kind == Kind::Forbidden);
         if is_refused && self.doctor.config.vdi.hosts.is_none() && !self.holds(about).await {
@@ -160,7 +160,7 @@ impl Look<'_> {
             );
             return Check::new(about.id, about.title, CheckState::Off, detail);
         }
-        self.told(about, asked).await
+        self.check_line(about, asked).await
     }
 
     /// Whether the token in use has the role already.
@@ -195,7 +195,7 @@ impl Look<'_> {
         self.for_desktops(&about, asked).await
     }
 
-    async fn told(&self, about: &ApiCheck, asked: Result<(), Failure>) -> Check {
+    async fn check_line(&self, about: &ApiCheck, asked: Result<(), Failure>) -> Check {
         let line = |state, detail: String| Check::new(about.id, about.title, state, detail);
         match asked {
             Ok(()) => line(CheckState::Ok, about.works.to_owned()),

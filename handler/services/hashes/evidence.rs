@@ -1,4 +1,4 @@
-//! Evidence beside verdicts: once for each file, each source for itself.
+//! Evidence next to verdicts: once for each file, each source by itself.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -131,19 +131,21 @@ async fn asked_for<T>(
     })))
 }
 
-/// Most sources know files by SHA-1 alone, and Defender named none.
+/// Most sources know files only by SHA-1, and Defender named none.
 fn without_sha1(include: Include) -> Evidence {
     let error = ItemError {
         code: "sha1_unknown".to_owned(),
-        detail: "this source knows files by SHA-1 alone, and Microsoft Defender named none for this file".to_owned(),
+        detail:
+            "this source knows files only by SHA-1, and Microsoft Defender named none for this file"
+                .to_owned(),
         retry_after_seconds: None,
         cause: String::new(),
     };
-    let told = |wanted: bool| wanted.then(|| error.clone());
+    let missing = |wanted: bool| wanted.then(|| error.clone());
     Evidence {
-        stats: told(include.stats).map(|error| Source::new(Err(error))),
-        alerts: told(include.alerts).map(|error| Source::new(Err(error))),
-        devices: told(include.devices.is_some()).map(|error| Source::new(Err(error))),
+        stats: missing(include.stats).map(|error| Source::new(Err(error))),
+        alerts: missing(include.alerts).map(|error| Source::new(Err(error))),
+        devices: missing(include.devices.is_some()).map(|error| Source::new(Err(error))),
         indicators: None,
     }
 }

@@ -134,11 +134,11 @@ pub(crate) fn together(reasons: &[String]) -> String {
             None => groups.push((vec![what], why)),
         }
     }
-    let told = groups.iter().map(|(whats, why)| match whats.join(", ") {
+    let sentences = groups.iter().map(|(whats, why)| match whats.join(", ") {
         what if what.is_empty() => (*why).to_owned(),
         what => format!("{what}: {why}"),
     });
-    told.collect::<Vec<_>>().join("; ")
+    sentences.collect::<Vec<_>>().join("; ")
 }
 
 /// The slot of a run: the occurrence of the timer that it is for, or the present

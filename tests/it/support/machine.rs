@@ -9,23 +9,17 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::package::repository;
+use super::{package::repository, tools::outside};
 
 pub const SENSOR: &str = r"HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection";
 pub const POLICY: &str = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection";
 
-/// The engine; `None`, with a line that says so, where there is none.
-#[expect(clippy::print_stderr, reason = "a test that is left out says so")]
+/// The engine; `None` where there is none.
 pub fn engine() -> Option<PathBuf> {
-    let engine = repository().join("../shared/tools/pwsh-engine");
-    if engine.is_file() {
-        return Some(engine);
-    }
-    eprintln!(
-        "left out: there is no PowerShell engine at {}",
-        engine.display()
-    );
-    None
+    outside(
+        "shared/tools/pwsh-engine",
+        "scripts: there is no PowerShell engine",
+    )
 }
 
 /// A machine with a folder for its drive.

@@ -2,6 +2,7 @@
 //! the package registries, at the versions that are written down here.
 
 use std::{
+    io::Write,
     path::PathBuf,
     process::{Command, Output},
     sync::Mutex,
@@ -93,4 +94,26 @@ impl AzureCli {
     pub fn file(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
+}
+
+/// A file next to the repository that only some machines have; `what` it is for is
+/// listed at the end of the run where it is missing.
+pub fn outside(path: &str, what: &str) -> Option<PathBuf> {
+    let file = repository().join("..").join(path);
+    if file.is_file() {
+        return Some(file);
+    }
+    not_run(what);
+    None
+}
+
+/// Lists at the end of the run what a test left out.
+pub fn not_run(what: &str) {
+    let list = repository().join("target/not-run.txt");
+    let mut list = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(list)
+        .expect("a list of what was left out");
+    writeln!(list, "{what}").expect("written");
 }
