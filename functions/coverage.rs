@@ -6,11 +6,13 @@
 pub mod ai_plan;
 pub mod baseline;
 pub mod change;
+pub mod confirmation;
 pub mod estate;
 pub mod files;
 pub mod html;
 pub mod notice;
 pub mod plan;
+pub mod reconcile;
 pub mod report;
 pub mod workbook;
 

@@ -295,7 +295,8 @@ mod tests {
     use crate::coverage::{
         AiResource, Cloud, Estate, Subscription,
         baseline::{Baseline, SubscriptionBaseline},
-        change::{Answer, Question, ScopeMembership, reconcile},
+        confirmation::{Answer, Question},
+        reconcile::{ScopeMembership, reconcile},
     };
 
     fn report(name: &str, gaps: Vec<String>) -> CoverageReport {

@@ -199,9 +199,7 @@ impl Assessment {
             }
             (Role::Pooled, Some(true)) => "No critical or high item fails.",
             (Role::Pooled, Some(false)) => "A critical or high item fails.",
-            (Role::Pooled, None) => {
-                "NOT known: the evidence lacks something that matters."
-            }
+            (Role::Pooled, None) => "NOT known: the evidence lacks something that matters.",
         }
     }
 

@@ -9,8 +9,9 @@ use std::{
 use functions::{
     coverage::{
         AI_RESOURCES, Baseline, Cloud, CoverageReport, Estate, PRICINGS, SUBSCRIPTIONS, Summary,
-        change::{self, Answer, Question, ScopeMembership},
+        confirmation::{Answer, Question},
         files, notice,
+        reconcile::{self, ScopeMembership},
     },
     report::run::{File, JSON, Manifest},
 };
@@ -151,11 +152,11 @@ impl Coverage {
         let is_empty = report.summary.subscriptions == 0 && !report.summary.complete;
         if let Some(previous) = comparable {
             let deadline = deadline.max(Instant::now() + QUESTION_TIME / 2);
-            let questions = change::questions(&report, previous, MAX_QUESTIONS);
+            let questions = reconcile::questions(&report, previous, MAX_QUESTIONS);
             let deadline = deadline.min(Instant::now() + QUESTION_TIME);
             let answers = self.manager.answers(questions, deadline).await;
             let within = self.within(&answers, deadline).await;
-            report = change::reconcile(report, previous, &answers, &within);
+            report = reconcile::reconcile(report, previous, &answers, &within);
         }
         log(&report.summary);
         Compared {

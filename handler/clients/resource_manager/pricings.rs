@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use functions::coverage::change::{Answer, Question, plan_of, subscription_of};
+use functions::coverage::confirmation::{Answer, Question, plan_of, subscription_of};
 use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
