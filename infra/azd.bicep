@@ -1,4 +1,4 @@
-metadata description = 'For azd: a resource group with what infra/main.bicep describes.'
+metadata description = 'For azd: a resource group with the resources of infra/main.bicep.'
 
 targetScope = 'subscription'
 
@@ -11,32 +11,32 @@ param environmentName string
 @minLength(1)
 param location string
 
-@description('flex, or premium where Flex Consumption is not offered.')
+@description('Hosting plan: flex, or premium where Flex Consumption is not offered.')
 @allowed([
   'flex'
   'premium'
 ])
 param hostingPlan string = 'flex'
 
-@description('Whether storage and the vault are reached through private endpoints alone; then this machine cannot upload the package.')
+@description('True to reach storage and the vault only through private endpoints. This machine cannot upload the package then.')
 param privateNetwork bool = false
 
-@description('URL of the package where this machine cannot upload it: with privateNetwork, or on the premium plan.')
+@description('URL of the package, if this machine cannot upload it: with privateNetwork, or on the premium plan.')
 param packageUri string = ''
 
 @description('Client id of the API\'s application registration, which infra/graph creates.')
 param apiClientId string = ''
 
-@description('What the coverage report is about: mg:NAME and sub:GUID, separated by blanks; blank for the tenant.')
+@description('Scope of the coverage report: mg:NAME and sub:GUID, separated by spaces; blank for the tenant.')
 param coverageScope string = ''
 
-@description('Regular expression over the short names of virtual desktops; blank for no such report.')
+@description('Regular expression that matches the short names of virtual desktops; blank for no VDI report.')
 param vdiHostPattern string = ''
 
-@description('Whether the vault of the environment was deleted in the last 90 days and is to be taken back.')
+@description('True to recover the vault of the environment, if it was deleted in the last 90 days.')
 param recoverVault bool = false
 
-@description('Address that alerts are mailed to; blank for nobody.')
+@description('Email address for alerts; blank for no email.')
 param alertEmail string = ''
 
 var tags = {
@@ -78,8 +78,8 @@ output APP_NAME string = main.outputs.APP_NAME
 @description('Principal id of the app\'s identity.')
 output IDENTITY_PRINCIPAL_ID string = main.outputs.IDENTITY_PRINCIPAL_ID
 
-@description('Name of the host\'s storage account, which takes the package on the premium plan.')
+@description('Name of the host\'s storage account, where the package is uploaded on the premium plan.')
 output PACKAGE_ACCOUNT string = main.outputs.PACKAGE_ACCOUNT
 
-@description('Whether the hook uploads the package.')
+@description('True if the hook uploads the package.')
 output UPLOADS_PACKAGE bool = hostingPlan == 'flex' && !privateNetwork && empty(packageUri)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the release executable for the images of Azure Functions, whatever is built on: for the
-# glibc of Debian 11, with the list of its dependencies inside (cargo auditable), and stripped.
-# Prints where it is. The tools are installed into target/build-tools at the versions below.
+# Builds the release executable for the Azure Functions images, on any build machine: for the glibc
+# of Debian 11, with an embedded list of its dependencies (cargo auditable), and stripped. Prints its
+# path. The tools are installed into target/build-tools at the versions below.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,7 +21,7 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "$wanted" ]; then
     echo "$wanted" > "$tools/installed"
 fi
 
-# The executable tells nothing of the folders of this machine, and is the same on another.
+# The executable contains no paths of the build machine and is identical on every machine.
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 export RUSTFLAGS="--remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$PWD=/source"
 export CFLAGS="-ffile-prefix-map=$cargo_home=/cargo"

@@ -1,54 +1,54 @@
 metadata name = 'Defender Functions'
-metadata description = 'The function app with its identity, storage, vault, logs, alerts and workbook. Roles of Microsoft Defender and Microsoft Graph are granted by infra/graph, which an administrator runs.'
+metadata description = 'The function app with its identity, storage, vault, logs, alerts and workbook. An administrator runs infra/graph to grant the roles of Microsoft Defender and Microsoft Graph.'
 
 targetScope = 'resourceGroup'
 
-@description('Azure region of all resources; by default that of the resource group.')
+@description('Azure region of all resources; the default is the region of the resource group.')
 param location string = resourceGroup().location
 
-@description('Start of every name: lower-case letters and digits, a letter first.')
+@description('Prefix of every name: lowercase letters and digits, starting with a letter.')
 @minLength(3)
 @maxLength(11)
 param name string = 'defender'
 
-@description('Tags of every resource.')
+@description('Tags for every resource.')
 param tags object = {}
 
-@description('flex, or premium where Flex Consumption is not offered, such as US Government.')
+@description('Hosting plan: flex, or premium where Flex Consumption is not offered, such as in US Government.')
 @allowed([
   'flex'
   'premium'
 ])
 param hostingPlan string = environment().name == 'AzureCloud' ? 'flex' : 'premium'
 
-@description('Whether storage and the vault are reached through private endpoints alone.')
+@description('True to reach storage and the vault only through private endpoints.')
 param privateNetwork bool = false
 
 @description('Address range of the virtual network, /24 or larger; used with privateNetwork.')
 param addressPrefix string = '10.60.0.0/24'
 
-@description('URL of the package to deploy, which everybody can read or, on the premium plan, the app\'s identity; without a signature in it. Blank for infrastructure only.')
+@description('URL of the package to deploy. It must be public or, on the premium plan, readable by the app\'s identity. Do not use a URL with a signature. Blank deploys only the infrastructure.')
 param packageUri string = ''
 
-@description('Most instances of the app. They share neither limits nor memory.')
+@description('Maximum number of app instances. They share neither limits nor memory.')
 @minValue(1)
 @maxValue(100)
 param maximumInstances int = 2
 
-@description('How callers prove who they are: entra by tokens, host by keys of the Functions host with a package that is built for it (AUTH_LEVEL=function).')
+@description('How callers authenticate: entra uses tokens; host uses keys of the Functions host and needs a package built with AUTH_LEVEL=function.')
 @allowed([
   'entra'
   'host'
 ])
 param apiAuth string = 'entra'
 
-@description('Client id of the API\'s application registration, which infra/graph creates; blank until then, and the app accepts no caller.')
+@description('Client id of the API\'s application registration, which infra/graph creates. While it is blank, the app accepts no callers.')
 param apiClientId string = ''
 
-@description('More accepted audiences of callers\' tokens, beside the client id.')
+@description('Accepted audiences of callers\' tokens, in addition to the client id.')
 param apiAudiences string[] = []
 
-@description('Client ids of applications that App Service lets through; empty leaves it to roles alone.')
+@description('Client ids of the applications that App Service accepts; if empty, only roles decide.')
 param allowedApplications string[] = []
 
 @description('Base URL of the Defender for Endpoint API; geographic and government hosts differ.')
@@ -56,7 +56,7 @@ param defenderApiUrl string = environment().name == 'AzureUSGovernment'
   ? 'https://api-gov.securitycenter.microsoft.us'
   : 'https://api.security.microsoft.com'
 
-@description('Audience of its tokens.')
+@description('Audience of tokens for the Defender for Endpoint API.')
 param defenderApiAudience string = environment().name == 'AzureUSGovernment'
   ? 'https://api-gov.securitycenter.microsoft.us'
   : 'https://api.securitycenter.microsoft.com'
@@ -66,67 +66,67 @@ param graphUrl string = environment().name == 'AzureUSGovernment'
   ? 'https://graph.microsoft.us'
   : 'https://graph.microsoft.com'
 
-@description('By which API hunting queries are asked: graph, or defender for the route that is being retired.')
+@description('API for hunting queries: graph, or defender for the route that is being retired.')
 @allowed([
   'graph'
   'defender'
 ])
 param huntingRoute string = 'graph'
 
-@description('What the coverage report is about: mg:NAME and sub:GUID, separated by blanks; blank for the tenant.')
+@description('Scope of the coverage report: mg:NAME and sub:GUID, separated by spaces; blank for the tenant.')
 param coverageScope string = ''
 
-@description('Whether the Defender setting of every AI account is read.')
+@description('True to read the Defender setting of every AI account.')
 param coverageAccountSettings bool = false
 
 @description('When the coverage report runs: six-field cron in UTC.')
 param coverageSchedule string = '0 0 6 * * *'
 
-@description('When saved Coverage workbooks are looked at.')
+@description('When saved Coverage workbooks are checked: six-field cron in UTC.')
 param workbookSchedule string = '0 30 6 * * *'
 
-@description('Whether saved Coverage workbooks are patched; else only told.')
+@description('True to repair saved Coverage workbooks; otherwise they are only reported.')
 param workbookRepair bool = false
 
-@description('When the report on virtual desktops runs.')
+@description('When the report on virtual desktops runs: six-field cron in UTC.')
 param vdiSchedule string = '0 0 7 * * *'
 
-@description('Regular expression over the short names of virtual desktops; blank for no such report.')
+@description('Regular expression that matches the short names of virtual desktops; blank for no VDI report.')
 param vdiHostPattern string = ''
 
-@description('Regular expression over the short names of golden images.')
+@description('Regular expression that matches the short names of golden images.')
 param goldenImagePattern string = ''
 
-@description('The tag that virtual desktops must carry.')
+@description('Device tag that virtual desktops must have.')
 param vdiDeviceTag string = 'VDI-NonPersistent'
 
-@description('How virtual desktops are onboarded.')
+@description('How virtual desktops are onboarded: with single or multiple device entries.')
 @allowed([
   'single'
   'multiple'
 ])
 param vdiEntryModel string = 'single'
 
-@description('Name of the secret in the vault with the URL of a Workflows webhook; blank notifies nobody.')
+@description('Name of the vault secret that contains the URL of a Workflows webhook; blank for no notifications.')
 param notifyWebhook string = ''
 
-@description('Calls to each Defender endpoint in any 60 seconds, by one instance.')
+@description('Maximum calls to each Defender endpoint in any 60 seconds, per instance.')
 @minValue(1)
 param callsPerMinute int = 50
 
-@description('The same in any hour.')
+@description('Maximum calls to each Defender endpoint in any hour, per instance.')
 @minValue(1)
 param callsPerHour int = 750
 
-@description('Time in seconds within which a look-up answers.')
+@description('Deadline of a look-up, in seconds.')
 @minValue(1)
 @maxValue(200)
 param lookupDeadlineSeconds int = 90
 
-@description('Whether CSV files start with the mark that Excel needs.')
+@description('True to start CSV files with the byte order mark that Excel needs.')
 param csvBom bool = true
 
-@description('Days for which a written coverage report cannot be changed or deleted. The policy is not locked.')
+@description('Days during which a coverage report cannot be changed or deleted. The policy is not locked.')
 @minValue(1)
 param immutableDays int = 7
 
@@ -134,7 +134,7 @@ param immutableDays int = 7
 @minValue(1)
 param vdiRetentionDays int = 90
 
-@description('Days that logs are kept.')
+@description('Days to keep logs.')
 @minValue(30)
 @maxValue(730)
 param logRetentionDays int = 90
@@ -148,13 +148,13 @@ param logRetentionDays int = 90
 ])
 param reportsRedundancy string = 'Standard_ZRS'
 
-@description('Whether the vault of this name was deleted in the last 90 days and is to be taken back; it cannot be made anew meanwhile.')
+@description('True to recover a vault of this name that was deleted in the last 90 days. Its name cannot be reused during that time.')
 param recoverVault bool = false
 
-@description('Address that alerts are mailed to; blank for nobody.')
+@description('Email address for alerts; blank for no email.')
 param alertEmail string = ''
 
-@description('Hours without a new report after which an alert fires: two periods of the schedules. Alerts look back 48 at most; 0 for reports that run more rarely than daily, which are not watched.')
+@description('Hours without a new report after which an alert fires: two periods of the schedules, at most 48. Set 0 if reports run less than once a day; they are not monitored then.')
 @minValue(0)
 @maxValue(48)
 param overdueHours int = 48
@@ -163,15 +163,15 @@ var unique = take(uniqueString(resourceGroup().id, name), 6)
 var plain = '${name}${unique}'
 var dashed = '${name}-${unique}'
 var isFlex = hostingPlan == 'flex'
-// Both end in a slash, which the app takes away.
+// Both end in a slash, which the app removes.
 var loginUrl = environment().authentication.loginEndpoint
 var armUrl = environment().resourceManager
 var packageContainer = 'package'
 var audiences = union(empty(apiClientId) ? [] : [apiClientId], apiAudiences)
-// The app does not start without an audience. A bare GUID is the id of an application, and none
-// has this one: it starts closed.
-var nobody = '00000000-0000-0000-0000-000000000000'
-var acceptedAudiences = apiAuth == 'host' ? '' : empty(audiences) ? nobody : join(audiences, ' ')
+// The app does not start without an audience. A bare GUID is an application id, and no application
+// has this one, so the app starts closed.
+var noApplication = '00000000-0000-0000-0000-000000000000'
+var acceptedAudiences = apiAuth == 'host' ? '' : empty(audiences) ? noApplication : join(audiences, ' ')
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: '${dashed}-identity'
@@ -336,8 +336,8 @@ output APP_HOST_NAME string = app.outputs.hostName
 @description('Name of the app.')
 output APP_NAME string = app.outputs.name
 
-@description('Principal id of the app\'s identity: what infra/graph and Reader at the management group are granted to.')
+@description('Principal id of the app\'s identity: infra/graph and Reader at the management group are granted to it.')
 output IDENTITY_PRINCIPAL_ID string = identity.properties.principalId
 
-@description('Name of the host\'s storage account, which takes the package.')
+@description('Name of the host\'s storage account, where the package is uploaded.')
 output PACKAGE_ACCOUNT string = storage.outputs.hostName

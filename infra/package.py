@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts the deployable package together: a folder and a zip beside it.
+"""Creates the deployable package: a folder, and a zip file next to it.
 
 The root of the package holds host.json, the executable and one folder with a
 function.json for each function. Unix modes are written into the zip, because
@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXECUTABLE = "defender-functions"
 
 
-# What anybody may call whatever the level of the others is.
+# Functions that are always anonymous, whatever the level of the others.
 ALWAYS_ANONYMOUS = {"health", "explorer", "teams_bot"}
 
 
@@ -45,7 +45,7 @@ def entries(executable, auth_level):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--executable", type=pathlib.Path, required=True)
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the package; the zip gets its name")
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="folder of the package; the zip file has the same name")
     parser.add_argument(
         "--auth-level",
         choices=["anonymous", "function", "admin"],
@@ -57,7 +57,7 @@ def main():
         sys.exit(f"error: {options.executable} does not exist; build it first")
 
     if options.out.resolve() in options.executable.resolve().parents:
-        sys.exit(f"error: {options.executable} lies in {options.out}, which is made anew")
+        sys.exit(f"error: {options.executable} is inside {options.out}, which is recreated; choose a different folder")
 
     shutil.rmtree(options.out, ignore_errors=True)
     archive = options.out.with_name(options.out.name + ".zip")

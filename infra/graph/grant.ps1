@@ -1,24 +1,24 @@
 #Requires -Version 5.1
 <#
 .SYNOPSIS
-Does what infra/graph/main.bicep does, for people without the Graph extension.
+Does the same as infra/graph/main.bicep, without the Graph extension.
 .DESCRIPTION
-Grants the app's identity its roles, with -Api makes the API's application registration, and with
--Caller gives service principals, users or groups a role of it. Needs the module
-Microsoft.Graph.Applications, Privileged Role Administrator, and for -Api Application
-Administrator; twice does nothing more, and finishes what broke off. Sign in before:
+Grants the app's identity its roles. With -Api, creates the API's application registration; with
+-Caller, assigns its roles to service principals, users or groups. Needs the module
+Microsoft.Graph.Applications, Privileged Role Administrator, and for -Api also Application
+Administrator. It is safe to run again, and completes an interrupted run. Sign in first:
 Connect-MgGraph -Scopes AppRoleAssignment.ReadWrite.All, Application.ReadWrite.All
 (in US Government with -Environment USGov).
 .PARAMETER IdentityPrincipalId
-Output IDENTITY_PRINCIPAL_ID of infra/main.bicep. Without it no identity is granted anything.
+Output IDENTITY_PRINCIPAL_ID of infra/main.bicep. Without it, no roles are granted to an identity.
 .PARAMETER Indicators
-Also Ti.ReadWrite.All, to see everybody's Indicators. The app writes none.
+Also grants Ti.ReadWrite.All, to see all Indicators. The app writes none.
 .PARAMETER NoHunting
-Not ThreatHunting.Read.All.
+Does not grant ThreatHunting.Read.All.
 .PARAMETER Api
-Also the API's application registration, with its roles and its service principal.
+Also creates the API's application registration, with its roles and its service principal.
 .PARAMETER Caller
-Who may call the API: OBJECT_ID=ROLE, such as '00000000-0000-0000-0000-000000000000=Hashes.Read'; several with commas.
+Callers of the API: OBJECT_ID=ROLE, such as '00000000-0000-0000-0000-000000000000=Hashes.Read', separated by commas.
 .EXAMPLE
 infra/graph/grant.ps1 -IdentityPrincipalId 00000000-0000-0000-0000-000000000000 -WhatIf
 #>
@@ -42,15 +42,15 @@ $grants = @(
 if ($Indicators) { $grants += @{ Application = $defender; Role = 'Ti.ReadWrite.All' } }
 if (-not $NoHunting) { $grants += @{ Application = $graph; Role = 'ThreatHunting.Read.All' } }
 
-if (-not $IdentityPrincipalId -and -not $Api -and $Caller.Count -eq 0) { throw 'Give -IdentityPrincipalId, -Api or -Caller.' }
+if (-not $IdentityPrincipalId -and -not $Api -and $Caller.Count -eq 0) { throw 'Specify -IdentityPrincipalId, -Api or -Caller.' }
 if ($IdentityPrincipalId) {
     $held = @(Get-MgServicePrincipalAppRoleAssignment -ServicePrincipalId $IdentityPrincipalId -All)
     foreach ($grant in $grants) {
         $resource = @(Get-MgServicePrincipal -Filter "appId eq '$($grant.Application)'")
         $role = @($resource.AppRoles | Where-Object { $_.Value -eq $grant.Role -and $_.AllowedMemberTypes -contains 'Application' })
-        if ($role.Count -ne 1) { throw "$($grant.Role) was not found; is the service part of this tenant?" }
+        if ($role.Count -ne 1) { throw "$($grant.Role) was not found. Check that this tenant has the service." }
         if (@($held | Where-Object { $_.AppRoleId -eq $role[0].Id }).Count -gt 0) {
-            Write-Output "$($grant.Role) is granted already"
+            Write-Output "$($grant.Role) is already granted"
         } elseif ($PSCmdlet.ShouldProcess($IdentityPrincipalId, "Grant $($grant.Role)")) {
             $body = @{ ServicePrincipalId = $IdentityPrincipalId; PrincipalId = $IdentityPrincipalId; ResourceId = $resource[0].Id; AppRoleId = $role[0].Id }
             $null = New-MgServicePrincipalAppRoleAssignment @body
@@ -60,7 +60,7 @@ if ($IdentityPrincipalId) {
 }
 
 $name = 'defender-functions'
-# The ids are those of infra/graph/main.bicep, so that each may follow the other.
+# The ids match infra/graph/main.bicep, so that both can be run in any order.
 $roles = [ordered] @{
     'Hashes.Read' = 'af779359-e7fe-41d3-a3a8-59c3ef4c03f0'
     'Devices.Read' = 'efb32172-4df1-44f9-8683-576e69e92872'
@@ -84,7 +84,7 @@ if ($Api -and $PSCmdlet.ShouldProcess($name, 'Register the application')) {
         oauth2PermissionScopes = @(@{
                 id = $scope; value = 'access_as_user'; type = 'User'; isEnabled = $true
                 adminConsentDisplayName = 'Call Defender Functions'
-                adminConsentDescription = 'Calls Defender Functions as the signed-in person, within the roles of that person.'
+                adminConsentDescription = 'Calls Defender Functions as the signed-in user, with the roles of that user.'
             })
     }
     $described = @($roles.Keys | ForEach-Object {
@@ -94,7 +94,7 @@ if ($Api -and $PSCmdlet.ShouldProcess($name, 'Register the application')) {
     $null = Send-Graph PATCH $application $body @{ Prefer = 'create-if-missing' }
     $client = (Invoke-MgGraphRequest -Method GET -Uri $application).appId
     $audience = "api://$((Get-MgContext).TenantId)/$name"
-    # The Azure CLI, so that people can call the API with their own sign-in.
+    # The Azure CLI, so that users can call the API with their own sign-in.
     $trusted = @{ preAuthorizedApplications = @(@{ appId = $azureCli; delegatedPermissionIds = @($scope) }) }
     $null = Send-Graph PATCH $application @{ identifierUris = @($audience); api = $trusted }
     if (@(Get-MgServicePrincipal -Filter "appId eq '$client'").Count -eq 0) {
@@ -107,8 +107,8 @@ if ($Api -and $PSCmdlet.ShouldProcess($name, 'Register the application')) {
 foreach ($pair in $Caller) {
     $principal, $role = $pair -split '=', 2
     if (-not $role) { throw "$pair is not OBJECT_ID=ROLE." }
-    if (-not $roles.Contains($role)) { throw "$role is not a role of the API: $($roles.Keys -join ', ')" }
-    if (-not $PSCmdlet.ShouldProcess($principal, "Give the role $role")) { continue }
+    if (-not $roles.Contains($role)) { throw "$role is not a role of the API; the roles are: $($roles.Keys -join ', ')" }
+    if (-not $PSCmdlet.ShouldProcess($principal, "Assign the role $role")) { continue }
     $client = (Invoke-MgGraphRequest -Method GET -Uri $application).appId
     $resource = (Get-MgServicePrincipal -Filter "appId eq '$client'").Id
     try {
@@ -116,6 +116,6 @@ foreach ($pair in $Caller) {
         Write-Output "$principal has the role $role"
     } catch {
         if ("$_ $($_.ErrorDetails)" -notmatch 'already exists') { throw }
-        Write-Output "$principal has the role $role already"
+        Write-Output "$principal already has the role $role"
     }
 }

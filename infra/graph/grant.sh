@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Does what infra/graph/main.bicep does, for people without the Graph extension: grants the app's
-# identity its roles, with --api makes the API's application registration, and with --caller gives a
-# service principal, user or group a role of it. Needs the Azure CLI, Privileged Role Administrator,
-# and for --api Application Administrator; twice does nothing more, and finishes what broke off.
+# Does the same as infra/graph/main.bicep, without the Graph extension: grants the app's identity its
+# roles. With --api, creates the API's application registration; with --caller, assigns one of its
+# roles to a service principal, user or group. Needs the Azure CLI, Privileged Role Administrator, and
+# for --api also Application Administrator. It is safe to run again, and completes an interrupted run.
 #   infra/graph/grant.sh IDENTITY_PRINCIPAL_ID [--indicators] [--no-hunting] [--api] [--caller OBJECT_ID=ROLE]...
-#   infra/graph/grant.sh --caller OBJECT_ID=ROLE    # grants the app's identity nothing
+#   infra/graph/grant.sh --caller OBJECT_ID=ROLE    # grants no roles to the app's identity
 set -euo pipefail
 
 identity=
 case ${1-} in
     --caller) ;;
-    "" | --*) echo "give the principal id of the app's identity: output IDENTITY_PRINCIPAL_ID of infra/main.bicep" >&2; exit 2 ;;
+    "" | --*) echo "the principal id of the app's identity is missing: pass output IDENTITY_PRINCIPAL_ID of infra/main.bicep" >&2; exit 2 ;;
     *) identity=$1; shift ;;
 esac
 indicators=false
@@ -40,12 +40,12 @@ grant() { # application id, role
     resource=$(az rest --url "$graph/servicePrincipals?\$filter=appId eq '$1'" --query 'value[0].id' --output tsv)
     role=$(az rest --url "$graph/servicePrincipals/$resource" --query "appRoles[?value=='$2' && contains(allowedMemberTypes, 'Application')].id | [0]" --output tsv)
     if [ -z "$resource" ] || [ -z "$role" ]; then
-        echo "$2 was not found; is the service part of this tenant?" >&2
+        echo "$2 was not found. Check that this tenant has the service." >&2
         return 1
     fi
     held=$(az rest --url "$graph/servicePrincipals/$identity/appRoleAssignments" --query "value[?appRoleId=='$role'] | length(@)" --output tsv)
     if [ "$held" -gt 0 ]; then
-        echo "$2 is granted already"
+        echo "$2 is already granted"
         return
     fi
     az rest --method post --url "$graph/servicePrincipals/$identity/appRoleAssignments" --output none \
@@ -65,7 +65,7 @@ if [ -n "$identity" ]; then
 fi
 
 name=defender-functions
-# The ids are those of infra/graph/main.bicep, so that each may follow the other.
+# The ids match infra/graph/main.bicep, so that both can be run in any order.
 roles=(
     Hashes.Read=af779359-e7fe-41d3-a3a8-59c3ef4c03f0
     Devices.Read=efb32172-4df1-44f9-8683-576e69e92872
@@ -86,10 +86,10 @@ register() {
     for role in "${roles[@]}"; do
         described+=",{\"id\":\"${role#*=}\",\"value\":\"${role%%=*}\",\"displayName\":\"${role%%=*}\",\"description\":\"${role%%=*}\",\"isEnabled\":true,\"allowedMemberTypes\":[\"Application\",\"User\"]}"
     done
-    send patch "$application" "{\"displayName\":\"$name\",\"signInAudience\":\"AzureADMyOrg\",\"appRoles\":[${described#,}],\"api\":{\"requestedAccessTokenVersion\":2,\"oauth2PermissionScopes\":[{\"id\":\"$scope\",\"value\":\"access_as_user\",\"type\":\"User\",\"isEnabled\":true,\"adminConsentDisplayName\":\"Call Defender Functions\",\"adminConsentDescription\":\"Calls Defender Functions as the signed-in person, within the roles of that person.\"}]}}" 'Prefer=create-if-missing'
+    send patch "$application" "{\"displayName\":\"$name\",\"signInAudience\":\"AzureADMyOrg\",\"appRoles\":[${described#,}],\"api\":{\"requestedAccessTokenVersion\":2,\"oauth2PermissionScopes\":[{\"id\":\"$scope\",\"value\":\"access_as_user\",\"type\":\"User\",\"isEnabled\":true,\"adminConsentDisplayName\":\"Call Defender Functions\",\"adminConsentDescription\":\"Calls Defender Functions as the signed-in user, with the roles of that user.\"}]}}" 'Prefer=create-if-missing'
     client=$(az rest --url "$application" --query appId --output tsv)
     tenant=$(az account show --query tenantId --output tsv)
-    # The Azure CLI, so that people can call the API with their own sign-in.
+    # The Azure CLI, so that users can call the API with their own sign-in.
     send patch "$application" "{\"identifierUris\":[\"api://$tenant/$name\"],\"api\":{\"preAuthorizedApplications\":[{\"appId\":\"$azure_cli\",\"delegatedPermissionIds\":[\"$scope\"]}]}}"
     if ! az rest --url "$graph/servicePrincipals(appId='$client')" --output none 2>/dev/null; then
         send post "$graph/servicePrincipals" "{\"appId\":\"$client\",\"appRoleAssignmentRequired\":true}"
@@ -99,24 +99,24 @@ register() {
     echo "API_AUDIENCE=api://$tenant/$name"
 }
 
-# A role of the API for a caller.
+# Assigns a role of the API to a caller.
 admit() { # object id, role
-    local client resource role id="" answer
+    local client resource role id="" response
     for role in "${roles[@]}"; do
         if [ "${role%%=*}" = "$2" ]; then id=${role#*=}; fi
     done
     if [ -z "$id" ]; then
-        echo "$2 is not a role of the API: ${roles[*]%%=*}" >&2
+        echo "$2 is not a role of the API; the roles are: ${roles[*]%%=*}" >&2
         return 2
     fi
     client=$(az rest --url "$graph/applications(uniqueName='$name')" --query appId --output tsv)
     resource=$(az rest --url "$graph/servicePrincipals(appId='$client')" --query id --output tsv)
-    if answer=$(send post "$graph/servicePrincipals/$resource/appRoleAssignedTo" "{\"principalId\":\"$1\",\"resourceId\":\"$resource\",\"appRoleId\":\"$id\"}" 2>&1); then
+    if response=$(send post "$graph/servicePrincipals/$resource/appRoleAssignedTo" "{\"principalId\":\"$1\",\"resourceId\":\"$resource\",\"appRoleId\":\"$id\"}" 2>&1); then
         echo "$1 has the role $2"
-    elif [[ $answer == *"already exists"* ]]; then
-        echo "$1 has the role $2 already"
+    elif [[ $response == *"already exists"* ]]; then
+        echo "$1 already has the role $2"
     else
-        echo "$answer" >&2
+        echo "$response" >&2
         return 1
     fi
 }

@@ -1,5 +1,5 @@
 metadata name = 'Defender Functions: grants'
-metadata description = 'What an administrator grants once: the API\'s application registration with its roles, the callers that hold them, and the Defender and Graph roles of the app\'s identity. Needs Privileged Role Administrator and Application Administrator.'
+metadata description = 'Grants that an administrator makes once: the API\'s application registration with its roles, the callers that have them, and the Defender and Graph roles of the app\'s identity. Needs Privileged Role Administrator and Application Administrator.'
 
 extension microsoftGraphV1
 
@@ -11,16 +11,16 @@ param identityPrincipalId string
 @description('Display name and unique name of the API\'s application registration.')
 param applicationName string = 'defender-functions'
 
-@description('Callers: object id of each service principal, user or group, and the role that it gets.')
+@description('Callers: the object id of each service principal, user or group, and its role.')
 param callers { principalId: string, role: string }[] = []
 
-@description('Whether the identity may see everybody\'s Indicators, which takes a role that could also write them. The app writes none.')
+@description('True to let the identity see all Indicators. The required role could also write them; the app writes none.')
 param readIndicators bool = false
 
-@description('Whether the identity may hunt; without it the report on virtual desktops cannot see several records of a host.')
+@description('True to let the identity run hunting queries. Without them, the report on virtual desktops cannot detect multiple records of a host.')
 param hunt bool = true
 
-// The ids are those of the scripts beside this file, so that each may follow the others.
+// The ids match those of the scripts in this folder, so that they can be run in any order.
 var roles = [
   {
     id: 'af779359-e7fe-41d3-a3a8-59c3ef4c03f0'
@@ -30,12 +30,12 @@ var roles = [
   {
     id: 'efb32172-4df1-44f9-8683-576e69e92872'
     value: 'Devices.Read'
-    name: 'See the devices beside a verdict'
+    name: 'See the devices next to a verdict'
   }
   {
     id: '2cc2f036-29fd-4784-a61f-a5d7bf2be387'
     value: 'Indicators.Write'
-    name: 'Block or allow a file; no function takes it yet'
+    name: 'Block or allow a file; no function uses it yet'
   }
   {
     id: '12de6d69-a39e-43d2-8245-815e67eb5973'
@@ -49,7 +49,7 @@ var roles = [
   }
 ]
 
-// The Azure CLI, so that people can call the API with their own sign-in.
+// The Azure CLI, so that users can call the API with their own sign-in.
 var azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'
 var scopeId = '12a6028e-532c-4945-a1e7-e8f94a8f2968'
 
@@ -69,7 +69,7 @@ resource application 'Microsoft.Graph/applications@v1.0' = {
         type: 'User'
         isEnabled: true
         adminConsentDisplayName: 'Call Defender Functions'
-        adminConsentDescription: 'Calls Defender Functions as the signed-in person, within the roles of that person.'
+        adminConsentDescription: 'Calls Defender Functions as the signed-in user, with the roles of that user.'
       }
     ]
     preAuthorizedApplications: [
@@ -143,8 +143,8 @@ resource graphGrants 'Microsoft.Graph/appRoleAssignedTo@v1.0' = [
   }
 ]
 
-@description('Client id of the API: parameter apiClientId of infra/main.bicep.')
+@description('Client id of the API: the parameter apiClientId of infra/main.bicep.')
 output API_CLIENT_ID string = application.appId
 
-@description('Audience that callers ask a token for.')
+@description('Audience that callers request a token for.')
 output API_AUDIENCE string = application.identifierUris[0]

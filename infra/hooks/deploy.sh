@@ -1,6 +1,6 @@
 #!/usr/bin/env sh
-# Builds the package and uploads it; azd sets the variables from the outputs of infra/azd.bicep.
-# With PACKAGE_ZIP a package that is built already is uploaded.
+# Builds the package and uploads it. azd sets the variables from the outputs of infra/azd.bicep.
+# Set PACKAGE_ZIP to upload an existing package instead.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 : "${AZURE_RESOURCE_GROUP:?run azd provision, or set AZURE_RESOURCE_GROUP}"
 : "${APP_NAME:?run azd provision, or set APP_NAME}"
 if [ "${UPLOADS_PACKAGE:-true}" = false ]; then
-    echo "nothing is uploaded from here: the plan or the network takes the package by PACKAGE_URI; docs/deploy.md says how" >&2
+    echo "this machine does not upload the package: this plan or network needs PACKAGE_URI; see docs/deploy.md" >&2
     exit 0
 fi
 package=${PACKAGE_ZIP:-target/package.zip}
@@ -16,7 +16,7 @@ if [ -z "${PACKAGE_ZIP:-}" ]; then
     make package
 fi
 if [ ! -f "$package" ]; then
-    echo "$package is not there; make package writes target/package.zip" >&2
+    echo "$package does not exist; run make package, which writes target/package.zip" >&2
     exit 1
 fi
 az functionapp deployment source config-zip --subscription "$AZURE_SUBSCRIPTION_ID" \

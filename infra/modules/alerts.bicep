@@ -1,24 +1,24 @@
-metadata description = 'What somebody has to look at: a report that is not written any more, a permission that is missing, throttling.'
+metadata description = 'Alerts for overdue reports, missing permissions, messages that were not posted, and throttling.'
 
 @description('Azure region.')
 param location string
 
-@description('Start of every name.')
+@description('Prefix of every name.')
 param name string
 
-@description('Tags of every resource.')
+@description('Tags for every resource.')
 param tags object
 
 @description('Resource id of Application Insights, which has the log lines.')
 param insightsId string
 
-@description('Who is told: an address for mail; blank for nobody.')
+@description('Email address for alerts; blank for no email.')
 param email string
 
 @description('Hours after which a new report is overdue: two periods, at most 48.')
 param overdueHours int
 
-@description('Reports whose timer runs and is watched.')
+@description('Reports to monitor.')
 param reports string[]
 
 resource group 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {
@@ -47,7 +47,7 @@ resource overdue 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
     tags: tags
     properties: {
       displayName: 'The ${report} report is overdue'
-      description: 'No run of ${report} was written within ${overdueHours} hours. Look at the invocations of its timer and at its log.'
+      description: 'No run of ${report} was written within ${overdueHours} hours. Check the invocations of its timer and its log.'
       severity: 2
       enabled: true
       scopes: [
@@ -73,7 +73,7 @@ resource overdue 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   }
 ]
 
-// Indicators beside a verdict are asked for with a permission that not everybody grants.
+// The Indicators next to a verdict need an optional permission.
 var codes = [
   {
     name: 'permission'

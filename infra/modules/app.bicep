@@ -3,13 +3,13 @@ metadata description = 'The function app: Flex Consumption, or Elastic Premium w
 @description('Azure region.')
 param location string
 
-@description('Name of the app, which is its public host name too.')
+@description('Name of the app, which is also its public host name.')
 param name string
 
-@description('Tags of every resource.')
+@description('Tags for every resource.')
 param tags object
 
-@description('flex or premium.')
+@description('Hosting plan: flex or premium.')
 @allowed([
   'flex'
   'premium'
@@ -25,38 +25,38 @@ param settings object
 @description('Blob endpoint and container of the deployed package.')
 param packageContainerUrl string
 
-@description('URL of the package to deploy; blank for infrastructure only.')
+@description('URL of the package to deploy; blank deploys only the infrastructure.')
 param packageUri string
 
-@description('Resource id of the subnet that the app reaches others from; blank for none.')
+@description('Resource id of the subnet for outgoing calls of the app; blank for none.')
 param subnetId string
 
-@description('Most instances. They share neither limits nor memory, so few are better.')
+@description('Maximum number of instances. They share neither limits nor memory, so fewer are better.')
 @minValue(1)
 @maxValue(100)
 param maximumInstances int
 
-@description('Client id of the API\'s application registration, for App Service authentication; blank turns that off, the executable still checks every caller.')
+@description('Client id of the API\'s application registration, for App Service authentication. Blank turns that off; the executable still checks every caller.')
 param apiClientId string
 
 @description('Accepted audiences of callers\' tokens.')
 param apiAudiences string[]
 
-@description('Client ids of applications that may call; empty lets the executable decide by role alone.')
+@description('Client ids of the applications that may call; if empty, the executable decides only by role.')
 param allowedApplications string[]
 
 @description('Tenant whose callers are accepted.')
 param tenantId string
 
-@description('Authority of the cloud, with a slash at its end.')
+@description('Authority of the cloud, with a trailing slash.')
 param loginUrl string
 
-@description('Workspace that diagnostic logs go to.')
+@description('Workspace for diagnostic logs.')
 param workspaceId string
 
 var isFlex = hostingPlan == 'flex'
-// Anybody may read these: liveness, and a page that holds no data. App Service knows no wildcards;
-// the checks of /api/health?deep=true need a token, which the executable looks at.
+// These paths need no token: liveness, and a page that contains no data. App Service does not support
+// wildcards. The checks of /api/health?deep=true need a token, which the executable checks.
 var openPaths = [
   '/api/health'
   '/api/explorer'
@@ -108,7 +108,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
     siteConfig: {
       minTlsVersion: '1.2'
       http20Enabled: true
-      // Flex refuses them (error 51021): it has neither FTP nor this routing.
+      // Flex rejects these (error 51021): it has neither FTP nor this routing.
       ...(isFlex
         ? {}
         : {
@@ -218,10 +218,10 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
   }
 }
 
-// Flex takes code by this extension; its properties have no type yet.
+// Flex deploys code through this extension; its properties have no type yet.
 resource code 'Microsoft.Web/sites/extensions@2024-11-01' = if (isFlex && !empty(packageUri)) {
   parent: app
-  // The types know one name of an extension alone, and none of its properties.
+  // The types have only one extension name, and no properties.
   #disable-next-line BCP036 BCP088
   name: 'onedeploy'
   #disable-next-line BCP187
@@ -229,13 +229,13 @@ resource code 'Microsoft.Web/sites/extensions@2024-11-01' = if (isFlex && !empty
     packageUri: packageUri
     remoteBuild: false
   }
-  // The host starts with the code, and reads the settings then.
+  // The host starts when the code arrives and reads the settings then.
   dependsOn: [
     app::appSettings
   ]
 }
 
-// The only version of these settings that knows all log categories.
+// The only API version that supports all log categories.
 #disable-next-line use-recent-api-versions
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'

@@ -1,24 +1,24 @@
-metadata description = 'The vault with the few things that have no identity-based way.'
+metadata description = 'The vault with the secrets that an identity cannot replace.'
 
 @description('Azure region.')
 param location string
 
-@description('Start of every name.')
+@description('Prefix of every name.')
 param name string
 
-@description('Tags of every resource.')
+@description('Tags for every resource.')
 param tags object
 
-@description('Whether the vault is reached through a private endpoint alone.')
+@description('True to reach the vault only through a private endpoint.')
 param privateNetwork bool
 
-@description('Whether the vault was deleted and is to be taken back, with the secrets that it had.')
+@description('True to recover the deleted vault with its secrets.')
 param recover bool
 
 @description('Principal id of the app\'s identity.')
 param principalId string
 
-@description('Workspace that diagnostic logs go to.')
+@description('Workspace for diagnostic logs.')
 param workspaceId string
 
 resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
@@ -57,7 +57,7 @@ resource reads 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// The only version of these settings that knows all log categories.
+// The only API version that supports all log categories.
 #disable-next-line use-recent-api-versions
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
@@ -73,7 +73,7 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-@description('URL of the vault, without a slash at its end.')
+@description('URL of the vault, without a trailing slash.')
 output url string = 'https://${vault.name}${environment().suffixes.keyvaultDns}'
 
 @description('Resource id of the vault.')

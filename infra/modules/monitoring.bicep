@@ -1,15 +1,15 @@
-metadata description = 'Log Analytics and Application Insights, written to with Entra tokens alone.'
+metadata description = 'Log Analytics and Application Insights, which accept only Entra tokens.'
 
 @description('Azure region.')
 param location string
 
-@description('Start of every name.')
+@description('Prefix of every name.')
 param name string
 
-@description('Tags of every resource.')
+@description('Tags for every resource.')
 param tags object
 
-@description('Days that logs are kept.')
+@description('Days to keep logs.')
 param retentionDays int
 
 @description('Principal id of the app\'s identity, which writes telemetry.')
@@ -59,7 +59,7 @@ resource publishes 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 @description('Resource id of the workspace.')
 output workspaceId string = workspace.id
 
-@description('Where telemetry goes; without Entra token it is of no use.')
+@description('Connection string for telemetry; it is useless without an Entra token.')
 output connectionString string = insights.properties.ConnectionString
 
 @description('Resource id of Application Insights.')

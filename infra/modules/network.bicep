@@ -1,24 +1,24 @@
-metadata description = 'A virtual network of the app\'s own, with private endpoints to storage and the vault.'
+metadata description = 'A virtual network for the app, with private endpoints to storage and the vault.'
 
 @description('Azure region.')
 param location string
 
-@description('Start of every name.')
+@description('Prefix of every name.')
 param name string
 
-@description('Tags of every resource.')
+@description('Tags for every resource.')
 param tags object
 
 @description('Address range of the network.')
 param addressPrefix string
 
-@description('Whether the app runs on Flex Consumption, which needs its own delegation.')
+@description('True if the app runs on Flex Consumption, which needs its own delegation.')
 param isFlex bool
 
-@description('Private DNS zones of what is reached privately.')
+@description('Private DNS zones of the targets.')
 param zones string[]
 
-@description('What is reached privately: resource id, group, and index of its DNS zone.')
+@description('Targets of the private endpoints: resource id, group, and index of the DNS zone.')
 param targets { name: string, id: string, group: string, zone: int }[]
 
 resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {

@@ -1,18 +1,18 @@
-metadata description = 'Storage of the Functions host and, apart from it, of the reports. No shared keys, nothing public.'
+metadata description = 'Separate storage accounts for the Functions host and for the reports, without shared keys or public access to blobs.'
 
 @description('Azure region.')
 param location string
 
-@description('Start of every name: lower-case letters and digits.')
+@description('Prefix of every name: lowercase letters and digits.')
 param name string
 
-@description('Tags of every resource.')
+@description('Tags for every resource.')
 param tags object
 
-@description('Whether the accounts are reached through private endpoints alone.')
+@description('True to reach the accounts only through private endpoints.')
 param privateNetwork bool
 
-@description('Days for which a written run of the coverage report cannot be changed or deleted. The policy is not locked.')
+@description('Days during which a run of the coverage report cannot be changed or deleted. The policy is not locked.')
 @minValue(1)
 param immutableDays int
 
@@ -26,10 +26,10 @@ param redundancy string
 @description('Principal id of the app\'s identity.')
 param principalId string
 
-@description('Workspace that diagnostic logs go to.')
+@description('Workspace for diagnostic logs.')
 param workspaceId string
 
-@description('Name of the container with the deployed package.')
+@description('Name of the container for the deployed package.')
 param packageContainer string
 
 var common = {
@@ -215,7 +215,7 @@ resource vdiAccess 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// The only version of these settings that knows all log categories.
+// The only API version that supports all log categories.
 #disable-next-line use-recent-api-versions
 resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'
@@ -239,7 +239,7 @@ resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-// Who deleted the package; writes would be the leases of the host.
+// Records who deleted the package. Writes are not logged, because they would be the leases of the host.
 #disable-next-line use-recent-api-versions
 resource hostLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'to-workspace'

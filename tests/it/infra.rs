@@ -907,7 +907,7 @@ esac
     assert_eq!(
         again
             .lines()
-            .filter(|line| line.ends_with("already"))
+            .filter(|line| line.ends_with("is already granted"))
             .count(),
         3,
         "{again}"
@@ -963,7 +963,7 @@ esac
     the_registration_is_whole(&text);
     let again = String::from_utf8(register("none").stdout).unwrap();
     assert!(
-        again.contains("has the role Hashes.Read already"),
+        again.contains("already has the role Hashes.Read"),
         "{again}"
     );
     // A caller alone grants the app's identity nothing.
@@ -972,7 +972,7 @@ esac
     alone.args(["--caller", "a-person=Hashes.Read"]);
     alone.env("PATH", &az.path);
     let alone = String::from_utf8(run(&mut alone).stdout).unwrap();
-    assert_eq!(alone, "a-person has the role Hashes.Read already\n");
+    assert_eq!(alone, "a-person already has the role Hashes.Read\n");
     let posted = fs::read_to_string(&sent).unwrap();
     assert_eq!(posted.matches("appRoleAssignmentRequired").count(), 1);
 }
@@ -1045,7 +1045,7 @@ fn the_hook_uploads_a_package_and_says_what_is_missing() {
     };
     let said = |output: std::process::Output| String::from_utf8(output.stderr).unwrap();
     assert!(said(hook(None, "true")).contains("run azd provision"));
-    assert!(said(hook(Some("rg"), "true")).contains("is not there"));
+    assert!(said(hook(Some("rg"), "true")).contains("does not exist"));
     fs::write(&package, "zip").unwrap();
     let output = hook(Some("rg"), "true");
     assert!(output.status.success());
