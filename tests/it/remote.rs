@@ -273,7 +273,7 @@ async fn what_stands_in_the_way_is_told_with_what_to_do() {
         (
             vec![("API_AUDIENCE", API_AUDIENCE)],
             vec!["coverage", "--since", "latest", "--server", &url],
-            "leave --since out",
+            "omit --since",
         ),
         (
             vec![("API_AUDIENCE", API_AUDIENCE)],
