@@ -60,7 +60,7 @@ two_words!(EntryModel, Single "single", Multiple "multiple");
 /// How much a finding matters, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum Severity {
-    /// Machines are not protected, or not told apart.
+    /// Machines are not protected, or cannot be distinguished.
     Critical,
     /// Machines are likely to be badly protected or badly counted.
     High,

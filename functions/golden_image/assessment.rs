@@ -17,10 +17,10 @@ use crate::{
     report::{html as page, markup, text::visible},
 };
 
-/// An item of the checklist, answered.
+/// The result of one item of the checklist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ItemResult {
-    /// Its id, such as `GI-05`.
+    /// The id, such as `GI-05`.
     #[schema(example = "GI-05")]
     pub id: &'static str,
     /// How it came out.
@@ -29,13 +29,13 @@ pub struct ItemResult {
     pub severity: Severity,
     /// What is checked.
     pub title: &'static str,
-    /// What the evidence says.
+    /// The value in the evidence.
     pub seen: String,
-    /// Why it matters.
+    /// The reason for the item.
     pub why: &'static str,
-    /// What mends it; empty when nothing is to be done.
+    /// The fix; empty when there is nothing to do.
     pub remediation: String,
-    /// Page that asks for it.
+    /// The vendor page that recommends it.
     pub source: &'static str,
 }
 
@@ -43,44 +43,44 @@ pub struct ItemResult {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
-    /// Items that hold.
+    /// Items that pass.
     pub pass: usize,
-    /// Items that do not hold.
+    /// Items that fail.
     pub fail: usize,
-    /// Items that hold in part.
+    /// Items that pass in part.
     pub warn: usize,
-    /// Items that are not about this machine.
+    /// Items that do not apply to this machine.
     pub not_applicable: usize,
-    /// Items that the evidence does not tell.
+    /// Items that the evidence does not cover.
     pub not_assessable: usize,
 }
 
-/// A machine, held against the checklist.
+/// The results of the checklist on one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Assessment {
     /// Version of this shape: 1.
     pub schema_version: u8,
-    /// When the evidence was collected, RFC 3339; empty when it does not say.
+    /// The time of the evidence, RFC 3339; empty when the evidence does not have it.
     pub as_of: String,
-    /// Name of the machine; empty when the evidence does not say.
+    /// The name of the machine; empty when the evidence does not have it.
     pub host: String,
-    /// What it was assessed as.
+    /// The role that the machine was assessed as.
     pub role: Role,
-    /// Whether the image may be sealed: false when a Critical or High item fails,
-    /// null when none fails but one cannot be assessed, and for pooled machines.
+    /// True when the image may be sealed, false when a Critical or High item fails, null
+    /// when none fails but one cannot be assessed, and for pooled machines.
     pub safe_to_seal: Option<bool>,
-    /// Weighted share of the items that hold, of those that could be assessed, 0 to 100.
+    /// The weighted share of passed items among those that could be assessed, 0 to 100.
     pub score: f64,
-    /// Weighted share of the items that could be assessed, 0 to 100.
+    /// The weighted share of the items that could be assessed, 0 to 100.
     pub confidence: f64,
     /// How many items came out how.
     pub summary: Totals,
-    /// Every item, what fails first, the worst first among them.
+    /// Every item, failures first, then by severity.
     pub items: Vec<ItemResult>,
 }
 
-/// Holds a machine against every item of the checklist that is about its role.
+/// Checks a machine against every item of the checklist that applies to its role.
 pub fn assess(evidence: &Evidence, expected: &Expectation) -> Assessment {
     let role = expected
         .role
@@ -119,12 +119,12 @@ pub fn assess(evidence: &Evidence, expected: &Expectation) -> Assessment {
 fn answer(item: &Item, image: &Image<'_>) -> ItemResult {
     let (Ok(outcome) | Err(outcome)) = (item.check)(image);
     let Outcome { state, seen } = outcome;
-    let mends = matches!(state, CheckState::Fail | CheckState::Warn);
+    let needs_fix = matches!(state, CheckState::Fail | CheckState::Warn);
     let remediation = match state {
         CheckState::NotAssessable => String::from(
-            "Run the collector as administrator or SYSTEM on the machine, and assess again.",
+            "Run the collector as administrator or SYSTEM on the machine, then assess again.",
         ),
-        _ if mends => item
+        _ if needs_fix => item
             .remediation
             .replace("{tag}", &image.expected.tag.to_string()),
         _ => String::new(),
@@ -141,7 +141,7 @@ fn answer(item: &Item, image: &Image<'_>) -> ItemResult {
     }
 }
 
-/// False when what matters fails, `None` when that cannot be known.
+/// False when a Critical or High item fails, `None` when one cannot be assessed.
 fn holds(items: &[ItemResult]) -> Option<bool> {
     let grave = |state| {
         let of_state = items.iter().filter(move |item| item.state == state);
@@ -183,13 +183,13 @@ fn sums(items: &[ItemResult]) -> Totals {
 }
 
 impl Assessment {
-    /// Whether what matters holds, also for a pooled machine: `None` when it cannot
-    /// be known.
+    /// True when no Critical or High item fails, also for a pooled machine; `None` when
+    /// one of them cannot be assessed.
     pub fn holds(&self) -> Option<bool> {
         holds(&self.items)
     }
 
-    /// The one sentence that a person reads first.
+    /// The verdict in one sentence.
     pub fn verdict(&self) -> &'static str {
         match (self.role, self.holds()) {
             (Role::Golden, Some(true)) => "Safe to seal.",
@@ -203,7 +203,7 @@ impl Assessment {
         }
     }
 
-    /// The figures in one line.
+    /// The totals in one line.
     pub fn figures(&self) -> String {
         let s = &self.summary;
         format!(
@@ -237,7 +237,7 @@ impl Assessment {
         text
     }
 
-    /// A page of its own in the frame of the reports.
+    /// An HTML page in the frame of the reports.
     pub fn html(&self) -> String {
         let mut rows = String::new();
         for item in &self.items {
@@ -264,7 +264,7 @@ impl Assessment {
             self.verdict(),
             self.figures(),
             markup::html(&format!(
-                "Evidence of {}",
+                "Evidence from {}",
                 if self.as_of.is_empty() {
                     "an unknown time"
                 } else {

@@ -1,4 +1,4 @@
-//! What the collector, or PowerShell's `ConvertTo-Json` by hand, tells of a machine.
+//! The evidence about a machine, from the collector or PowerShell's `ConvertTo-Json`.
 
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -6,53 +6,53 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::item::{Outcome, not_assessable};
 use crate::report::text::visible;
 
-/// The most that evidence may have, in bytes.
+/// The maximum size of evidence, in bytes.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// Version of the document that is understood.
+/// The supported version of the document.
 const SCHEMA_VERSION: i64 = 1;
 
-/// Parts of which a document must have one.
+/// The parts of a document, of which it must have at least one.
 const PARTS: [&str; 10] = [
     "os", "svc", "reg", "fs", "gp", "task", "policy", "events", "mpStatus", "mpPref",
 ];
 
-/// Why a file is no evidence. A retry does not help: collect it again.
+/// The reason that a file is not evidence. A retry does not help: collect it again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
     /// Longer than [`MAX_BYTES`].
     #[error(
-        "the evidence is larger than 4 MiB; the collector writes some kB, so this is another file"
+        "the evidence is larger than 4 MiB; the collector writes a few kB, so this is a different file"
     )]
     TooLarge,
-    /// No text.
+    /// Not text.
     #[error("the evidence is neither UTF-8 nor UTF-16 with a byte order mark")]
-    NoText,
-    /// No JSON, or only the start of one.
+    NotText,
+    /// Not JSON, or only the start of a document.
     #[error(
-        "the evidence is not whole JSON (line {line}, column {column}); run the collector again and copy the file whole"
+        "the evidence is not complete JSON (line {line}, column {column}); run the collector again and copy the complete file"
     )]
-    NoJson {
+    NotJson {
         /// Line of the mistake, from 1.
         line: usize,
         /// Column of the mistake, from 1.
         column: usize,
     },
-    /// JSON of something else.
+    /// JSON with other content.
     #[error(
-        "this JSON is no evidence: it has none of the parts that the collector writes, such as `mpStatus`"
+        "this JSON is not evidence: it has none of the parts that the collector writes, such as `mpStatus`"
     )]
-    NoEvidence,
-    /// A version that is not understood.
+    NotEvidence,
+    /// A version that is not supported.
     #[error(
-        "the evidence has schemaVersion {0}, this program reads 1; use the collector of the same version: `golden-image script collect-evidence`"
+        "the evidence has schemaVersion {0}, but this program reads 1; use the collector of the same version: `golden-image script collect-evidence`"
     )]
     Version(String),
 }
 
-/// What a machine told of itself. Names are compared without case, as PowerShell
-/// does; a part that was not collected cannot be assessed, which is not the same
-/// as a part that is empty.
+/// The evidence about one machine. Names are compared without case, as PowerShell
+/// does. A part that was not collected cannot be assessed, which is not the same as
+/// an empty part.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     root: Map<String, Value>,
@@ -64,13 +64,13 @@ impl Evidence {
     /// Reads a document in UTF-8 or, as Windows PowerShell writes it, UTF-16.
     ///
     /// # Errors
-    /// [`EvidenceError`] when it is none.
+    /// [`EvidenceError`] when the document is not evidence.
     pub fn parse(bytes: &[u8]) -> Result<Self, EvidenceError> {
         if bytes.len() > MAX_BYTES {
             return Err(EvidenceError::TooLarge);
         }
-        let text = text(bytes).ok_or(EvidenceError::NoText)?;
-        let value: Value = serde_json::from_str(&text).map_err(|error| EvidenceError::NoJson {
+        let text = text(bytes).ok_or(EvidenceError::NotText)?;
+        let value: Value = serde_json::from_str(&text).map_err(|error| EvidenceError::NotJson {
             line: error.line(),
             column: error.column(),
         })?;
@@ -78,12 +78,12 @@ impl Evidence {
             Value::Object(root) => root,
             Value::Array(mut list) if list.len() == 1 => match list.pop() {
                 Some(Value::Object(root)) => root,
-                _ => return Err(EvidenceError::NoEvidence),
+                _ => return Err(EvidenceError::NotEvidence),
             },
-            _ => return Err(EvidenceError::NoEvidence),
+            _ => return Err(EvidenceError::NotEvidence),
         };
         if !PARTS.iter().any(|part| field(&root, part).is_some()) {
-            return Err(EvidenceError::NoEvidence);
+            return Err(EvidenceError::NotEvidence);
         }
         match field(&root, "schemaVersion") {
             None => {}
@@ -96,14 +96,14 @@ impl Evidence {
         Ok(Self { root })
     }
 
-    /// When it was collected, RFC 3339; empty when the document does not say.
+    /// The time of the collection, RFC 3339; empty when the document does not say.
     pub fn collected_at(&self) -> String {
         let at = field(&self.root, "collectedAt").and_then(instant);
         at.and_then(|at| at.format(&Rfc3339).ok())
             .unwrap_or_default()
     }
 
-    /// Name of the machine; empty when the document does not say.
+    /// The name of the machine; empty when the document does not say.
     pub fn host(&self) -> String {
         let host = field(&self.root, "host");
         let name = match host {
@@ -113,7 +113,7 @@ impl Evidence {
         name.and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
-    /// The role that the collector was told.
+    /// The role that was given to the collector.
     pub fn role(&self) -> Option<super::Role> {
         if let Some(role) = field(&self.root, "role") {
             return role.as_str()?.parse().ok();
@@ -125,12 +125,12 @@ impl Evidence {
         })
     }
 
-    /// Whether a part has a value of this name, told or hidden.
+    /// Checks whether a part has a value of this name, readable or hidden.
     pub(super) fn has(&self, part: &str, name: &str) -> bool {
         matches!(field(&self.root, part), Some(Value::Object(holder)) if field(holder, name).is_some())
     }
 
-    /// A value: `Ok(None)` when it was looked for and is not there.
+    /// A value: `Ok(None)` when the collector looked for it and it does not exist.
     pub(super) fn value(&self, part: &str, name: &str) -> Read<Option<&Value>> {
         let holder = match field(&self.root, part) {
             Some(Value::Object(holder)) => holder,
@@ -204,7 +204,7 @@ impl Evidence {
             None => Err(not_assessable(&format!("{part} was not collected"))),
             Some(Value::Null) => Ok(Vec::new()),
             Some(Value::String(text)) => Err(not_assessable(text)),
-            // One that is no record may be the one that matters.
+            // An item that is not a record may be the one that matters.
             Some(value) => items(value)
                 .iter()
                 .map(|item| item.as_object().ok_or_else(|| odd(part, "[]", item)))
@@ -243,7 +243,8 @@ fn known(value: &Value) -> Read<Option<&Value>> {
     }
 }
 
-/// Windows writes `N/A: Must be an administrator...` where it does not tell.
+/// Checks for `N/A: Must be an administrator...`, which Windows writes in place of a
+/// value that it hides.
 pub(super) fn hidden(text: &str) -> bool {
     text.get(..4)
         .is_some_and(|start| start.eq_ignore_ascii_case("N/A:"))
@@ -252,7 +253,7 @@ pub(super) fn hidden(text: &str) -> bool {
 fn odd(part: &str, name: &str, value: &Value) -> Outcome {
     let shown: String = value.to_string().chars().take(120).collect();
     not_assessable(&format!(
-        "{part}.{name} is {shown}, which is not understood"
+        "{part}.{name} is {shown}, which is not a known value"
     ))
 }
 

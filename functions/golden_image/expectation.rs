@@ -30,7 +30,7 @@ two_words!(Startup, Local "local", Domain "domain");
 #[derive(Clone, Debug)]
 pub struct Expectation {
     /// What the machine is; the evidence says when this is `None`, and a machine
-    /// that nobody names is held to be a golden image.
+    /// without a role counts as a golden image.
     pub role: Option<Role>,
     /// How pooled machines are onboarded.
     pub entry: EntryModel,

@@ -14,7 +14,7 @@ pub enum CheckState {
     Fail,
     /// It holds in part, or is not what Microsoft recommends.
     Warn,
-    /// The evidence does not tell; not the same as missing.
+    /// The evidence does not show it, which is not the same as missing.
     NotAssessable,
     /// The condition holds.
     Pass,

@@ -1,7 +1,7 @@
-//! The scripts for each step, as they are printed: with the caller's own values.
+//! The scripts for each step, printed with the values of the caller.
 //!
-//! A script is plain ASCII, because Windows PowerShell reads a file without a
-//! byte order mark in the code page of the machine.
+//! A script is plain ASCII, because Windows PowerShell reads a file without a byte
+//! order mark in the code page of the machine.
 
 use std::{fmt, fmt::Write as _, str::FromStr};
 
@@ -10,21 +10,21 @@ use crate::{
     report::text::hides,
 };
 
-/// A script, and the values that it is printed with.
+/// A script and the values that it is printed with.
 ///
-/// What is `None` or empty has to be given when the script is run.
+/// A value that is `None` or empty is a parameter that the caller of the script gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Script {
     /// Collects the evidence of a machine; changes nothing.
     CollectEvidence,
-    /// Puts the onboarding scripts into an image.
+    /// Copies the onboarding scripts into an image.
     StageOnboarding {
-        /// Folder of the unpacked onboarding package.
+        /// The folder of the unpacked onboarding package.
         package: Option<Folder>,
-        /// Which of the scripts are staged.
+        /// The device entries, which decide the scripts that are staged.
         entry: EntryModel,
     },
-    /// Removes what the sensor left in an image that was onboarded.
+    /// Removes the data of the sensor from an image that was onboarded.
     CleanImage,
     /// Writes the device tag.
     DeviceTag {
@@ -38,25 +38,25 @@ pub enum Script {
     },
     /// Adds the exclusions of `FSLogix`.
     FslogixExclusions {
-        /// Shares with profile containers.
+        /// The shares with profile containers.
         profiles: Vec<UncPath>,
         /// Whether Cloud Cache is in use.
         cloud_cache: bool,
     },
     /// Sets protection, scan times and throttling.
     ScanSettings {
-        /// Time of the daily quick scan.
+        /// The time of the daily quick scan.
         quick_scan_time: ClockTime,
     },
     /// Shows whether a pooled desktop is onboarded and protected.
     Validate,
 }
 
-/// Why a value cannot be taken; a retry does not help.
+/// The reason that a value is refused; a retry does not help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptError {
     /// The script has no such option.
-    #[error("{0} takes {1}")]
+    #[error("`{0}` accepts {1}")]
     NoSuchOption(&'static str, String),
     /// The value is not allowed.
     #[error("{0}: {1}")]
@@ -64,7 +64,7 @@ pub enum ScriptError {
 }
 
 impl Script {
-    /// Names of the scripts, as in commands and paths.
+    /// The names of the scripts, as in commands and paths.
     pub const NAMES: [&'static str; 8] = [
         "collect-evidence",
         "stage-onboarding",
@@ -76,8 +76,8 @@ impl Script {
         "validate",
     ];
 
-    /// The script of a name with these values of the settings; `None` for an
-    /// unknown one.
+    /// The script of this name with these values of the settings; `None` for an unknown
+    /// name.
     pub fn named(name: &str, entry: EntryModel, tag: &DeviceTag) -> Option<Self> {
         Some(match name.to_ascii_lowercase().as_str() {
             "collect-evidence" => Self::CollectEvidence,
@@ -100,7 +100,7 @@ impl Script {
         })
     }
 
-    /// Its name, one of [`Script::NAMES`].
+    /// The name of the script, one of [`Script::NAMES`].
     pub fn name(&self) -> &'static str {
         Self::NAMES[match self {
             Self::CollectEvidence => 0,
@@ -114,7 +114,7 @@ impl Script {
         }]
     }
 
-    /// Names of the values that it takes.
+    /// The names of the values that the script accepts.
     pub fn options(&self) -> &'static [&'static str] {
         match self {
             Self::CollectEvidence | Self::CleanImage | Self::Validate => &[],
@@ -126,10 +126,11 @@ impl Script {
         }
     }
 
-    /// Sets a value from its text; `profiles` is added to.
+    /// Sets a value from its text; for `profiles`, adds one.
     ///
     /// # Errors
-    /// [`ScriptError`].
+    /// [`ScriptError`] for an option that the script does not have, and for a value that
+    /// is not allowed.
     pub fn set(&mut self, option: &str, text: &str) -> Result<(), ScriptError> {
         fn read<T: FromStr<Err: fmt::Display>>(option: &str, text: &str) -> Result<T, ScriptError> {
             text.parse()
@@ -164,15 +165,15 @@ impl Script {
         Ok(())
     }
 
-    /// The script's text.
+    /// The text of the script.
     pub fn render(&self) -> String {
         let mut text = String::new();
         let mut rest = self.template();
-        // One pass: a value that looks like a place stays a value.
+        // One pass, so that a value that looks like a placeholder stays a value.
         while let Some((before, after)) = rest.split_once("{{") {
-            let (place, tail) = after.split_once("}}").unwrap_or((after, ""));
+            let (placeholder, tail) = after.split_once("}}").unwrap_or((after, ""));
             text.push_str(before);
-            text.push_str(&self.value(place));
+            text.push_str(&self.value(placeholder));
             rest = tail;
         }
         text.push_str(rest);
@@ -192,8 +193,8 @@ impl Script {
         }
     }
 
-    fn value(&self, place: &str) -> String {
-        match (place, self) {
+    fn value(&self, placeholder: &str) -> String {
+        match (placeholder, self) {
             ("package", Self::StageOnboarding { package, .. }) => {
                 quoted(package.as_ref().map_or("", |folder| &folder.0))
             }
@@ -220,10 +221,10 @@ impl Script {
     }
 }
 
-/// An expression of `PowerShell` that is this text and nothing else.
+/// A `PowerShell` expression whose value is this text.
 ///
-/// What is not ASCII is spelt as a number: curly quotes end a string in
-/// `PowerShell` too, and no code page changes the rest.
+/// Characters outside ASCII are written as numbers: curly quotes also end a string in
+/// `PowerShell`, and a number does not depend on the code page.
 /// Source: <https://learn.microsoft.com/en-us/powershell/module/microsoft.powershell.core/about/about_quoting_rules>
 fn quoted(text: &str) -> String {
     let mut expression = String::from("'");
@@ -248,25 +249,25 @@ fn quoted(text: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UncPath(String);
 
-/// A text that is no such path.
+/// A text that is not a path of a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     r"a share looks like \\server\share or \\server\share\folder, without wildcards and quotes"
 )]
-pub struct NoUncPath;
+pub struct InvalidUncPath;
 
-/// Characters that no Windows path has, or that are not seen.
+/// Checks for characters that a Windows path cannot have or that are invisible.
 fn fits_a_path(text: &str) -> bool {
     let fits = |c: char| !"<>|?*\"".contains(c) && !hides(c);
     text.trim() == text && text.len() <= 1024 && text.chars().all(fits)
 }
 
 impl FromStr for UncPath {
-    type Err = NoUncPath;
+    type Err = InvalidUncPath;
 
-    fn from_str(text: &str) -> Result<Self, NoUncPath> {
+    fn from_str(text: &str) -> Result<Self, InvalidUncPath> {
         let path = text.trim_end_matches('\\');
-        let mut parts = path.strip_prefix(r"\\").ok_or(NoUncPath)?.split('\\');
+        let mut parts = path.strip_prefix(r"\\").ok_or(InvalidUncPath)?.split('\\');
         let server = parts.next().unwrap_or_default();
         let share = parts.next().unwrap_or_default();
         let plain = !server.is_empty() && !share.is_empty() && !text.contains([':', '/']);
@@ -274,32 +275,32 @@ impl FromStr for UncPath {
         if plain && fits_a_path(text) {
             Ok(Self(path.to_owned()))
         } else {
-            Err(NoUncPath)
+            Err(InvalidUncPath)
         }
     }
 }
 
-/// A folder on the machine where the script is run, or on a share.
+/// A folder on the machine that runs the script, or on a share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder(String);
 
-/// A text that is no folder.
+/// A text that is not a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(r"a folder looks like C:\Temp\package, without wildcards and quotes")]
-pub struct NoFolder;
+pub struct InvalidFolder;
 
 impl FromStr for Folder {
-    type Err = NoFolder;
+    type Err = InvalidFolder;
 
-    fn from_str(text: &str) -> Result<Self, NoFolder> {
+    fn from_str(text: &str) -> Result<Self, InvalidFolder> {
         if text.is_empty() || !fits_a_path(text) {
-            return Err(NoFolder);
+            return Err(InvalidFolder);
         }
         Ok(Self(text.to_owned()))
     }
 }
 
-/// A time of the day, `HH:MM`; noon by default.
+/// A time of day, `HH:MM`; noon by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClockTime(String);
 
@@ -309,15 +310,15 @@ impl Default for ClockTime {
     }
 }
 
-/// A text that is no time of the day.
+/// A text that is not a time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a time is HH:MM from 00:01 to 23:59; at 00:00 Defender makes no quick scan")]
-pub struct NoClockTime;
+#[error("a time is HH:MM from 00:01 to 23:59; at 00:00 Defender does not run a quick scan")]
+pub struct InvalidClockTime;
 
 impl FromStr for ClockTime {
-    type Err = NoClockTime;
+    type Err = InvalidClockTime;
 
-    fn from_str(text: &str) -> Result<Self, NoClockTime> {
+    fn from_str(text: &str) -> Result<Self, InvalidClockTime> {
         let two = |digits: &str, most: u8| {
             let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
             plain && digits.parse::<u8>().is_ok_and(|number| number <= most)
@@ -326,7 +327,7 @@ impl FromStr for ClockTime {
             Some((hours, minutes)) if text != "00:00" && two(hours, 23) && two(minutes, 59) => {
                 Ok(Self(text.to_owned()))
             }
-            _ => Err(NoClockTime),
+            _ => Err(InvalidClockTime),
         }
     }
 }

@@ -609,11 +609,11 @@ fn evidence_that_is_truncated_or_of_another_version_is_refused() {
     let mut other = clean();
     other["schemaVersion"] = json!(2);
     let cases = [
-        (whole[..whole.len() / 2].to_owned(), "not whole JSON"),
+        (whole[..whole.len() / 2].to_owned(), "not complete JSON"),
         (other.to_string(), "schemaVersion 2"),
-        ("{\"a\":1}".into(), "no evidence"),
-        ("[]".into(), "no evidence"),
-        (String::new(), "not whole JSON"),
+        ("{\"a\":1}".into(), "not evidence"),
+        ("[]".into(), "not evidence"),
+        (String::new(), "not complete JSON"),
     ];
     for (evidence, told) in cases {
         let output = assess_with(&evidence, &[]);
@@ -669,7 +669,7 @@ fn settings_are_the_defaults_at_a_shell_and_a_blank_one_is_none() {
         item(&assessment, id)["seen"].as_str().unwrap().to_owned()
     };
     assert!(seen(&with("Pool-7", " multiple "), "GI-13").contains("expected Pool-7"));
-    assert!(seen(&with("Pool-7", " multiple "), "GI-01").contains("several entries"));
+    assert!(seen(&with("Pool-7", " multiple "), "GI-01").contains("multiple device entries"));
     assert!(seen(&with(" ", ""), "GI-13").contains("expected VDI-NonPersistent"));
     let refused = with("a,b", "both");
     assert_eq!(refused.status.code(), Some(2));

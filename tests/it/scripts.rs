@@ -247,7 +247,7 @@ fn a_task_of_the_domain_needs_the_files_alone() {
     let text = script(STEPS[0]);
     let output = machine.run(&text, &[], &["-NoRegistration"]);
     assert!(
-        output.status.success() && said(&output).contains("Nothing starts them here"),
+        output.status.success() && said(&output).contains("Nothing on this image starts them"),
         "{}",
         said(&output)
     );

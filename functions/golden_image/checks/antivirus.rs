@@ -1,4 +1,4 @@
-//! Protection: AV.
+//! The checks of protection: AV.
 
 use crate::golden_image::{
     expectation::Role,
@@ -49,7 +49,7 @@ pub(in crate::golden_image) fn active_mode(image: &Image<'_>) -> Checked {
             warn(format!("{mode}: file indicators are not enforced"))
         }
         _ => Err(not_assessable(&format!(
-            "AMRunningMode is `{mode}`, which is not understood"
+            "AMRunningMode is `{mode}`, which is not a known mode"
         ))),
     }
 }
@@ -57,9 +57,16 @@ pub(in crate::golden_image) fn active_mode(image: &Image<'_>) -> Checked {
 pub(in crate::golden_image) fn signatures_fresh(image: &Image<'_>) -> Checked {
     match image.evidence.number("mpStatus", "AntivirusSignatureAge")? {
         4_294_967_295 | 65_535 | -1 => fail("never updated"),
-        age @ 0..=1 => pass(format!("{age} days")),
-        age @ 2..=3 => warn(format!("{age} days")),
-        age => fail(format!("{age} days")),
+        age @ 0..=1 => pass(days(age)),
+        age @ 2..=3 => warn(days(age)),
+        age => fail(days(age)),
+    }
+}
+
+fn days(count: i64) -> String {
+    match count {
+        1 => "1 day".to_owned(),
+        _ => format!("{count} days"),
     }
 }
 
@@ -69,7 +76,7 @@ pub(in crate::golden_image) fn tamper_protection(image: &Image<'_>) -> Checked {
         image.is_golden(),
     ) {
         (true, _) => pass("on"),
-        (false, true) => warn("off; the tenant turns it on once the machine is managed"),
+        (false, true) => warn("off; the tenant turns it on when the machine is managed"),
         (false, false) => fail("off"),
     }
 }

@@ -1,4 +1,4 @@
-//! Exclusions for profile containers: FX.
+//! The checks of exclusions for profile containers: FX.
 
 use serde_json::{Map, Value};
 
@@ -22,15 +22,15 @@ pub(in crate::golden_image) fn fslogix(image: &Image<'_>) -> Checked {
     }
 }
 
-/// Entries of an exclusion list, as far as they are told.
+/// The known entries of an exclusion list.
 struct Exclusions {
     entries: Vec<String>,
-    /// Why there may be more of them; `None` when these are all.
+    /// The reason that there may be more entries; `None` when the list is complete.
     hidden: Option<Outcome>,
 }
 
-/// Whether an entry can be what it is said to be. The refusal to show exclusions is
-/// a sentence in the language of Windows.
+/// Checks whether an entry can be an exclusion of this kind. When Windows refuses to
+/// show exclusions, the entry is a sentence in the language of Windows.
 fn is_entry(kind: &str, entry: &str) -> bool {
     let entry = entry.trim();
     let has_drive =
@@ -49,14 +49,16 @@ fn is_entry(kind: &str, entry: &str) -> bool {
     }
 }
 
-/// Entries of an exclusion list, from the registry where Windows hides them: from
-/// both of its keys, because either may hold the one that matters.
+/// The entries of an exclusion list. Where Windows hides them, they are read from both
+/// registry keys, because either one may contain the entry that matters.
 fn exclusions(image: &Image<'_>, kind: &str) -> Exclusions {
     let shown = image.evidence.texts("mpPref", &format!("Exclusion{kind}"));
     let shown =
         shown.and_then(
             |entries| match entries.iter().find(|entry| !is_entry(kind, entry)) {
-                Some(other) => Err(not_assessable(&format!("{other}: this is no exclusion"))),
+                Some(other) => Err(not_assessable(&format!(
+                    "{other}: this is not an exclusion"
+                ))),
                 None => Ok(entries),
             },
         );
@@ -91,16 +93,16 @@ fn exclusions(image: &Image<'_>, kind: &str) -> Exclusions {
     Exclusions { entries, hidden }
 }
 
-/// An exclusion as Defender compares it: lower case, variables spelt out, slashes
-/// and prefixes as Windows reads them.
-fn spelt(image: &Image<'_>, entry: &str) -> String {
+/// Normalizes an exclusion as Defender compares it: lower case, variables expanded,
+/// slashes and prefixes as Windows reads them.
+fn normalized(image: &Image<'_>, entry: &str) -> String {
     let folder = |name: &str, usual: &str| {
-        let told = image.evidence.text("host", name).unwrap_or_default();
-        let told = told.trim_end_matches('\\').to_lowercase();
-        if told.is_empty() {
+        let known = image.evidence.text("host", name).unwrap_or_default();
+        let known = known.trim_end_matches('\\').to_lowercase();
+        if known.is_empty() {
             usual.to_owned()
         } else {
-            told
+            known
         }
     };
     let windows = folder("windir", r"c:\windows");
@@ -141,17 +143,17 @@ fn spelt(image: &Image<'_>, entry: &str) -> String {
         .map_or(entry.clone(), str::to_owned)
 }
 
-/// Which patterns no exclusion has; not assessable where more exclusions than are
-/// told may have them.
+/// The patterns that no exclusion covers; not assessable when a hidden exclusion may
+/// cover them.
 fn missing(image: &Image<'_>, wanted: &[String]) -> Read<Vec<String>> {
-    let told = exclusions(image, "Path");
-    let entries: Vec<String> = told
+    let excluded = exclusions(image, "Path");
+    let entries: Vec<String> = excluded
         .entries
         .iter()
-        .map(|entry| spelt(image, entry))
+        .map(|entry| normalized(image, entry))
         .collect();
     let has = |pattern: &&String| {
-        let pattern = spelt(image, pattern);
+        let pattern = normalized(image, pattern);
         let folder = pattern.trim_end_matches(r"\*").to_owned();
         let is_folder = folder != pattern;
         entries.iter().any(|entry| {
@@ -164,7 +166,7 @@ fn missing(image: &Image<'_>, wanted: &[String]) -> Read<Vec<String>> {
         .filter(|pattern| !has(pattern))
         .cloned()
         .collect();
-    match told.hidden {
+    match excluded.hidden {
         Some(hidden) if !missing.is_empty() => Err(hidden),
         _ => Ok(missing),
     }
@@ -178,7 +180,7 @@ fn covered(image: &Image<'_>, wanted: &[String]) -> Checked {
     fail(format!("not excluded: {}", list(&missing)))
 }
 
-/// Leaves an item of `FSLogix` out where it is not in use.
+/// Skips an item of `FSLogix` where it is not in use.
 macro_rules! with_fslogix {
     ($image:ident) => {
         if !in_use($image)? {
@@ -198,14 +200,14 @@ pub(in crate::golden_image) fn temp_patterns(image: &Image<'_>) -> Checked {
     covered(image, &wanted.map(str::to_owned))
 }
 
-/// Where profiles lie.
+/// The locations of profiles.
 enum Locations {
     /// Shares and folders.
     Places(Vec<String>),
-    /// In Azure storage alone, which no exclusion of a path is about.
-    AzureAlone,
-    /// Nowhere yet: a policy may tell the desktops.
-    Nowhere,
+    /// Only Azure storage, where exclusions of paths do not apply.
+    AzureOnly,
+    /// Not set on this machine; a policy may set them on the desktops.
+    NotSet,
 }
 
 fn locations(image: &Image<'_>) -> Read<Locations> {
@@ -233,7 +235,7 @@ fn locations(image: &Image<'_>) -> Read<Locations> {
                     false if lower.contains('=') => {}
                     false => {
                         return Err(not_assessable(&format!(
-                            "{name} names {part}, which is no share"
+                            "{name} contains {part}, which is not a share"
                         )));
                     }
                 }
@@ -242,23 +244,23 @@ fn locations(image: &Image<'_>) -> Read<Locations> {
     }
     Ok(match (found.is_empty(), azure) {
         (false, _) => Locations::Places(found),
-        (true, true) => Locations::AzureAlone,
-        (true, false) => Locations::Nowhere,
+        (true, true) => Locations::AzureOnly,
+        (true, false) => Locations::NotSet,
     })
 }
 
-/// A pattern for each place and ending, or how the item comes out without places.
+/// The pattern of each location and file ending, or the outcome without locations.
 fn on_each(image: &Image<'_>, endings: &[&str]) -> Read<Result<Vec<String>, Outcome>> {
     let places = match locations(image)? {
         Locations::Places(places) => places,
-        Locations::AzureAlone => {
+        Locations::AzureOnly => {
             return Ok(Err(skip(
-                "profiles lie in Azure storage alone, on no share",
+                "profiles are only in Azure storage, not on a share",
             )?));
         }
-        Locations::Nowhere => {
+        Locations::NotSet => {
             return Ok(Err(warn(
-                "VHDLocations and CCDLocations are not set here; if a policy sets them on the desktops, assess one of these",
+                "VHDLocations and CCDLocations are not set here; if a policy sets them on the desktops, assess a desktop",
             )?));
         }
     };
@@ -281,12 +283,14 @@ pub(in crate::golden_image) fn share_patterns(image: &Image<'_>) -> Checked {
         return pass("all excluded");
     }
     let shallow = wanted.iter().any(|pattern| {
-        let shallow = spelt(image, pattern).replacen(r"\*\*.", r"\*.", 1);
-        let told = exclusions(image, "Path").entries;
-        told.iter().any(|entry| spelt(image, entry) == shallow)
+        let shallow = normalized(image, pattern).replacen(r"\*\*.", r"\*.", 1);
+        let entries = exclusions(image, "Path").entries;
+        entries
+            .iter()
+            .any(|entry| normalized(image, entry) == shallow)
     });
     let why = if shallow {
-        "; a pattern such as \\\\server\\share\\*.VHDX matches only files in the last folder, and containers lie one folder down"
+        "; a pattern such as \\\\server\\share\\*.VHDX matches only files in the last folder, and containers are one folder below it"
     } else {
         ""
     };
@@ -321,7 +325,7 @@ pub(in crate::golden_image) fn cloud_cache(image: &Image<'_>) -> Checked {
     covered(image, &wanted.map(str::to_owned))
 }
 
-/// Folders, below a drive, that anybody's malware uses.
+/// Folders of a drive that malware often uses.
 const OPEN_FOLDERS: [&str; 8] = [
     r"\users",
     r"\users\public",
@@ -333,40 +337,40 @@ const OPEN_FOLDERS: [&str; 8] = [
     r"\temp",
 ];
 
-/// Endings of what runs; an exclusion of one applies to the whole machine.
+/// Endings of programs and scripts; excluding one applies to the entire machine.
 const RUNNABLE: [&str; 15] = [
     "", "exe", "dll", "sys", "com", "scr", "msi", "ps1", "bat", "cmd", "js", "vbs", "hta", "lnk",
     "zip",
 ];
 
-/// Why an exclusion is too broad, and whether that fails.
+/// The reason that an exclusion is too broad, and whether it fails the item.
 fn too_broad(image: &Image<'_>, entry: &str) -> Option<(bool, &'static str)> {
-    let spelt_out = spelt(image, entry);
-    // What stands for every file of a folder is the folder.
-    let path = spelt_out.trim_end_matches(['*', '?', '.', '\\']);
+    let plain = normalized(image, entry);
+    // A pattern for every file of a folder means the folder.
+    let path = plain.trim_end_matches(['*', '?', '.', '\\']);
     let (drive, below) = match path.split_once(':') {
         Some((drive, below)) if drive.len() == 1 => (drive, below),
         _ => ("", path),
     };
     if path.is_empty() || (!drive.is_empty() && below.is_empty()) {
-        return Some((true, "a whole drive"));
+        return Some((true, "an entire drive"));
     }
-    if (!drive.is_empty() && OPEN_FOLDERS.contains(&below)) || path == spelt(image, "%TEMP%") {
-        return Some((true, "a folder that anybody's malware uses"));
+    if (!drive.is_empty() && OPEN_FOLDERS.contains(&below)) || path == normalized(image, "%TEMP%") {
+        return Some((true, "a folder that malware often uses"));
     }
-    if path == spelt(image, r"%ProgramData%\FSLogix") {
+    if path == normalized(image, r"%ProgramData%\FSLogix") {
         return Some((false, "only Cache and Proxy are needed"));
     }
     if path.starts_with('%') {
         return Some((
             false,
-            "a variable that only a user has, so it means nothing to Defender",
+            "a variable that exists only for a user, so Defender cannot resolve it",
         ));
     }
     if entry.matches(['*', '?']).count() > 6 {
         return Some((false, "more than 6 wildcards, so it has no effect"));
     }
-    let windows = spelt(image, "%windir%");
+    let windows = normalized(image, "%windir%");
     if drive.is_empty() || windows.starts_with(drive) {
         return None;
     }
@@ -393,7 +397,7 @@ pub(in crate::golden_image) fn nothing_broad(image: &Image<'_>) -> Checked {
         let runs = RUNNABLE.contains(&ending.as_str());
         if runs || ending.starts_with("vhd") {
             fails |= runs;
-            found.push(format!("extension {entry} (applies to the whole machine)"));
+            found.push(format!("extension {entry} (applies to the entire machine)"));
         }
     }
     for entry in &paths.entries {
@@ -406,24 +410,24 @@ pub(in crate::golden_image) fn nothing_broad(image: &Image<'_>) -> Checked {
     if fails {
         return fail(seen);
     }
-    // What is hidden may be what fails.
+    // A hidden exclusion may be the one that fails.
     if let Some(hidden) = extensions.hidden.or(paths.hidden) {
         return Err(hidden);
     }
     match found.is_empty() {
-        true => pass("nothing over-broad"),
+        true => pass("no exclusion is too broad"),
         false => warn(seen),
     }
 }
 
 pub(in crate::golden_image) fn processes(image: &Image<'_>) -> Checked {
     with_fslogix!(image);
-    let told = exclusions(image, "Process");
-    match told.hidden {
+    let excluded = exclusions(image, "Process");
+    match excluded.hidden {
         Some(hidden) => Err(hidden),
         None => pass(format!(
             "optional; excluded processes: {}",
-            list(&told.entries)
+            list(&excluded.entries)
         )),
     }
 }

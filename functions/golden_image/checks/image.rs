@@ -1,4 +1,4 @@
-//! What an image must be like before it is sealed: GI.
+//! The checks of an image before it is sealed: GI.
 
 use serde_json::{Map, Value};
 
@@ -20,17 +20,17 @@ fn staged(image: &Image<'_>, script: &str) -> Checked {
     });
     let by_task = match image.expected.startup {
         Startup::Domain if !found => {
-            "; for a task of the domain, copy the files and let stage-onboarding not register them (-NoRegistration)"
+            "; for a task of the domain, copy the files without registering them (stage-onboarding -NoRegistration)"
         }
         _ => "",
     };
-    hold(found, format!("start-up folder: {}{by_task}", list(&files)))
+    hold(found, format!("startup folder: {}{by_task}", list(&files)))
 }
 
 pub(in crate::golden_image) fn ps1_staged(image: &Image<'_>) -> Checked {
     match image.expected.entry {
         EntryModel::Single => staged(image, PS1),
-        EntryModel::Multiple => skip("several entries a device: only the .cmd is staged"),
+        EntryModel::Multiple => skip("multiple device entries: only the .cmd file is staged"),
     }
 }
 
@@ -38,14 +38,14 @@ pub(in crate::golden_image) fn cmd_staged(image: &Image<'_>) -> Checked {
     staged(image, CMD)
 }
 
-/// The start-up section of a scripts file: what it runs, and with what.
+/// The startup section of a scripts file: its commands and their parameters.
 struct StartUp {
     commands: Vec<String>,
     parameters: Vec<String>,
 }
 
 impl StartUp {
-    /// Reads `psscripts.ini` or `scripts.ini`; a file that is not there is empty.
+    /// Reads `psscripts.ini` or `scripts.ini`; a missing file counts as empty.
     fn read(image: &Image<'_>, file: &str) -> Read<Self> {
         let lines: Vec<String> = image
             .evidence
@@ -82,7 +82,7 @@ impl StartUp {
         Ok(found)
     }
 
-    /// Whether a command is this script.
+    /// Checks whether a command runs this script.
     fn runs(&self, script: &str) -> bool {
         self.commands.iter().any(|command| {
             let name = command.trim().trim_matches('"');
@@ -91,7 +91,7 @@ impl StartUp {
         })
     }
 
-    /// Whether a command or its parameters name this script anywhere.
+    /// Checks whether a command or its parameters contain the name of this script.
     fn names(&self, script: &str) -> bool {
         let script = script.to_ascii_lowercase();
         let mut all = self.commands.iter().chain(&self.parameters);
@@ -99,7 +99,7 @@ impl StartUp {
     }
 }
 
-/// The extension of a local policy that runs its scripts.
+/// The id of the extension of a local policy that runs its scripts.
 const SCRIPTS_EXTENSION: &str = "{42b5faae-6536-11d2-ae5a-0000f87571e3}";
 
 pub(in crate::golden_image) fn registered(image: &Image<'_>) -> Checked {
@@ -128,11 +128,11 @@ pub(in crate::golden_image) fn registered(image: &Image<'_>) -> Checked {
     }
     if !tasks.is_empty() {
         return warn(format!(
-            "{seen}; it is started twice, also by a task: {} (--startup domain if the task is meant)",
+            "{seen}; a task starts it too, so it runs twice: {} (--startup domain if the task is intended)",
             list(&tasks)
         ));
     }
-    // Evidence of other collectors does not have it.
+    // Evidence from other collectors does not include it.
     match image.evidence.texts("gp", "gpt") {
         Ok(gpt)
             if !gpt
@@ -141,7 +141,7 @@ pub(in crate::golden_image) fn registered(image: &Image<'_>) -> Checked {
                 .contains(SCRIPTS_EXTENSION) =>
         {
             warn(format!(
-                "{seen}, but the local policy (gpt.ini) does not name its scripts, so nothing starts: press OK in gpedit.msc > Startup"
+                "{seen}, but the local policy (gpt.ini) does not list its scripts, so they do not start: click OK in gpedit.msc > Startup"
             ))
         }
         _ => pass(seen),
@@ -150,7 +150,7 @@ pub(in crate::golden_image) fn registered(image: &Image<'_>) -> Checked {
 
 pub(in crate::golden_image) fn unsigned_may_run(image: &Image<'_>) -> Checked {
     if image.expected.entry == EntryModel::Multiple {
-        return skip("several entries a device: no PowerShell script is run");
+        return skip("multiple device entries: no PowerShell script runs");
     }
     let scopes = image.evidence.records("policy")?;
     let machine = scopes.iter().find(|scope| {
@@ -164,7 +164,11 @@ pub(in crate::golden_image) fn unsigned_may_run(image: &Image<'_>) -> Checked {
             Some(2) => "AllSigned".into(),
             Some(3) => "Restricted".into(),
             Some(0 | 1 | 4 | 5) => "Undefined or open".into(),
-            _ => return Err(not_assessable("the MachinePolicy scope is not understood")),
+            _ => {
+                return Err(not_assessable(
+                    "the policy of the MachinePolicy scope is unknown",
+                ));
+            }
         },
         None => return Err(not_assessable("the MachinePolicy scope has no policy")),
     };
@@ -180,12 +184,12 @@ pub(in crate::golden_image) fn unsigned_may_run(image: &Image<'_>) -> Checked {
     ];
     if !stops && !open.contains(&word.as_str()) {
         return Err(not_assessable(&format!(
-            "MachinePolicy {policy} is no execution policy"
+            "MachinePolicy {policy} is not an execution policy"
         )));
     }
     match (stops, image.expected.startup) {
         (true, Startup::Domain) => warn(format!(
-            "MachinePolicy {policy}; a task with -ExecutionPolicy Bypass does not win over a policy"
+            "MachinePolicy {policy}; a task with -ExecutionPolicy Bypass does not override a policy"
         )),
         (stops, _) => hold(!stops, format!("MachinePolicy {policy}")),
     }
@@ -197,8 +201,8 @@ pub(in crate::golden_image) fn service(image: &Image<'_>, name: &str) -> Read<Op
         matches!(field(service, "Name"), Some(Value::String(found)) if found.eq_ignore_ascii_case(name))
     });
     let Some(service) = found else {
-        // One whose name is not told may be the one; and where Defender's own is not
-        // told, others may not be either.
+        // A service without a name may be this one. When Defender's own service is
+        // missing, others may be missing too.
         let name_of = |service: &Map<String, Value>| match field(service, "Name") {
             Some(Value::String(name)) if !name.is_empty() && !hidden(name) => {
                 Some(name.to_ascii_lowercase())
@@ -238,7 +242,7 @@ pub(in crate::golden_image) fn sensor_stopped(image: &Image<'_>) -> Checked {
         "paused",
     ];
     match service(image, "Sense")? {
-        None => pass("there is no service Sense"),
+        None => pass("the Sense service does not exist"),
         Some(state) if state.eq_ignore_ascii_case("Stopped") => pass("Sense is stopped"),
         Some(state) if MOVING.contains(&state.to_ascii_lowercase().as_str()) => {
             fail(format!("Sense: {state}"))
@@ -267,7 +271,7 @@ fn absent(image: &Image<'_>, key: &str, name: &str) -> Checked {
     let found = image.evidence.registry(key, name)?.is_some();
     hold(
         !found,
-        format!("{name} is {}", if found { "there" } else { "absent" }),
+        format!("{name} is {}", if found { "present" } else { "absent" }),
     )
 }
 
@@ -286,7 +290,10 @@ pub(in crate::golden_image) fn no_identities(image: &Image<'_>) -> Checked {
             found.push(name.to_owned());
         }
     }
-    hold(found.is_empty(), format!("values left: {}", list(&found)))
+    hold(
+        found.is_empty(),
+        format!("remaining values: {}", list(&found)),
+    )
 }
 
 pub(in crate::golden_image) fn no_subkey(image: &Image<'_>) -> Checked {
@@ -294,7 +301,7 @@ pub(in crate::golden_image) fn no_subkey(image: &Image<'_>) -> Checked {
     hold(
         !found,
         if found {
-            "the subkey is there"
+            "the subkey is present"
         } else {
             "the subkey is absent"
         },
@@ -303,7 +310,7 @@ pub(in crate::golden_image) fn no_subkey(image: &Image<'_>) -> Checked {
 
 pub(in crate::golden_image) fn cache_empty(image: &Image<'_>) -> Checked {
     let files = image.evidence.number("fs", "cyberFileCount")?;
-    hold(files == 0, format!("{files} files"))
+    hold(files == 0, format!("files: {files}"))
 }
 
 pub(in crate::golden_image) fn no_blob(image: &Image<'_>) -> Checked {
@@ -316,33 +323,33 @@ pub(in crate::golden_image) fn tagged(image: &Image<'_>) -> Checked {
         None => fail("no tag"),
         Some(Value::String(found)) if found.is_empty() => fail("no tag"),
         Some(Value::String(found)) if found.chars().count() > 200 => fail(format!(
-            "a tag of {} characters, 200 are allowed",
+            "the tag has {} characters; 200 are allowed",
             found.chars().count()
         )),
         Some(Value::String(found)) if found.contains(['(', ')', ',']) => fail(format!(
-            "tag {found} has a character that breaks the portal's filter"
+            "the tag {found} has a character that breaks the portal's filter"
         )),
         Some(Value::String(found)) => hold(*found == tag, format!("tag {found}, expected {tag}")),
-        Some(other) => fail(format!("Group is no text: {other}")),
+        Some(other) => fail(format!("Group is not text: {other}")),
     }
 }
 
 pub(in crate::golden_image) fn no_legacy_tag(image: &Image<'_>) -> Checked {
     let found = image.evidence.registry(TAGGING, "VDI")?.is_some();
     if found && needs_unified(image)? {
-        return warn("DeviceTagging\\VDI is there; right only with the legacy agent");
+        return warn("DeviceTagging\\VDI is present, which is correct only with the legacy agent");
     }
     hold(
         !found,
         if found {
-            "DeviceTagging\\VDI is there"
+            "DeviceTagging\\VDI is present"
         } else {
             "absent"
         },
     )
 }
 
-/// Major version, build and whether it is a server.
+/// The major version, minor version and build, and whether Windows is a server.
 fn windows(image: &Image<'_>) -> Read<(i64, i64, i64, bool)> {
     let version = image.evidence.text("os", "Version")?;
     let parts: Vec<i64> = version

@@ -1,4 +1,4 @@
-//! Shared security intelligence and its cache: SI.
+//! The checks of shared security intelligence and its cache: SI.
 
 use serde_json::Value;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
@@ -10,7 +10,7 @@ use crate::golden_image::{
     machine::{Image, UPDATES},
 };
 
-/// How far the clock of a share may be ahead.
+/// The tolerance for a share whose clock is ahead.
 const AHEAD: Duration = Duration::minutes(10);
 
 fn shared_path(image: &Image<'_>) -> Read<String> {
@@ -42,11 +42,11 @@ pub(in crate::golden_image) fn shared_path_set(image: &Image<'_>) -> Checked {
     }
 }
 
-/// Times of the folders on the share that hold unpacked intelligence.
+/// The times of the folders on the share with unpacked security intelligence.
 fn packages(image: &Image<'_>) -> Read<Vec<OffsetDateTime>> {
     let share = match image.evidence.value("fs", "share")? {
         Some(Value::Object(share)) => share,
-        _ => return Err(not_assessable("the share was not looked at")),
+        _ => return Err(not_assessable("the share was not checked")),
     };
     let dirs = match field(share, "dirs") {
         Some(Value::String(text)) => return Err(not_assessable(text)),
@@ -79,7 +79,7 @@ pub(in crate::golden_image) fn share_filled(image: &Image<'_>) -> Checked {
     let found = packages(image)?.len();
     hold(
         found > 0,
-        format!("folders with unpacked intelligence: {found}"),
+        format!("folders with unpacked security intelligence: {found}"),
     )
 }
 
@@ -88,7 +88,7 @@ pub(in crate::golden_image) fn package_fresh(image: &Image<'_>) -> Checked {
         return skip("no shared path is set");
     }
     let Some(newest) = packages(image)?.into_iter().max() else {
-        return fail("no folder with unpacked intelligence");
+        return fail("no folder with unpacked security intelligence");
     };
     let now = OffsetDateTime::parse(&image.evidence.collected_at(), &Rfc3339);
     let Ok(now) = now else {
@@ -100,7 +100,7 @@ pub(in crate::golden_image) fn package_fresh(image: &Image<'_>) -> Checked {
     let seen = format!("newest folder {} h old", age.whole_hours());
     if age < -AHEAD {
         return Err(not_assessable(
-            "the newest folder is of the future: check the clocks",
+            "the time of the newest folder is in the future: check the clocks",
         ));
     }
     if age <= Duration::hours(24) {
@@ -125,7 +125,7 @@ pub(in crate::golden_image) fn fallback_order(image: &Image<'_>) -> Checked {
         return pass(if order.is_empty() { "default" } else { &order });
     }
     warn(format!(
-        "{order}: Windows Server 2025's page says that a shared path turns the order off, 2022's that the path works only with FileShares in it"
+        "{order}: the page for Windows Server 2025 says that a shared path turns the order off, the page for 2022 says that the path works only when the order contains FileShares"
     ))
 }
 
@@ -154,11 +154,13 @@ pub(in crate::golden_image) fn maintenance_run(image: &Image<'_>) -> Checked {
     let seen = format!("last run {at}, result {result}");
     let now = OffsetDateTime::parse(&image.evidence.collected_at(), &Rfc3339);
     if now.is_ok_and(|now| run - now > AHEAD) {
-        return Err(not_assessable(&format!("{seen}: this is in the future")));
+        return Err(not_assessable(&format!(
+            "{seen}: this time is in the future"
+        )));
     }
     match updated {
         None => Err(not_assessable(&format!(
-            "{seen}; the time of the last update of security intelligence is not told"
+            "{seen}; the time of the last update of security intelligence was not collected"
         ))),
         Some(updated) if updated - run > Duration::SECOND => {
             fail(format!("{seen}; security intelligence is newer"))

@@ -1,4 +1,4 @@
-//! A virtual desktop after its first start: VM.
+//! The checks of a virtual desktop after its first start: VM.
 
 use crate::golden_image::{
     checks::image::{onboarding_state, service},
@@ -9,10 +9,10 @@ use crate::golden_image::{
 pub(in crate::golden_image) fn onboarded(image: &Image<'_>) -> Checked {
     let sense = service(image, "Sense")?.unwrap_or_else(|| "absent".into());
     let state = onboarding_state(image)?;
-    let told = state.map_or_else(|| "absent".into(), |state| state.to_string());
+    let shown = state.map_or_else(|| "absent".into(), |state| state.to_string());
     hold(
         sense.eq_ignore_ascii_case("Running") && state == Some(1),
-        format!("Sense {sense}, OnboardingState {told}"),
+        format!("Sense {sense}, OnboardingState {shown}"),
     )
 }
 

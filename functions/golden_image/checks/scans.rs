@@ -1,4 +1,4 @@
-//! When scans run and how hard: SC.
+//! The checks of the times and the load of scans: SC.
 
 use crate::golden_image::{
     checks::antivirus::switch,
@@ -16,7 +16,7 @@ pub(in crate::golden_image) fn cpu_factor(image: &Image<'_>) -> Checked {
         percent @ 5..=30 => pass(format!("{percent} %; scans take longer below 50 %")),
         percent @ 31..=50 => pass(format!("{percent} %")),
         percent @ 51..=100 => warn(format!("{percent} %")),
-        other => fail(format!("{other} is no valid limit")),
+        other => fail(format!("{other} is not a valid limit")),
     }
 }
 
@@ -29,7 +29,7 @@ pub(in crate::golden_image) fn throttle_effective(image: &Image<'_>) -> Checked 
         format!("ScanOnlyIfIdleEnabled {idle_only}, DisableCpuThrottleOnIdleScans {unthrottled}");
     if idle_only && unthrottled {
         return warn(format!(
-            "{seen}: ScanAvgCPULoadFactor is ignored; both are Windows' defaults"
+            "{seen}: ScanAvgCPULoadFactor is ignored; both are defaults of Windows"
         ));
     }
     pass(seen)
@@ -43,7 +43,7 @@ pub(in crate::golden_image) fn quick_scan(image: &Image<'_>) -> Checked {
     match seconds {
         0 => fail("00:00: off"),
         1..=21_599 | 72_000.. => pass(format!(
-            "{seen}; pools are often off at this time, 12:00 is advised"
+            "{seen}; pools are often off at this time; 12:00 is recommended"
         )),
         _ => pass(seen),
     }

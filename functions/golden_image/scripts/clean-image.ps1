@@ -2,11 +2,11 @@
 #Requires -RunAsAdministrator
 <#
 .SYNOPSIS
-Removes what the sensor leaves in a golden image that was onboarded by mistake.
+Removes the data of the sensor from a golden image that was onboarded by mistake.
 .DESCRIPTION
-Offboard the image first, with the offboarding script of your tenant. While the sensor runs, or
-the image is onboarded, this script changes nothing and ends with exit code 1. Run it as SYSTEM
-(PsExec.exe -s powershell.exe): an administrator may not be allowed to delete everything.
+Offboard the image first, with the offboarding script of your tenant. While the sensor runs or the
+image is onboarded, this script changes nothing and ends with exit code 1. Run it as SYSTEM
+(PsExec.exe -s powershell.exe): an administrator may not have the rights to delete every item.
 Source: https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi
 .EXAMPLE
 .\clean-image.ps1 -WhatIf
@@ -16,10 +16,10 @@ param()
 
 $ErrorActionPreference = 'Stop'
 if ([Environment]::Is64BitOperatingSystem -and -not [Environment]::Is64BitProcess) {
-    throw 'Run this in the 64-bit Windows PowerShell: a 32-bit one sees another registry and other folders.'
+    throw 'Run this script in 64-bit Windows PowerShell. The 32-bit version reads a different registry and different folders.'
 }
 
-# Microsoft's list; it has grown before.
+# The list is Microsoft's. It has grown before, so check the source for new names.
 $key = 'HKLM:\SOFTWARE\Microsoft\Windows Advanced Threat Protection'
 $values = @(
     'senseGuid'
@@ -42,7 +42,7 @@ try {
     try { $service = @(Get-Service -Name Sense) }
     catch { if ($_.FullyQualifiedErrorId -notlike 'NoServiceFoundForGivenName*') { throw } }
     if ($service.Count -gt 0 -and [string] $service[0].Status -ne 'Stopped') {
-        Stop-Here "the service Sense is $($service[0].Status). Offboard the image, then look with: sc.exe query sense"
+        Stop-Here "the service Sense is $($service[0].Status). Offboard the image, then check with: sc.exe query sense"
     }
     $state = $null
     try { $state = (Get-Item -LiteralPath "$key\Status").GetValue('OnboardingState') }
@@ -51,10 +51,10 @@ try {
     Stop-Here "the state of the sensor cannot be read: $($_.Exception.Message)"
 }
 if ($null -ne $state -and [string] $state -ne '0') {
-    Stop-Here "the image is onboarded (OnboardingState $state). Run the offboarding script of your tenant, and start again."
+    Stop-Here "the image is onboarded (OnboardingState $state). Run the offboarding script of your tenant, then run this script again."
 }
 $who = [Security.Principal.WindowsIdentity]::GetCurrent()
-if (-not $who.IsSystem) { Write-Warning 'This is not SYSTEM. If something cannot be deleted, start it with: PsExec.exe -s powershell.exe' }
+if (-not $who.IsSystem) { Write-Warning 'This script is not running as SYSTEM. If an item cannot be deleted, run it with: PsExec.exe -s powershell.exe' }
 
 $left = @()
 function Clear-Leftover {

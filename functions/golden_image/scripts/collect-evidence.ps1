@@ -1,16 +1,16 @@
 #Requires -Version 5.1
 <#
 .SYNOPSIS
-Collects what "golden-image assess" needs into one JSON file, and changes nothing else.
+Collects the input of "golden-image assess" into one JSON file, and changes nothing else.
 .DESCRIPTION
-Run it elevated, best as SYSTEM, on a golden image before it is sealed or on a pooled desktop
-after its first start. What cannot be read is written as "N/A: ..." and never left out, so that
-nothing looks absent that was only hidden. Identifiers of the sensor are written as present or
-not, never with their values; the same holds for storage keys of Cloud Cache.
+Run it elevated, preferably as SYSTEM, on a golden image before you seal it or on a pooled desktop
+after its first start. A value that cannot be read is written as "N/A: ..." and never left out, so
+that hidden data does not look absent. Identifiers of the sensor are written as present or absent,
+never with their values. Storage keys of Cloud Cache are not written either.
 .PARAMETER OutFile
-The file to write; an existing one is replaced.
+The file to write. An existing file is replaced.
 .PARAMETER Role
-Golden for an image that is about to be sealed, Pooled for a virtual desktop.
+Golden for an image before it is sealed, Pooled for a virtual desktop.
 .EXAMPLE
 .\collect-evidence.ps1 -Role Golden -OutFile C:\Temp\evidence.json
 #>
@@ -23,7 +23,7 @@ param(
 
 $ErrorActionPreference = 'Stop'
 if ([Environment]::Is64BitOperatingSystem -and -not [Environment]::Is64BitProcess) {
-    throw 'Run this in the 64-bit Windows PowerShell: a 32-bit one sees another registry.'
+    throw 'Run this script in 64-bit Windows PowerShell. The 32-bit version reads a different registry.'
 }
 
 function Read-Part {
@@ -52,7 +52,7 @@ function ConvertTo-Plain {
     return [string] $Value
 }
 
-# All properties of an object of the Defender module, without what CIM adds.
+# All properties of an object of the Defender module, without those that CIM adds.
 function ConvertTo-Table {
     param($Object)
     $table = [ordered] @{}
@@ -67,7 +67,7 @@ function ConvertTo-Table {
     return $table
 }
 
-# A key as a table of its values; null when there is no such key.
+# A key as a table of its values; null when the key does not exist.
 function Read-Key {
     param([string] $Path, [string[]] $Values, [switch] $Presence)
     try {
@@ -89,7 +89,7 @@ function Read-Key {
     return $table
 }
 
-# Of a Cloud Cache location in Azure only the fact; its connection string has a key.
+# Removes the storage key of a Cloud Cache location in Azure and keeps only its type.
 function Hide-Key {
     param($Value)
     if ($Value -isnot [string] -or $Value -notmatch 'AccountKey|SharedAccess|type=azure') { return $Value }
@@ -116,7 +116,7 @@ function Read-File {
     } catch [System.Management.Automation.ItemNotFoundException] {
         return $null
     }
-    # Get-Content would add properties to the text, which Windows PowerShell writes into JSON.
+    # Get-Content adds properties to the text, and Windows PowerShell writes them into the JSON.
     return [IO.File]::ReadAllText($Path)
 }
 
@@ -190,7 +190,7 @@ Read-Part $evidence['fs'] 'startup' -List {
     } catch [System.Management.Automation.ItemNotFoundException] { $null }
 }
 Read-Part $evidence['fs'] 'cyberFileCount' {
-    if (-not $elevated) { throw 'run the collector elevated to see the cache of the sensor' }
+    if (-not $elevated) { throw 'run the collector elevated to read the cache of the sensor' }
     try {
         $inside = @(Get-ChildItem -LiteralPath "$env:ProgramData\Microsoft\Windows Defender Advanced Threat Protection" -Force)
         if (@($inside | Where-Object { $_.Name -eq 'Cyber' }).Count -eq 0) { return 0 }
@@ -241,5 +241,5 @@ Read-Part $evidence 'policy' -List {
 $json = ConvertTo-Json -InputObject $evidence -Depth 5
 $path = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($OutFile)
 [IO.File]::WriteAllText($path, $json, (New-Object Text.UTF8Encoding $false))
-if (-not $elevated) { Write-Warning 'Not elevated: exclusions and the cache of the sensor could not be read.' }
-Write-Output "Evidence is in $path"
+if (-not $elevated) { Write-Warning 'The collector did not run elevated, so exclusions and the cache of the sensor could not be read.' }
+Write-Output "Evidence was written to $path"

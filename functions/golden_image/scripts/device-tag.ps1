@@ -2,9 +2,9 @@
 #Requires -RunAsAdministrator
 <#
 .SYNOPSIS
-Writes the device tag into the image, so that every desktop made of it carries the tag.
+Writes the device tag into the image, so that every desktop created from it has the tag.
 .DESCRIPTION
-The tag shows in the portal after the machine has reported; a restart makes it sooner.
+The tag appears in the portal after the machine has reported. A restart makes it report sooner.
 Source: https://learn.microsoft.com/en-us/defender-endpoint/machine-tags
 .PARAMETER Tag
 1 to 200 characters, without parentheses and commas.
@@ -19,17 +19,17 @@ param(
 
 $ErrorActionPreference = 'Stop'
 if ([Environment]::Is64BitOperatingSystem -and -not [Environment]::Is64BitProcess) {
-    throw 'Run this in the 64-bit Windows PowerShell: a 32-bit one sees another registry and other folders.'
+    throw 'Run this script in 64-bit Windows PowerShell. The 32-bit version reads a different registry and different folders.'
 }
 
 $key = 'HKLM:\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection\DeviceTagging'
 $present = $null
 if (Test-Path -LiteralPath $key) { $present = (Get-Item -LiteralPath $key).GetValue('Group') }
 if ($present -ceq $Tag -and $present -is [string]) {
-    Write-Output "The tag is $Tag already."
+    Write-Output "The tag is already $Tag."
 } elseif ($PSCmdlet.ShouldProcess($key, "Set Group to $Tag")) {
-    # New-Item -Force would empty a key that exists.
+    # New-Item -Force would empty an existing key.
     if (-not (Test-Path -LiteralPath $key)) { $null = New-Item -Path $key -Force }
     $null = New-ItemProperty -LiteralPath $key -Name Group -PropertyType String -Value $Tag -Force
-    Write-Output "The tag is $Tag now."
+    Write-Output "The tag is now $Tag."
 }

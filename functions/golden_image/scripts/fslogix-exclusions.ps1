@@ -4,9 +4,9 @@
 .SYNOPSIS
 Adds the exclusions that FSLogix needs, and no others.
 .DESCRIPTION
-Containers lie one folder down, and a wildcard of a file applies to the last folder only: hence
-share\*\*.VHDX. The extensions VHD and VHDX are not excluded as such: that would hold for the whole
-machine and defeat the indicators that block files.
+Containers are one folder below the share, and a wildcard in a file name applies only to the last
+folder, so the patterns are share\*\*.VHDX. The extensions VHD and VHDX are not excluded by
+themselves: that would apply to the entire machine and defeat the indicators that block files.
 Sources: the exclusion lists of FSLogix, and
 https://learn.microsoft.com/en-us/defender-endpoint/configure-extension-file-exclusions-microsoft-defender-antivirus
 .PARAMETER Profiles
@@ -24,12 +24,12 @@ param(
 
 $ErrorActionPreference = 'Stop'
 if ([Environment]::Is64BitOperatingSystem -and -not [Environment]::Is64BitProcess) {
-    throw 'Run this in the 64-bit Windows PowerShell: a 32-bit one sees another registry and other folders.'
+    throw 'Run this script in 64-bit Windows PowerShell. The 32-bit version reads a different registry and different folders.'
 }
 $Profiles = @($Profiles | Where-Object { $_ })
-if ($Profiles.Count -eq 0) { throw 'Give the shares with profile containers with -Profiles \\server\share.' }
+if ($Profiles.Count -eq 0) { throw 'Specify the shares with profile containers: -Profiles \\server\share.' }
 foreach ($share in $Profiles) {
-    if ($share -notmatch '^\\\\[^\\]+\\[^\\]+') { throw "$share is no share; it looks like \\server\share." }
+    if ($share -notmatch '^\\\\[^\\]+\\[^\\]+') { throw "$share is not a share. A share looks like \\server\share." }
 }
 
 $wanted = @()
@@ -46,7 +46,7 @@ if ($CloudCache) { $wanted += '%ProgramData%\FSLogix\Cache\*', '%ProgramData%\FS
 $preferences = Get-MpPreference
 $present = @($preferences.ExclusionPath | Where-Object { $_ })
 if (@($present | Where-Object { $_ -like 'N/A:*' }).Count -gt 0) {
-    # A policy hides the list; the registry has it.
+    # A policy hides the list. The registry still has it.
     $present = @()
     foreach ($root in 'HKLM:\SOFTWARE\Policies\Microsoft\Windows Defender', 'HKLM:\SOFTWARE\Microsoft\Windows Defender') {
         $key = Get-Item -LiteralPath "$root\Exclusions\Paths" -ErrorAction SilentlyContinue
@@ -59,6 +59,6 @@ foreach ($path in $missing) {
 }
 $broad = @($preferences.ExclusionExtension | Where-Object { $_ -match '^\.?vhdx?$' })
 if ($broad.Count -gt 0) {
-    Write-Warning "The extensions $($broad -join ', ') are excluded on the whole machine. Remove them: Remove-MpPreference -ExclusionExtension $($broad -join ',')"
+    Write-Warning "The extensions $($broad -join ', ') are excluded on the entire machine. Remove them: Remove-MpPreference -ExclusionExtension $($broad -join ',')"
 }
-Write-Output "$($wanted.Count - $missing.Count) of $($wanted.Count) exclusions were there already."
+Write-Output "$($wanted.Count - $missing.Count) of $($wanted.Count) exclusions were already present."

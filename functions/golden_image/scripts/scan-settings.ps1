@@ -4,15 +4,16 @@
 .SYNOPSIS
 Sets protection, scan times and throttling of Defender for virtual desktops.
 .DESCRIPTION
-No weekly full scan, a daily quick scan when the pool is on, randomised, within half of the
-processor. Windows' own defaults cancel that limit: with ScanOnlyIfIdleEnabled and
-DisableCpuThrottleOnIdleScans both true, ScanAvgCPULoadFactor is ignored. So the second is set to
-false. A policy of the tenant or the domain wins over what is set here.
+Turns the weekly full scan off and schedules a daily quick scan at a random time while the pool is
+on, limited to half of the processor. The defaults of Windows cancel that limit: when
+ScanOnlyIfIdleEnabled and DisableCpuThrottleOnIdleScans are both true, ScanAvgCPULoadFactor is
+ignored. So this script sets the second one to false. A policy of the tenant or the domain
+overrides these settings.
 Source: https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus
 .PARAMETER QuickScanTime
-Time of the daily quick scan, HH:MM, when the desktops run; not 00:00, which turns it off.
+Time of the daily quick scan, HH:MM, when the desktops are on. 00:00 is not allowed: it turns the scan off.
 .PARAMETER FileHashComputation
-Also compute file hashes, which indicators on hashes need; costs processor time.
+Also compute file hashes. Indicators for file hashes need them. This costs processor time.
 .EXAMPLE
 .\scan-settings.ps1 -WhatIf
 #>
@@ -25,9 +26,9 @@ param(
 
 $ErrorActionPreference = 'Stop'
 if ([Environment]::Is64BitOperatingSystem -and -not [Environment]::Is64BitProcess) {
-    throw 'Run this in the 64-bit Windows PowerShell: a 32-bit one sees another registry and other folders.'
+    throw 'Run this script in 64-bit Windows PowerShell. The 32-bit version reads a different registry and different folders.'
 }
-if ($QuickScanTime -eq '00:00') { throw 'At 00:00 there is no quick scan: 0 minutes after midnight means off. Take 00:01.' }
+if ($QuickScanTime -eq '00:00') { throw 'At 00:00 no quick scan runs, because 0 minutes after midnight means off. Use 00:01.' }
 
 function Get-Clock {
     param($Value)
@@ -36,7 +37,7 @@ function Get-Clock {
     return ([string] $Value) -replace '^(\d\d:\d\d):\d\d$', '$1'
 }
 
-# A setting, what it becomes, and what is good as it is.
+# A setting, its new value, and the values that stay as they are.
 $settings = @(
     @{ Name = 'DisableRealtimeMonitoring'; To = $false; Good = { $_ -eq $false } }
     @{ Name = 'DisableBehaviorMonitoring'; To = $false; Good = { $_ -eq $false } }
@@ -73,12 +74,12 @@ $failed = 0
 foreach ($setting in $settings) {
     $name = $setting.Name
     $value = $present.$name
-    # Settings that this version of Defender does not have are left alone.
-    if ($null -eq $present.PSObject.Properties[$name]) { Write-Warning "This version of Defender has no $name."; continue }
+    # Skips settings that this version of Defender does not have.
+    if ($null -eq $present.PSObject.Properties[$name]) { Write-Warning "This version of Defender does not have the setting $name."; continue }
     if ($null -ne $value -and ($value | ForEach-Object $setting.Good)) { continue }
     if (-not $PSCmdlet.ShouldProcess('Microsoft Defender Antivirus', "Set $name to $($setting.To)")) { continue }
     $change = @{ $name = $setting.To }
-    try { Set-MpPreference @change; Write-Output "$name is $($setting.To) now." }
+    try { Set-MpPreference @change; Write-Output "$name is now $($setting.To)." }
     catch { $failed++; Write-Warning "$name cannot be set: $($_.Exception.Message)" }
 }
 if ($failed -gt 0) { exit 1 }

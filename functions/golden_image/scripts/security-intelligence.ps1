@@ -8,9 +8,9 @@ On the image: sets SharedSignaturesPath. On the machine that holds the share, wi
 -InstallUnpackTask: installs the task "Security intelligence unpacker", which downloads and
 unpacks Microsoft's package every 8 hours and keeps the newest three.
 The desktops' computer accounts need Read on the share and on its files.
-Whether a shared path and SignatureFallbackOrder work together depends on the page one reads:
-the cmdlet's page of 2025 says that the path turns the order off, the one of 2022 that the order
-must contain FileShares.
+Microsoft's pages disagree on whether a shared path and SignatureFallbackOrder work together: the
+page of the cmdlet for Windows Server 2025 says that the path turns the order off, and the page for
+2022 says that the order must contain FileShares.
 Source: https://learn.microsoft.com/en-us/defender-endpoint/deployment-vdi-microsoft-defender-antivirus
 .PARAMETER Share
 The share, such as \\server\share\wdav-update.
@@ -19,7 +19,7 @@ Install the task on this machine instead of setting the path.
 .PARAMETER UnpackFolder
 With -InstallUnpackTask: the local folder that is shared.
 .PARAMETER RunCacheMaintenance
-Run "Windows Defender Cache Maintenance" as well, and wait for its end; on a golden image.
+Also run "Windows Defender Cache Maintenance" and wait until it ends. Use this on a golden image.
 .EXAMPLE
 .\security-intelligence.ps1 -WhatIf
 #>
@@ -33,16 +33,16 @@ param(
 
 $ErrorActionPreference = 'Stop'
 if ([Environment]::Is64BitOperatingSystem -and -not [Environment]::Is64BitProcess) {
-    throw 'Run this in the 64-bit Windows PowerShell: a 32-bit one sees another registry and other folders.'
+    throw 'Run this script in 64-bit Windows PowerShell. The 32-bit version reads a different registry and different folders.'
 }
 
-# What the task runs; {folder} stands for the folder, quoted.
+# The script that the task runs. {folder} stands for the quoted folder.
 $unpack = @'
 $ErrorActionPreference = 'Stop'
 $ProgressPreference = 'SilentlyContinue'
 $folder = {folder}
 $name = '{00000000-0000-0000-0000-' + (Get-Date).ToUniversalTime().ToString('yyMMddHHmmss') + '}'
-# Only SYSTEM and administrators write here: what is unpacked as SYSTEM must be what was checked.
+# Only SYSTEM and administrators may write here, so that no one can replace the package after the check.
 & icacls.exe $folder /inheritance:r /grant:r '*S-1-5-18:(OI)(CI)F' '*S-1-5-32-544:(OI)(CI)F' '*S-1-5-11:(OI)(CI)RX' | Out-Null
 if ($LASTEXITCODE -ne 0) { throw "The permissions of $folder cannot be set: icacls ended with $LASTEXITCODE" }
 $working = Join-Path $folder ('unpacking-' + [guid]::NewGuid())
@@ -57,7 +57,7 @@ try {
     }
     $run = Start-Process -FilePath $package -WorkingDirectory $working -ArgumentList '/x' -Wait -PassThru
     if ($run.ExitCode -ne 0) { throw "Unpacking ended with $($run.ExitCode)" }
-    # Renamed when it is whole, so that no desktop takes half a package.
+    # The folder is renamed when it is complete, so that no desktop uses an incomplete package.
     Rename-Item -LiteralPath $working -NewName $name
 } catch {
     Remove-Item -LiteralPath $working -Recurse -Force -ErrorAction SilentlyContinue
@@ -85,7 +85,7 @@ function Install-Task {
     $arguments = "-NoProfile -NonInteractive -ExecutionPolicy Bypass -File `"$file`""
     $known = @(Get-ScheduledTask -TaskName $task -ErrorAction SilentlyContinue)
     if ($known.Count -gt 0 -and @($known[0].Actions)[0].Arguments -eq $arguments) {
-        Write-Output "The task `"$task`" is installed already."
+        Write-Output "The task `"$task`" is already installed."
     } elseif ($PSCmdlet.ShouldProcess($task, 'Register the task, every 8 hours, as SYSTEM')) {
         $action = New-ScheduledTaskAction -Execute "$env:windir\System32\WindowsPowerShell\v1.0\powershell.exe" -Argument $arguments
         $triggers = @('01:00', '09:00', '17:00' | ForEach-Object { New-ScheduledTaskTrigger -Daily -At $_ })
@@ -96,18 +96,18 @@ function Install-Task {
 }
 
 function Use-Share {
-    if (-not $Share) { throw 'Give the share with -Share \\server\share\wdav-update.' }
-    if ($Share -notmatch '^\\\\[^\\]+\\[^\\]+') { throw "$Share is no share; it looks like \\server\share\wdav-update." }
+    if (-not $Share) { throw 'Specify the share: -Share \\server\share\wdav-update.' }
+    if ($Share -notmatch '^\\\\[^\\]+\\[^\\]+') { throw "$Share is not a share. A share looks like \\server\share\wdav-update." }
     if ([string] (Get-MpPreference).SharedSignaturesPath -eq $Share) {
-        Write-Output "Security intelligence is taken from $Share already."
+        Write-Output "Security intelligence already comes from $Share."
     } elseif ($PSCmdlet.ShouldProcess('Microsoft Defender Antivirus', "Set SharedSignaturesPath to $Share")) {
         Set-MpPreference -SharedSignaturesPath $Share
-        Write-Output "Security intelligence is taken from $Share now."
+        Write-Output "Security intelligence now comes from $Share."
     }
 }
 
 if ($InstallUnpackTask) { Install-Task } else { Use-Share }
-if ($RunCacheMaintenance -and $PSCmdlet.ShouldProcess('Windows Defender Cache Maintenance', 'Run the task and wait for its end')) {
+if ($RunCacheMaintenance -and $PSCmdlet.ShouldProcess('Windows Defender Cache Maintenance', 'Run the task and wait until it ends')) {
     $maintenance = @{ TaskPath = '\Microsoft\Windows\Windows Defender\'; TaskName = 'Windows Defender Cache Maintenance' }
     Start-ScheduledTask @maintenance
     do { Start-Sleep -Seconds 5 } while ([string] (Get-ScheduledTask @maintenance).State -eq 'Running')

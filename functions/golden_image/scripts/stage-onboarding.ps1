@@ -2,18 +2,18 @@
 #Requires -RunAsAdministrator
 <#
 .SYNOPSIS
-Puts the onboarding scripts into a golden image and registers them for start-up. It does not onboard the image.
+Copies the onboarding scripts into a golden image and registers them for startup. It does not onboard the image.
 .DESCRIPTION
 The package is the portal's "VDI onboarding scripts for non-persistent endpoints", unpacked.
-With single entries both scripts are copied and the PowerShell script is registered; with
-multiple entries only the .cmd is copied and registered.
+For single entries, both scripts are copied and the PowerShell script is registered. For multiple
+entries, only the .cmd file is copied and registered.
 Source: https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi
 .PARAMETER Package
 The folder of the unpacked package.
 .PARAMETER Entry
-Single for one device record a host name, Multiple for one a machine.
+Single for one device record per host name, Multiple for one per machine.
 .PARAMETER NoRegistration
-Copy the files alone, where a task of the domain starts the onboarding: both would run it.
+Only copy the files. Use this when a task of the domain starts the onboarding, which would otherwise run twice.
 .EXAMPLE
 .\stage-onboarding.ps1 -Package C:\Temp\package -WhatIf
 #>
@@ -27,9 +27,9 @@ param(
 
 $ErrorActionPreference = 'Stop'
 if ([Environment]::Is64BitOperatingSystem -and -not [Environment]::Is64BitProcess) {
-    throw 'Run this in the 64-bit Windows PowerShell: a 32-bit one sees another registry and other folders.'
+    throw 'Run this script in 64-bit Windows PowerShell. The 32-bit version reads a different registry and different folders.'
 }
-if (-not $Package) { throw 'Give the folder of the unpacked onboarding package with -Package.' }
+if (-not $Package) { throw 'Specify the folder of the unpacked onboarding package with -Package.' }
 
 $scripts = "$env:windir\System32\GroupPolicy\Machine\Scripts"
 $startup = "$scripts\Startup"
@@ -40,7 +40,7 @@ else { $files = @($cmd); $registered = $cmd; $ini = "$scripts\scripts.ini"; $oth
 
 foreach ($file in $files) {
     if (-not (Test-Path -LiteralPath (Join-Path $Package $file) -PathType Leaf)) {
-        throw "$file is not in $Package; download the package for non-persistent VDI and unpack it."
+        throw "$file is not in $Package. Download the package for non-persistent VDI and unpack it."
     }
 }
 
@@ -50,7 +50,7 @@ function Get-Lines {
     return @(Get-Content -LiteralPath $Path -Force)
 }
 
-# The place of a script in a scripts file, and where the next one would go.
+# Finds a script in a scripts file, and the line where the next one belongs.
 function Find-Script {
     param([string[]] $Lines, [string] $Script)
     $found = @{ Listed = $false; Next = 0; After = -1 }
@@ -79,7 +79,7 @@ foreach ($file in $files) {
     if (-not $same -and $PSCmdlet.ShouldProcess($to, "Copy from $Package")) { Copy-Item -LiteralPath $from -Destination $to -Force }
 }
 if ($NoRegistration) {
-    Write-Output "Copied: $($files -join ', '). Nothing starts them here; the task of the domain does."
+    Write-Output "Copied: $($files -join ', '). Nothing on this image starts them. The task of the domain does."
     return
 }
 
@@ -96,11 +96,11 @@ if (-not $place.Listed -and $PSCmdlet.ShouldProcess($ini, "Register $registered"
     Set-Content -LiteralPath $ini -Value $lines -Encoding Unicode -Force
 }
 if (@(Get-Lines $other) -match [regex]::Escape($unwanted)) {
-    Write-Warning "$other also lists $unwanted. Remove it there: both would run."
+    Write-Warning "$other also lists $unwanted. Remove it there, otherwise both scripts run."
 }
 $gpt = "$env:windir\System32\GroupPolicy\gpt.ini"
 $scriptsExtension = '{42B5FAAE-6536-11D2-AE5A-0000F87571E3}'
 if (-not (@(Get-Lines $gpt) -match [regex]::Escape($scriptsExtension))) {
-    Write-Warning "The local policy does not name its scripts yet. Open gpedit.msc > Computer Configuration > Windows Settings > Scripts (Startup/Shutdown) > Startup, see that $registered is listed, and press OK."
+    Write-Warning "The local policy does not list its scripts yet. Open gpedit.msc > Computer Configuration > Windows Settings > Scripts (Startup/Shutdown) > Startup, check that $registered is listed, and click OK."
 }
-Write-Output "Staged for start-up: $($files -join ', '). Run it only on machines that have their final name."
+Write-Output "Staged for startup: $($files -join ', '). Run it only on machines that have their final name."

@@ -3,9 +3,9 @@
 .SYNOPSIS
 Shows whether a pooled desktop is onboarded and protected. It changes nothing.
 .DESCRIPTION
-Ends with exit code 1 when something is not as it should be. The first report of a machine can
-take three to four hours, so look in the portal after that. For the whole checklist run
-collect-evidence.ps1 and "golden-image assess".
+Ends with exit code 1 when a check fails. The first report of a machine can take three to four
+hours, so check the portal after that. For the complete checklist, run collect-evidence.ps1 and
+"golden-image assess".
 .EXAMPLE
 .\validate.ps1
 #>
@@ -14,7 +14,7 @@ param()
 
 $ErrorActionPreference = 'Stop'
 if ([Environment]::Is64BitOperatingSystem -and -not [Environment]::Is64BitProcess) {
-    throw 'Run this in the 64-bit Windows PowerShell: a 32-bit one sees another registry.'
+    throw 'Run this script in 64-bit Windows PowerShell. The 32-bit version reads a different registry.'
 }
 $bad = 0
 function Show-Check {
@@ -40,6 +40,6 @@ Show-Check 'Processor limit of scans' { (Get-MpPreference).ScanAvgCPULoadFactor 
 Show-Check 'Quick scan at' { [string] (Get-MpPreference).ScanScheduleQuickScanTime } { $_ -ne '' -and $_ -notmatch '^00:00' }
 Show-Check 'Interval of updates, hours' { (Get-MpPreference).SignatureUpdateInterval } { $_ -ge 1 -and $_ -le 8 }
 )
-# As text: a table that is made while the script ends would be lost.
+# Written as text: a table that is formatted while the script ends would be lost.
 Write-Output ($checks | Format-Table -Property Good, Check, Seen -AutoSize | Out-String -Width 160).Trim()
 if ($bad -gt 0) { exit 1 }
