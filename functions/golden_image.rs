@@ -11,6 +11,7 @@ mod evidence;
 mod expectation;
 mod item;
 mod machine;
+mod pages;
 mod scripts;
 
 pub use assessment::{Assessment, ItemResult, Totals, assess};

@@ -4,22 +4,25 @@
 //! answers, the verdict that follows, and the answer that goes back.
 
 pub mod answer;
-pub mod comment;
 pub mod evidence;
 pub mod file_hash;
 pub mod file_profile;
+mod guard;
+mod hunting_query;
+mod indicator;
 pub mod next_action;
 pub mod payload;
+mod render;
 pub mod result;
-pub mod stat;
 pub mod verdict;
 
 pub use answer::{LookupAnswer, Summary};
 pub use evidence::{Evidence, Source};
 pub use file_hash::{FileHash, HashKind, Observable, UnusableHash};
 pub use file_profile::FileProfile;
+pub use indicator::IndicatorRequest;
 pub use next_action::{AdviceContext, NextAction};
 pub use payload::UnusableRequest;
+pub use render::StatAnswer;
 pub use result::{DefenderAnswer, HashResult, ItemError, ItemStatus};
-pub use stat::StatAnswer;
 pub use verdict::{RULE_SET, Reason, Verdict, judge, judge_not_seen};

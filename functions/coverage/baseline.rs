@@ -140,7 +140,7 @@ impl Baseline {
         Self {
             scope: scope.to_owned(),
             subscriptions,
-            is_short: !report.subscriptions_are_whole
+            is_short: !report.subscriptions_are_complete
                 && before.is_none_or(|before| before.is_short),
             history,
         }

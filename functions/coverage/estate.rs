@@ -4,12 +4,15 @@
 //! texts "True" and "False".
 //! Source: <https://learn.microsoft.com/rest/api/defenderforcloud/pricings/list>
 
-use std::collections::BTreeSet;
-
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+mod ai_resource;
+mod lenient;
 
 use crate::query::Record;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+
+pub use ai_resource::AiResource;
+use lenient::{flag, list, lower, text};
 
 /// Everything that one run read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -165,53 +168,6 @@ pub struct OperationStatus {
     pub code: String,
 }
 
-/// An AI account or what lies beside it. `resources`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct AiResource {
-    /// Resource id.
-    #[serde(deserialize_with = "text")]
-    pub id: String,
-    /// Its name.
-    #[serde(deserialize_with = "text")]
-    pub name: String,
-    /// Resource type in lower case.
-    #[serde(rename = "type", deserialize_with = "lower")]
-    pub resource_type: String,
-    /// Such as `OpenAI`; an open set.
-    #[serde(deserialize_with = "text")]
-    pub kind: String,
-    /// Azure region.
-    #[serde(deserialize_with = "text")]
-    pub location: String,
-    /// Its resource group.
-    #[serde(deserialize_with = "text")]
-    pub resource_group: String,
-    /// Its subscription.
-    #[serde(deserialize_with = "lower")]
-    pub subscription_id: String,
-    /// `Enabled`, `Disabled`; an open set.
-    #[serde(deserialize_with = "text")]
-    pub public_network_access: String,
-    /// Whether keys are turned off; `None` where Azure does not say.
-    #[serde(deserialize_with = "flag")]
-    pub disable_local_auth: Option<bool>,
-    /// The setting of the account beside the plan: `Enabled`, `Disabled`,
-    /// `NotReadable`; empty when it was not asked for. Not of Resource Graph.
-    #[serde(skip)]
-    pub defender_for_ai: String,
-}
-
-impl AiResource {
-    /// Whether the AI plan protects it: Microsoft's own tools count the kinds
-    /// `OpenAI` and `AIServices`.
-    pub fn is_ai_account(&self) -> bool {
-        let kinds = ["openai", "aiservices"];
-        self.resource_type == "microsoft.cognitiveservices/accounts"
-            && kinds.contains(&self.kind.to_ascii_lowercase().as_str())
-    }
-}
-
 impl Record for Subscription {
     fn id(&self) -> &str {
         &self.subscription_id
@@ -222,51 +178,6 @@ impl Record for Pricing {
     fn id(&self) -> &str {
         &self.id
     }
-}
-
-impl Record for AiResource {
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => text,
-        Value::Null => String::new(),
-        other => other.to_string(),
-    })
-}
-
-fn lower<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(text(deserializer)?.to_ascii_lowercase())
-}
-
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Bool(flag) => Some(flag),
-        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
-        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
-        _ => None,
-    })
-}
-
-/// A list, which may also be null or a JSON text of one. What has another shape
-/// inside is left out.
-fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: for<'a> Deserialize<'a>,
-{
-    let items = match Value::deserialize(deserializer)? {
-        Value::Array(items) => items,
-        Value::String(text) => serde_json::from_str(&text).unwrap_or_default(),
-        _ => Vec::new(),
-    };
-    Ok(items
-        .into_iter()
-        .filter_map(|item| serde_json::from_value(item).ok())
-        .collect())
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The result of the checklist on one machine.
 
-use std::fmt::Write;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,10 +10,7 @@ use super::{
     item::{CheckState, Outcome},
     machine::Image,
 };
-use crate::{
-    desktop::Severity,
-    report::{html as page, markup, text::visible},
-};
+use crate::desktop::Severity;
 
 /// The result of one item of the checklist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -187,102 +182,5 @@ impl Assessment {
     /// one of them cannot be assessed.
     pub fn holds(&self) -> Option<bool> {
         holds(&self.items)
-    }
-
-    /// The verdict in one sentence.
-    pub fn verdict(&self) -> &'static str {
-        match (self.role, self.holds()) {
-            (Role::Golden, Some(true)) => "Safe to seal.",
-            (Role::Golden, Some(false)) => "NOT safe to seal.",
-            (Role::Golden, None) => {
-                "NOT known whether it is safe to seal: the evidence lacks something that matters."
-            }
-            (Role::Pooled, Some(true)) => "No critical or high item fails.",
-            (Role::Pooled, Some(false)) => "A critical or high item fails.",
-            (Role::Pooled, None) => "NOT known: the evidence lacks something that matters.",
-        }
-    }
-
-    /// The totals in one line.
-    pub fn figures(&self) -> String {
-        let s = &self.summary;
-        format!(
-            "{} pass, {} fail, {} warn, {} not assessable, {} not applicable; score {}, confidence {} %",
-            s.pass, s.fail, s.warn, s.not_assessable, s.not_applicable, self.score, self.confidence
-        )
-    }
-
-    /// A Markdown page.
-    pub fn markdown(&self) -> String {
-        let mut text = format!(
-            "# {}\n\n**{}** {}\n\n| item | state | severity | what | why | seen | what to do |\n|---|---|---|---|---|---|---|\n",
-            markup::markdown(&self.title()),
-            self.verdict(),
-            self.figures()
-        );
-        for item in &self.items {
-            let _ = writeln!(
-                text,
-                "| [{}]({}) | {} | {} | {} | {} | {} | {} |",
-                item.id,
-                item.source,
-                item.state.as_str(),
-                item.severity.as_str(),
-                markup::markdown(item.title),
-                markup::markdown(item.why),
-                markup::markdown(&item.seen),
-                markup::markdown(&item.remediation)
-            );
-        }
-        text
-    }
-
-    /// An HTML page in the frame of the reports.
-    pub fn html(&self) -> String {
-        let mut rows = String::new();
-        for item in &self.items {
-            let class = match item.state {
-                CheckState::Fail => "bad",
-                _ => "",
-            };
-            let _ = writeln!(
-                rows,
-                "<tr class=\"{class}\"><td><a href=\"{}\">{}</a></td><td>{}</td><td>{}</td><td>{}<br><small>{}</small></td><td>{}</td><td><code>{}</code></td></tr>",
-                markup::html(item.source),
-                item.id,
-                item.state.as_str(),
-                item.severity.as_str(),
-                markup::html(item.title),
-                markup::html(item.why),
-                markup::html(&item.seen),
-                markup::html(&item.remediation)
-            );
-        }
-        let head = ["Item", "State", "Severity", "What", "Seen", "What to do"];
-        let body = format!(
-            "<p><strong>{}</strong> {}</p>\n<p>{}</p>\n{}",
-            self.verdict(),
-            self.figures(),
-            markup::html(&format!(
-                "Evidence from {}",
-                if self.as_of.is_empty() {
-                    "an unknown time"
-                } else {
-                    &self.as_of
-                }
-            )),
-            page::table("Checklist", &head, &rows)
-        );
-        page::page(&self.title(), &body)
-    }
-
-    fn title(&self) -> String {
-        let what = match self.role {
-            Role::Golden => "Golden image",
-            Role::Pooled => "Pooled machine",
-        };
-        format!("{what} {}", visible(&self.host))
-            .trim_end()
-            .to_owned()
     }
 }

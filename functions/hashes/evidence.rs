@@ -7,14 +7,17 @@
 //! <https://learn.microsoft.com/defender-endpoint/api/get-file-related-machines>,
 //! <https://learn.microsoft.com/defender-endpoint/api/get-ti-indicators-collection>
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use serde_json::Value;
+mod read;
+mod records;
+mod stats;
+
+use super::ItemError;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    FileHash, ItemError,
-    file_profile::{instant, number, text},
-};
+pub use read::{read_indicators, read_list};
+pub use records::{Alert, Device, Indicator, Indicators};
+pub use stats::FileStats;
 
 /// Most items of a source that an answer shows; `count` has them all.
 pub const MAX_SHOWN: usize = 20;
@@ -58,182 +61,6 @@ impl<T> Source<T> {
                 error: Some(error),
             },
         }
-    }
-}
-
-/// How often the tenant saw a file in the last 30 days. `/files/{id}/stats`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct FileStats {
-    /// Devices of the tenant that saw it. Sent as a number or a text, under
-    /// either of two names; null when not counted.
-    #[serde(alias = "orgPrevalence", deserialize_with = "number")]
-    pub organization_prevalence: Option<u64>,
-    /// When the tenant first saw it.
-    #[serde(deserialize_with = "instant")]
-    pub org_first_seen: Option<String>,
-    /// When the tenant last saw it.
-    #[serde(deserialize_with = "instant")]
-    pub org_last_seen: Option<String>,
-    /// Names under which it was seen most.
-    #[serde(deserialize_with = "texts")]
-    pub top_file_names: Vec<String>,
-}
-
-impl FileStats {
-    /// Reads the answer. Of the twin names of a count the first one that holds
-    /// a number counts.
-    ///
-    /// # Errors
-    /// When the answer is no object of the documented shape.
-    pub fn read(answer: &[u8]) -> Result<Self, serde_json::Error> {
-        let mut fields: serde_json::Map<String, Value> = serde_json::from_slice(answer)?;
-        if !["sha1", "orgPrevalence", "organizationPrevalence"]
-            .iter()
-            .any(|name| fields.contains_key(*name))
-        {
-            return Err(serde_json::Error::custom("neither a file nor a count"));
-        }
-        let twin = fields.remove("orgPrevalence");
-        if let (None | Some(Value::Null), Some(twin)) = (fields.get("organizationPrevalence"), twin)
-        {
-            fields.insert("organizationPrevalence".to_owned(), twin);
-        }
-        serde_json::from_value(Value::Object(fields))
-    }
-}
-
-fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let items = Option::<Vec<Option<String>>>::deserialize(deserializer)?;
-    Ok(items
-        .unwrap_or_default()
-        .into_iter()
-        .flatten()
-        .take(MAX_SHOWN)
-        .collect())
-}
-
-/// An alert that involves a file. `/files/{sha1}/alerts`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Alert {
-    /// Its id.
-    #[serde(deserialize_with = "text")]
-    pub id: Option<String>,
-    /// The Defender incident that it belongs to.
-    #[serde(deserialize_with = "number")]
-    pub incident_id: Option<u64>,
-    /// Its title.
-    #[serde(deserialize_with = "text")]
-    pub title: Option<String>,
-    /// `Informational`, `Low`, `Medium`, `High`; an open set.
-    #[serde(deserialize_with = "text")]
-    pub severity: Option<String>,
-    /// `New`, `InProgress`, `Resolved`; an open set.
-    #[serde(deserialize_with = "text")]
-    pub status: Option<String>,
-    /// When it was raised.
-    #[serde(deserialize_with = "instant")]
-    pub alert_creation_time: Option<String>,
-}
-
-/// A device that saw a file. `/files/{sha1}/machines`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Device {
-    /// Its id in Defender.
-    #[serde(deserialize_with = "text")]
-    pub id: Option<String>,
-    /// Its full name.
-    #[serde(deserialize_with = "text")]
-    pub computer_dns_name: Option<String>,
-    /// `Active`, `Inactive` and others; an open set.
-    #[serde(deserialize_with = "text")]
-    pub health_status: Option<String>,
-    /// `None`, `Low`, `Medium`, `High`; an open set.
-    #[serde(deserialize_with = "text")]
-    pub risk_score: Option<String>,
-}
-
-/// An Indicator of the tenant for a file. `/indicators`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Indicator {
-    /// Its id.
-    #[serde(deserialize_with = "text")]
-    pub id: Option<String>,
-    /// The hash that it is for.
-    #[serde(deserialize_with = "text")]
-    pub indicator_value: Option<String>,
-    /// `Allowed`, `Audit`, `Warn`, `Block`, `BlockAndRemediate`; an open set.
-    #[serde(deserialize_with = "text")]
-    pub action: Option<String>,
-    /// Its title.
-    #[serde(deserialize_with = "text")]
-    pub title: Option<String>,
-    /// `Informational`, `Low`, `Medium`, `High`; an open set.
-    #[serde(deserialize_with = "text")]
-    pub severity: Option<String>,
-    /// When it ends; null for never.
-    #[serde(deserialize_with = "instant")]
-    pub expiration_time: Option<String>,
-    /// Device groups that it is for; empty for all devices.
-    #[serde(deserialize_with = "texts")]
-    pub rbac_group_names: Vec<String>,
-}
-
-/// The Indicators of the tenant for a file, under any of its known hashes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Indicators {
-    /// How many the identity can see.
-    #[schema(required = false)]
-    pub count: usize,
-    /// Whether there are more than `items` shows.
-    #[schema(required = false)]
-    pub more: bool,
-    /// The first 20.
-    #[schema(required = false)]
-    pub items: Vec<Indicator>,
-    /// Whether the identity's role shows it those alone that it made itself:
-    /// then there may be more.
-    #[schema(required = false)]
-    pub own_only: bool,
-}
-
-impl Indicators {
-    /// Counts all, keeps the first ones.
-    pub fn new(mut items: Vec<Indicator>, own_only: bool) -> Self {
-        let count = items.len();
-        items.truncate(MAX_SHOWN);
-        Self {
-            count,
-            more: count > items.len(),
-            items,
-            own_only,
-        }
-    }
-}
-
-/// Reads the Indicators for `value`.
-///
-/// # Errors
-/// When the answer has another shape, or holds an Indicator of another value:
-/// then it was not filtered, and what is not on its page is not known.
-pub fn read_indicators(
-    answer: &[u8],
-    value: FileHash,
-) -> Result<Vec<Indicator>, serde_json::Error> {
-    let page = serde_json::from_slice::<Page<Indicator>>(answer)?;
-    let found: Vec<Indicator> = page.value.into_iter().flatten().collect();
-    let is_of_file = |indicator: &Indicator| {
-        let text = indicator.indicator_value.as_deref().unwrap_or_default();
-        text.eq_ignore_ascii_case(&value.to_string())
-    };
-    if page.next.is_none() && found.iter().all(is_of_file) {
-        Ok(found)
-    } else {
-        Err(serde_json::Error::custom("not filtered by the hash"))
     }
 }
 
@@ -325,84 +152,5 @@ fn listed<T>(source: Option<&Source<T>>) -> Option<&T> {
     source?.data.as_ref()
 }
 
-/// The answer of a list: `{"value": [...]}`.
-#[derive(Deserialize)]
-struct Page<T> {
-    value: Vec<Option<T>>,
-    #[serde(rename = "@odata.nextLink", default)]
-    next: Option<String>,
-}
-
-/// Reads the answer of a list, also an empty one.
-///
-/// # Errors
-/// When the answer is none of the documented shape.
-pub fn read_list<T: for<'de> Deserialize<'de>>(
-    answer: &[u8],
-) -> Result<Listed<T>, serde_json::Error> {
-    let page = serde_json::from_slice::<Page<T>>(answer)?;
-    let listed = Listed::new(page.value.into_iter().flatten().collect());
-    Ok(Listed {
-        more: page.next.is_some(),
-        ..listed
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stats_are_read_under_both_names_as_number_or_text() {
-        for (fields, count) in [
-            (r#""organizationPrevalence":14850"#, Some(14_850)),
-            (r#""orgPrevalence":"0""#, Some(0)),
-            (r#""orgPrevalence":"3","organizationPrevalence":3"#, Some(3)),
-            (
-                r#""orgPrevalence":"7","organizationPrevalence":null"#,
-                Some(7),
-            ),
-            (r#""orgFirstSeen":null"#, None),
-        ] {
-            let answer = format!(
-                r#"{{"sha1":"x",{fields},"topFileNames":["a.exe"],"globallyPrevalence":1}}"#
-            );
-            assert_eq!(
-                FileStats::read(answer.as_bytes())
-                    .unwrap()
-                    .organization_prevalence,
-                count,
-                "{fields}"
-            );
-        }
-        assert!(
-            FileStats::read(b"[]").is_err()
-                && FileStats::read(br#"{"error":{"code":"x"}}"#).is_err()
-        );
-        assert_eq!(
-            FileStats::read(br#"{"sha1":"x","topFileNames":null}"#)
-                .unwrap()
-                .top_file_names,
-            [""; 0]
-        );
-    }
-
-    #[test]
-    fn a_list_counts_all_and_shows_some() {
-        let many = format!(
-            r#"{{"value":[{}]}}"#,
-            vec![r#"{"id":"a","severity":"High"}"#; 50].join(",")
-        );
-        let alerts: Listed<Alert> = read_list(many.as_bytes()).unwrap();
-        assert_eq!(
-            (alerts.count, alerts.items.map(|items| items.len())),
-            (50, Some(MAX_SHOWN))
-        );
-        let none: Listed<Device> = read_list(br#"{"value":[]}"#).unwrap();
-        assert_eq!(none.count, 0);
-        assert!(read_list::<Device>(b"{}").is_err());
-        let paged: Listed<Device> =
-            read_list(br#"{"value":[{},null],"@odata.nextLink":"https://x"}"#).unwrap();
-        assert_eq!((paged.count, paged.more), (1, true));
-    }
-}
+mod tests;

@@ -1,91 +1,176 @@
-//! The frame of every HTML report: one file, no script, nothing from elsewhere,
-//! light and dark, printable.
+//! The parts of HTML reports: the escaper of the templates, figures, bars and lines.
+//!
+//! A report is one file without scripts that loads nothing from elsewhere: its
+//! template extends `page.html` and draws with the macros of `parts.html`.
+
+use std::fmt::{self, Write};
+
+use askama::{Template, filters::Escaper};
 
 use super::markup;
 
-const STYLE: &str = include_str!("report.css");
+/// The escaper of all templates, see `askama.toml`.
+#[derive(Clone, Copy, Debug)]
+pub struct Html;
 
-/// A whole page. `title` is a text, `body` is markup whose texts are escaped.
-pub fn page(title: &str, body: &str) -> String {
-    let title = markup::html(title);
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
-         {body}</main>\n</body>\n</html>\n"
-    )
-}
-
-/// A figure with what it counts; a bad one stands out.
-pub fn figure(count: usize, what: &str, is_bad: bool) -> String {
-    let class = if is_bad { " class=\"bad\"" } else { "" };
-    format!(
-        "<li{class}><strong>{count}</strong> {}</li>\n",
-        markup::html(what)
-    )
-}
-
-/// A bar of parts: class of the part, its name and its share of `total`.
-pub fn bar(parts: &[(&str, usize)], total: usize) -> String {
-    let told: Vec<String> = parts
-        .iter()
-        .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| format!("{name} {count}"))
-        .collect();
-    let mut text = format!(
-        "<svg class=\"bar\" viewBox=\"0 0 1000 10\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">",
-        markup::html(&told.join(", "))
-    );
-    let mut left = 0;
-    for (class, count) in parts {
-        // One of many is still to be seen.
-        let width = (count * 1_000 / total.max(1)).max(usize::from(*count > 0));
-        if width > 0 {
-            text.push_str(&format!(
-                "<rect class=\"{class}\" x=\"{left}\" width=\"{width}\" height=\"10\"/>"
-            ));
-        }
-        left += width;
+impl Escaper for Html {
+    fn write_escaped_str<W: Write>(&self, mut dest: W, text: &str) -> fmt::Result {
+        markup::write_html(&mut dest, text)
     }
-    text + "</svg>"
 }
 
-/// A line over values, the newest last. `what` is a text.
-pub fn sparkline(what: &str, values: &[usize]) -> String {
-    let most = values.iter().copied().max().unwrap_or_default().max(1);
-    let last = values.len().saturating_sub(1).max(1);
-    let points: Vec<String> = values
-        .iter()
-        .enumerate()
-        .map(|(index, value)| format!("{},{}", index * 200 / last, 38 - value * 36 / most))
-        .collect();
-    let told: Vec<String> = values.iter().map(ToString::to_string).collect();
-    format!(
-        "<svg class=\"line\" viewBox=\"0 0 200 40\" role=\"img\" aria-label=\"{}: {}\"><polyline points=\"{}\"/></svg>",
-        markup::html(what),
-        told.join(", "),
+/// The text of a template.
+pub fn render(template: &impl Template) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail, and no value of ours fails to be shown.
+    let _ = template.render_into(&mut text);
+    text
+}
+
+/// A number on top of a page, with what it counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figure {
+    /// The noun that follows the number.
+    pub(crate) label: &'static str,
+    /// The number; `None` is shown as `unknown`.
+    pub(crate) count: Option<usize>,
+    /// How it stands out.
+    pub(crate) emphasis: Emphasis,
+}
+
+/// When a figure stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Emphasis {
+    /// Never.
+    Plain,
+    /// When it is more than zero.
+    AboveZero,
+    /// When it is more than zero or unknown.
+    UnlessZero,
+}
+
+impl Figure {
+    /// True if the figure stands out.
+    pub(crate) fn is_bad(&self) -> bool {
+        match self.emphasis {
+            Emphasis::Plain => false,
+            Emphasis::AboveZero => self.count > Some(0),
+            Emphasis::UnlessZero => self.count != Some(0),
+        }
+    }
+
+    pub(crate) fn shown(&self) -> String {
+        self.count
+            .map_or_else(|| "unknown".to_owned(), |count| count.to_string())
+    }
+}
+
+/// A line over the values of runs, the newest last.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    /// What the values count.
+    pub(crate) label: &'static str,
+    /// The values that are known.
+    pub(crate) values: Vec<usize>,
+}
+
+impl Line {
+    pub(crate) fn listed(&self) -> String {
+        let values: Vec<String> = self.values.iter().map(ToString::to_string).collect();
+        values.join(", ")
+    }
+
+    pub(crate) fn last(&self) -> usize {
+        self.values.last().copied().unwrap_or_default()
+    }
+
+    /// The points of a polyline in a box of 200 by 40.
+    pub(crate) fn points(&self) -> String {
+        let most = self.values.iter().copied().max().unwrap_or_default().max(1);
+        let last = self.values.len().saturating_sub(1).max(1);
+        let point = |(index, value): (usize, &usize)| {
+            format!("{},{}", index * 200 / last, 38 - value * 36 / most)
+        };
+        let points: Vec<String> = self.values.iter().enumerate().map(point).collect();
         points.join(" ")
-    )
+    }
 }
 
-/// A table: a caption, its head, and rows that are markup already.
-pub fn table(caption: &str, head: &[&str], rows: &str) -> String {
-    let cells: String = head
-        .iter()
-        .map(|cell| format!("<th scope=\"col\">{}</th>", markup::html(cell)))
-        .collect();
-    format!(
-        "<table>\n<caption>{}</caption>\n<thead><tr>{cells}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n",
-        markup::html(caption)
-    )
+/// A bar of shares. The name of a share is its CSS class too.
+#[derive(Clone, Debug)]
+pub(crate) struct Bar {
+    /// The shares in their order.
+    pub(crate) shares: Vec<(&'static str, usize)>,
+    /// What the bar stands for in its full length.
+    pub(crate) total: usize,
 }
 
-/// A row of texts, each escaped.
-pub fn row(cells: &[&str]) -> String {
-    let cells: String = cells
-        .iter()
-        .map(|cell| format!("<td>{}</td>", markup::html(cell)))
-        .collect();
-    format!("<tr>{cells}</tr>\n")
+/// A share as it is drawn, in thousandths of the bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slice {
+    pub(crate) class: &'static str,
+    pub(crate) x: usize,
+    pub(crate) width: usize,
+}
+
+impl Bar {
+    pub(crate) fn listed(&self) -> String {
+        let shares = self.shares.iter().filter(|(_, count)| *count > 0);
+        let listed: Vec<String> = shares
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        listed.join(", ")
+    }
+
+    pub(crate) fn slices(&self) -> Vec<Slice> {
+        let mut x = 0;
+        let mut slices = Vec::new();
+        for &(class, count) in &self.shares {
+            // One of many can still be seen.
+            let width = (count * 1_000 / self.total.max(1)).max(usize::from(count > 0));
+            if width > 0 {
+                slices.push(Slice { class, x, width });
+            }
+            x += width;
+        }
+        slices
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_many_can_be_seen_in_a_bar() {
+        let bar = Bar {
+            shares: vec![("On", 1), ("Off", 0), ("NotListed", 9_999)],
+            total: 10_000,
+        };
+        let widths: Vec<usize> = bar.slices().iter().map(|slice| slice.width).collect();
+        assert_eq!(widths, [1, 999]);
+        assert_eq!(bar.listed(), "On 1, NotListed 9999");
+    }
+
+    #[test]
+    fn an_unknown_number_stands_out_only_where_zero_would_be_good_news() {
+        let figure = |count, emphasis| Figure {
+            label: "hosts",
+            count,
+            emphasis,
+        };
+        assert!(figure(None, Emphasis::UnlessZero).is_bad());
+        assert!(!figure(None, Emphasis::AboveZero).is_bad());
+        assert!(!figure(Some(1), Emphasis::Plain).is_bad());
+        assert_eq!(figure(None, Emphasis::Plain).shown(), "unknown");
+    }
+
+    #[test]
+    fn a_line_of_one_value_is_a_point() {
+        let line = Line {
+            label: "hosts",
+            values: vec![3],
+        };
+        assert_eq!(line.points(), "0,2");
+    }
 }

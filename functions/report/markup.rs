@@ -1,21 +1,33 @@
 //! Escapes for text that others wrote, in HTML and Markdown.
 
+use std::fmt::{self, Write};
+
 use super::text::visible;
 
 /// Text for an HTML element or a quoted attribute.
 pub fn html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
+    // Writing to a String cannot fail.
+    let _ = write_html(&mut escaped, text);
+    escaped
+}
+
+/// Writes text for an HTML element or a quoted attribute.
+///
+/// # Errors
+/// Those of the writer.
+pub(crate) fn write_html(escaped: &mut impl Write, text: &str) -> fmt::Result {
     for c in visible(text).chars() {
         match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
+            '&' => escaped.write_str("&amp;")?,
+            '<' => escaped.write_str("&lt;")?,
+            '>' => escaped.write_str("&gt;")?,
+            '"' => escaped.write_str("&quot;")?,
+            '\'' => escaped.write_str("&#39;")?,
+            other => escaped.write_char(other)?,
         }
     }
-    escaped
+    Ok(())
 }
 
 fn ends_with_www(text: &str) -> bool {

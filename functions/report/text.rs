@@ -42,6 +42,12 @@ pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(shown)
 }
 
+/// A number with its noun: `1 hash`, `2 hashes`. A phrase may take the place of the
+/// noun: `1 row has`, `2 rows have`.
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Whether a character cannot be seen or reorders what is seen.
 pub fn hides(c: char) -> bool {
     let invisible = [

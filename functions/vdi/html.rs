@@ -1,182 +1,128 @@
-//! `vdi.html`: the report for people, in the frame of every report.
+//! `vdi.html`: the report for people, drawn by `page.html`.
 
-use super::{Affected, Counts, Finding, HygieneReport, Point};
-use crate::report::{
-    html::{page, row, sparkline, table},
-    markup,
-};
+use askama::Template;
+
+use super::{Affected, Counts, Finding, HygieneReport, Point, Summary};
+use crate::report::html::{self, Emphasis, Figure, Line};
 
 /// Most rows of a finding; the CSV has them all.
 const MAX_ROWS: usize = 500;
 
-type Number = (&'static str, fn(&Counts) -> Option<usize>, bool);
+const COLUMNS: [&str; 4] = ["Host", "Device id", "Seen", "Last seen"];
 
-/// What is shown on top, and whether more than none is bad.
+/// The noun of a number, how it is read, and when it stands out.
+type Number = (&'static str, fn(&Counts) -> Option<usize>, Emphasis);
+
+/// The numbers on top of the page.
 const NUMBERS: [Number; 12] = [
-    ("hosts", |counts| counts.hosts, false),
-    ("device records", |counts| counts.devices, false),
+    ("hosts", |counts| counts.hosts, Emphasis::Plain),
+    ("device records", |counts| counts.devices, Emphasis::Plain),
     (
         "golden images onboarded",
         |counts| counts.golden_onboarded,
-        true,
+        Emphasis::AboveZero,
     ),
-    ("cloned devices", |counts| counts.cloned_devices, true),
+    (
+        "cloned devices",
+        |counts| counts.cloned_devices,
+        Emphasis::AboveZero,
+    ),
     (
         "hosts with several live records",
         |counts| counts.duplicate_hosts,
-        true,
+        Emphasis::AboveZero,
     ),
     (
         "live devices with old antivirus",
         |counts| counts.stale_antivirus,
-        true,
+        Emphasis::AboveZero,
     ),
     (
         "with passive or disabled antivirus",
         |counts| counts.passive_antivirus,
-        true,
+        Emphasis::AboveZero,
     ),
     (
         "with unknown antivirus",
         |counts| counts.unknown_antivirus,
-        false,
+        Emphasis::Plain,
     ),
-    ("without the tag", |counts| counts.untagged, true),
+    (
+        "without the tag",
+        |counts| counts.untagged,
+        Emphasis::AboveZero,
+    ),
     (
         "expected hosts missing",
         |counts| counts.missing_hosts,
-        true,
+        Emphasis::AboveZero,
     ),
-    ("inactive records", |counts| counts.inactive, false),
+    (
+        "inactive records",
+        |counts| counts.inactive,
+        Emphasis::Plain,
+    ),
     (
         "of these, leftovers of reset hosts",
         |counts| counts.leftovers,
-        false,
+        Emphasis::Plain,
     ),
 ];
 
-/// The whole page.
+#[derive(Template)]
+#[template(path = "vdi/page.html")]
+struct Page<'a> {
+    title: &'static str,
+    s: &'a Summary,
+    lines: Vec<Line>,
+    lines_runs: usize,
+    affected: &'a [(Finding, Vec<Affected>)],
+}
+
+/// The HTML page of a report.
 pub(super) fn render(report: &HygieneReport) -> String {
     let s = &report.summary;
-    let mut body = format!(
-        "<p class=\"soft\">As of {}. A record is live when it was active in the last 48 hours of the data.</p>\n",
-        markup::html(&s.as_of)
-    );
-    if !s.complete {
-        let reasons: String = s
-            .reasons
-            .iter()
-            .map(|reason| format!("<li>{}</li>\n", markup::html(reason)))
-            .collect();
-        body.push_str(&format!("<div class=\"warning\"><p>NOT complete. What could not be read is shown as unknown:</p>\n<ul>\n{reasons}</ul></div>\n"));
-    }
-    if s.counts.devices == Some(0) {
-        body.push_str("<p class=\"warning\">No device record matches <code>VDI_HOST_PATTERN</code> or carries the tag. Check the pattern before you conclude anything.</p>\n");
-    }
-    // In a complete report a number is unknown only where nobody asked for it.
-    let figures: String = NUMBERS
-        .iter()
-        .filter(|(_, of, _)| !s.complete || of(&s.counts).is_some())
-        .map(|number| figure(number, &s.counts))
-        .collect();
-    body.push_str(&format!("<ul class=\"figures\">\n{figures}</ul>\n"));
-    body.push_str(&over_time(report));
-    if report.affected.is_empty() {
-        let none = match s.complete {
-            true => "None.",
-            false => "None in what could be read; see above what could not.",
-        };
-        body.push_str(&format!("<h2>Findings</h2>\n<p>{none}</p>\n"));
-    }
-    for (finding, affected) in &report.affected {
-        body.push_str(&section(finding, affected));
-    }
-    page("Defender on virtual desktops", &body)
+    let past: Vec<&Point> = s.trend.iter().filter(|point| point.complete).collect();
+    html::render(&Page {
+        title: "Defender on virtual desktops",
+        s,
+        lines: lines(&past, &s.counts),
+        lines_runs: past.len() + 1,
+        affected: &report.affected,
+    })
 }
 
-fn figure((what, of, is_bad): &Number, counts: &Counts) -> String {
-    let number = of(counts);
-    let class = if *is_bad && number != Some(0) && number.is_some() {
-        " class=\"bad\""
-    } else {
-        ""
-    };
-    let shown = number.map_or("unknown".to_owned(), |number| number.to_string());
-    format!(
-        "<li{class}><strong>{shown}</strong> {}</li>\n",
-        markup::html(what)
-    )
-}
-
-/// The lines over the runs, this one last; a run that did not know is left out.
-fn over_time(report: &HygieneReport) -> String {
-    let past: Vec<&Point> = report
-        .summary
-        .trend
+/// In a complete report a number is unknown only where it was not asked for.
+fn figures(s: &Summary) -> Vec<Figure> {
+    NUMBERS
         .iter()
-        .filter(|point| point.complete)
-        .collect();
-    if past.is_empty() {
-        return String::new();
-    }
-    let items: String = NUMBERS
-        .iter()
-        .filter_map(|(what, of, _)| {
-            let now = of(&report.summary.counts)?;
-            let values: Vec<usize> = past
-                .iter()
-                .filter_map(|point| of(&point.counts))
-                .chain([now])
-                .collect();
-            Some(format!(
-                "<li>{} {now} {}</li>\n",
-                sparkline(what, &values),
-                markup::html(what)
-            ))
+        .map(|&(label, read, emphasis)| Figure {
+            label,
+            count: read(&s.counts),
+            emphasis,
         })
-        .collect();
-    format!(
-        "<h2>Over the last {} runs</h2>\n<ul class=\"lines\">\n{items}</ul>\n",
-        past.len() + 1
-    )
+        .filter(|figure| !s.complete || figure.count.is_some())
+        .collect()
 }
 
-/// A text whose parts between backticks are code.
-fn code(text: &str) -> String {
-    let parts = text.split('`').enumerate().map(|(index, part)| {
-        let part = markup::html(part);
-        if index % 2 == 1 {
-            format!("<code>{part}</code>")
-        } else {
-            part
-        }
-    });
-    parts.collect()
-}
-
-fn section(finding: &Finding, affected: &[Affected]) -> String {
-    let rows: String = affected
-        .iter()
-        .take(MAX_ROWS)
-        .map(|one| row(&[&one.host, &one.device_id, &one.detail, &one.last_seen]))
-        .collect();
-    let more = affected.len().saturating_sub(MAX_ROWS);
-    let note = if more > 0 {
-        format!("<p>{more} more are in findings.csv.</p>\n")
-    } else {
-        String::new()
+/// The lines over the complete runs, this one last; a run that did not know a number is
+/// left out.
+fn lines(past: &[&Point], now: &Counts) -> Vec<Line> {
+    if past.is_empty() {
+        return Vec::new();
+    }
+    let line = |&(label, read, _): &Number| {
+        let now = read(now)?;
+        let past = past.iter().filter_map(|point| read(&point.counts));
+        Some(Line {
+            label,
+            values: past.chain([now]).collect(),
+        })
     };
-    format!(
-        "<h2>{}: {}</h2>\n<p>{} ({}). Next: {}.</p>\n{}{note}",
-        finding.id,
-        markup::html(&finding.title),
-        finding.severity.as_str(),
-        finding.devices,
-        code(&finding.next_step),
-        table(
-            "Devices",
-            &["Host", "Device id", "Seen", "Last seen"],
-            &rows
-        )
-    )
+    NUMBERS.iter().filter_map(line).collect()
+}
+
+/// The parts of a text; those with an odd index were between backticks.
+fn parts_with_code(text: &str) -> Vec<(usize, &str)> {
+    text.split('`').enumerate().collect()
 }

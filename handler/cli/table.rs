@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use functions::{
     hashes::{HashResult, ItemStatus, LookupAnswer, Verdict},
-    report::text::visible,
+    report::text::{counted, visible},
 };
 
 /// A narrower terminal wraps the lines itself.
@@ -105,11 +105,17 @@ fn why(result: &HashResult) -> String {
 pub(super) fn summary(answer: &LookupAnswer) -> String {
     let s = &answer.summary;
     let mut line = format!(
-        "{} hashes: {} malicious, {} suspicious, {} unknown, {} clean, {} invalid",
-        s.total, s.malicious, s.suspicious, s.unknown, s.clean, s.invalid
+        "{}: {} malicious, {} suspicious, {} unknown, {} clean, {} invalid",
+        counted(s.total, "hash", "hashes"),
+        s.malicious,
+        s.suspicious,
+        s.unknown,
+        s.clean,
+        s.invalid
     );
     if s.failed > 0 {
-        line.push_str(&format!("\n{} of {} hashes NOT checked", s.failed, s.total));
+        let hashes = counted(s.total, "hash", "hashes");
+        line.push_str(&format!("\n{} of {hashes} NOT checked", s.failed));
     }
     line.push_str("\nClean means \"no detection by Microsoft\", not an approval.");
     line

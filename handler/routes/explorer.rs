@@ -8,6 +8,7 @@ mod description;
 
 use std::sync::OnceLock;
 
+use askama::Template;
 use axum::{
     body::Body,
     extract::State,
@@ -15,7 +16,7 @@ use axum::{
     routing::get,
 };
 use bytes::Bytes;
-use functions::report::markup;
+use functions::report::html;
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -27,9 +28,16 @@ use crate::{
 };
 use description::{Access, openapi, swagger};
 
-const PAGE: &str = include_str!("explorer/page.html");
 const STYLE: &str = include_str!("explorer/page.css");
 const SCRIPT: &str = include_str!("explorer/page.js");
+
+#[derive(Template)]
+#[template(path = "explorer/page.html", config = "handler/askama.toml")]
+struct Page<'a> {
+    auth: &'static str,
+    audience: &'a str,
+    version: &'static str,
+}
 
 /// No external resource, no inline script, no frame around it, no form that
 /// sends anything.
@@ -76,18 +84,17 @@ impl Explorer {
         }
     }
 
-    fn page(&self) -> String {
+    fn page(&self) -> Page<'_> {
         let (auth, audience) = match &self.access.auth {
             ApiAuth::Entra { audiences, .. } => ("entra", audiences.first()),
             ApiAuth::Host => ("host", None),
             ApiAuth::Off => ("off", None),
         };
-        PAGE.replace("{{auth}}", auth)
-            .replace("{{version}}", env!("CARGO_PKG_VERSION"))
-            .replace(
-                "{{audience}}",
-                &markup::html(audience.map(String::as_str).unwrap_or_default()),
-            )
+        Page {
+            auth,
+            audience: audience.map(String::as_str).unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
     }
 }
 
@@ -99,7 +106,7 @@ pub(crate) fn routes() -> OpenApiRouter<RouteState> {
 }
 
 async fn page(State(context): State<RouteState>, _: Query<NoParameters>) -> Response<Body> {
-    let page = context.explorer.page();
+    let page = html::render(&context.explorer.page());
     guarded(text("text/html; charset=utf-8", page))
 }
 

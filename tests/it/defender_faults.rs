@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{
     App,
     app::{CLEAN, MALWARE, PUA, PUA_SHA1, unknown_hash, within},
-    host::free_port,
+    host::ClosedPort,
     stage, tls,
 };
 
@@ -634,7 +634,8 @@ async fn a18_a_gzip_bomb_is_cut_where_it_unpacks() {
 
 #[tokio::test]
 async fn a21_refused_connections_and_unknown_names_are_an_outage() {
-    let refused = format!("http://127.0.0.1:{}", free_port());
+    let closed = ClosedPort::new();
+    let refused = format!("http://127.0.0.1:{}", closed.number());
     for url in [refused.as_str(), "https://defender.invalid"] {
         let app =
             App::start_with(&[("DEFENDER_API_URL", url), ("LOOKUP_DEADLINE_SECONDS", "20")]).await;

@@ -10,8 +10,8 @@ use crate::support::{
     App, HttpMode, SimulatedHost,
     app::{CLEAN, MALWARE, run, unknown_hash, within},
     host::{
-        AfterExit, ClientRequest, CustomHandler, HostConfigurationError, build_and_get_uri,
-        free_port,
+        AfterExit, ClientRequest, ClosedPort, CustomHandler, HostConfigurationError,
+        build_and_get_uri, free_port,
     },
     package,
     wire::{self, Bound, InvocationFailure, bind_http},
@@ -382,12 +382,13 @@ async fn h18_the_handler_is_ready_at_once_and_any_answer_counts() {
         .await
         .unwrap();
     assert_eq!(missing.status(), 404);
-    let nobody = app
+    let closed = ClosedPort::new();
+    let refused = app
         .client()
-        .get(build_and_get_uri(free_port(), ""))
+        .get(build_and_get_uri(closed.number(), ""))
         .send()
         .await;
-    assert!(nobody.is_err_and(|error| error.is_connect()));
+    assert!(refused.is_err_and(|error| error.is_connect()));
 }
 
 #[tokio::test]

@@ -154,13 +154,14 @@ function resultsOf(answer) {
 function summary(answer, results) {
   const stale = results.filter((result) => result.stale).length;
   const unread = results.flatMap(sources).filter(([, source]) => source.error).length;
-  const notes = [stale && ` ${stale} told from memory while Defender is down.`, unread && ` ${unread} sources of evidence NOT read.`];
+  const notes = [stale && ` ${stale} from memory while Defender is down.`, unread && ` ${unread} ${unread === 1 ? "source" : "sources"} of evidence NOT read.`];
   const more = notes.filter(Boolean).join("");
   if (!answer?.summary) return (results.length ? `Verdict: ${word(results[0])}.` : "Answered.") + more;
   const s = answer.summary;
   const unchecked = s.failed + s.invalid;
-  const counts = `${s.total} hashes: ${s.malicious} malicious, ${s.suspicious} suspicious, ${s.unknown} unknown, ${s.clean} clean.`;
-  return (unchecked ? `${unchecked} of ${s.total} hashes NOT checked. ` : "") + counts + more;
+  const hashes = s.total === 1 ? "1 hash" : `${s.total} hashes`;
+  const counts = `${hashes}: ${s.malicious} malicious, ${s.suspicious} suspicious, ${s.unknown} unknown, ${s.clean} clean.`;
+  return (unchecked ? `${unchecked} of ${hashes} NOT checked. ` : "") + counts + more;
 }
 
 const word = (result) => result.verdict ? result.verdict + (result.stale ? " (stale)" : "") : "NOT CHECKED";

@@ -563,6 +563,28 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
+/// A port that refuses connections as long as this lives: bound, so that no other server
+/// gets it, and not listening.
+#[derive(Debug)]
+pub struct ClosedPort {
+    socket: tokio::net::TcpSocket,
+}
+
+impl ClosedPort {
+    /// Takes a port.
+    pub fn new() -> Self {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        let address = ([127, 0, 0, 1], 0).into();
+        socket.bind(address).expect("a free port");
+        Self { socket }
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        self.socket.local_addr().expect("bound").port()
+    }
+}
+
 fn child_variables(
     root: &Path,
     port: u16,

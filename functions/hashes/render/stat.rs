@@ -8,10 +8,8 @@ use std::collections::HashSet;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    HashResult, LookupAnswer, Verdict,
-    comment::{why, word},
-};
+use super::words::{why, word};
+use crate::hashes::{HashResult, LookupAnswer, Verdict};
 
 /// What STAT's scoring module takes from a custom module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]

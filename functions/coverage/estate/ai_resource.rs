@@ -1,0 +1,58 @@
+//! AI accounts and the resources that belong to them.
+
+use super::lenient::{flag, lower, text};
+use crate::query::Record;
+use serde::Deserialize;
+
+/// An AI account or what lies beside it. `resources`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AiResource {
+    /// Resource id.
+    #[serde(deserialize_with = "text")]
+    pub id: String,
+    /// Its name.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+    /// Resource type in lower case.
+    #[serde(rename = "type", deserialize_with = "lower")]
+    pub resource_type: String,
+    /// Such as `OpenAI`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub kind: String,
+    /// Azure region.
+    #[serde(deserialize_with = "text")]
+    pub location: String,
+    /// Its resource group.
+    #[serde(deserialize_with = "text")]
+    pub resource_group: String,
+    /// Its subscription.
+    #[serde(deserialize_with = "lower")]
+    pub subscription_id: String,
+    /// `Enabled`, `Disabled`; an open set.
+    #[serde(deserialize_with = "text")]
+    pub public_network_access: String,
+    /// Whether keys are turned off; `None` where Azure does not say.
+    #[serde(deserialize_with = "flag")]
+    pub disable_local_auth: Option<bool>,
+    /// The setting of the account beside the plan: `Enabled`, `Disabled`,
+    /// `NotReadable`; empty when it was not asked for. Not of Resource Graph.
+    #[serde(skip)]
+    pub defender_for_ai: String,
+}
+
+impl AiResource {
+    /// Whether the AI plan protects it: Microsoft's own tools count the kinds
+    /// `OpenAI` and `AIServices`.
+    pub fn is_ai_account(&self) -> bool {
+        let kinds = ["openai", "aiservices"];
+        self.resource_type == "microsoft.cognitiveservices/accounts"
+            && kinds.contains(&self.kind.to_ascii_lowercase().as_str())
+    }
+}
+
+impl Record for AiResource {
+    fn id(&self) -> &str {
+        &self.id
+    }
+}

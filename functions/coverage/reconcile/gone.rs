@@ -1,0 +1,110 @@
+//! Subscriptions that are missing in the list: gone, moved, or no longer readable.
+
+use super::plans::unclear;
+use super::questions::{are_many, vanished};
+use crate::coverage::{
+    CoverageReport,
+    baseline::{Baseline, SubscriptionBaseline},
+    change::{Change, ChangeKind},
+    confirmation::{Answer, Question},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a subscription has to be to belong to the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopeMembership {
+    /// In the tenant: none can leave it.
+    Tenant,
+    /// Among these, as Resource Manager tells the management groups of the scope.
+    These(BTreeSet<String>),
+    /// Below management groups that could not be asked.
+    Unknown,
+}
+
+impl ScopeMembership {
+    /// Whether a subscription is known to be elsewhere.
+    pub(super) fn is_left_by(&self, id: &str) -> bool {
+        matches!(self, Self::These(ids) if !ids.contains(id))
+    }
+}
+
+pub(super) fn note_unreadable(report: &mut CoverageReport, count: usize) {
+    if count > 0 {
+        report.summary.reasons.push(format!(
+            "{count} subscriptions can no longer be read: grant the identity Reader on them again, or take them out of the scope"
+        ));
+    }
+}
+
+/// What became of the subscriptions that are not in the list any more: those that
+/// are gone. The others stay in the report, as not readable.
+pub(super) fn judge_vanished(
+    report: &mut CoverageReport,
+    before: &Baseline,
+    answers: &BTreeMap<Question, Answer>,
+    within: &ScopeMembership,
+) -> Vec<Change> {
+    let vanished: Vec<(String, SubscriptionBaseline)> = vanished(report, before)
+        .map(|(id, known)| (id.clone(), known.clone()))
+        .collect();
+    let answer = |id: &String| answers.get(&Question::Subscription(id.clone()));
+    let unclear = unclear(&vanished, answers, within);
+    let suspicious = are_many(unclear.len(), before.subscriptions.len());
+    if suspicious && report.subscriptions_are_complete {
+        report.summary.reasons.push(format!(
+            "{} of {} subscriptions are not in the list any more, and Resource Manager did not confirm of {} that they are gone: did the identity lose Reader?",
+            vanished.len(),
+            before.subscriptions.len(),
+            unclear.len()
+        ));
+    }
+    let (mut gone, mut kept, mut unreadable, mut stale) = (Vec::new(), Vec::new(), 0, 0);
+    for (id, known) in vanished {
+        let told = |confirmed, reason| gone_as(&id, &known, confirmed, reason);
+        match answer(&id) {
+            _ if !report.subscriptions_are_complete => kept.push(known.subscription(&id)),
+            Some(Answer::NotFound) => gone.push(told(true, "")),
+            Some(Answer::Subscription(_)) if within.is_left_by(&id) => {
+                gone.push(told(true, "it left the scope of the report"));
+            }
+            Some(Answer::Elsewhere) if !unclear.contains(&id) => {
+                gone.push(told(true, "it belongs to another tenant"));
+            }
+            Some(Answer::Subscription(found)) => {
+                kept.push(found.clone());
+                stale += 1;
+            }
+            Some(Answer::Refused | Answer::Elsewhere) => {
+                kept.push(known.subscription(&id));
+                unreadable += 1;
+            }
+            _ if suspicious => kept.push(known.subscription(&id)),
+            _ => gone.push(told(false, "Resource Manager could not be asked")),
+        }
+    }
+    report.add_unreadable(kept);
+    report.summary.stale_rows += stale;
+    note_unreadable(report, unreadable);
+    if stale > 0 {
+        report.summary.reasons.push(format!(
+            "{stale} subscriptions are missing in Resource Graph although Resource Manager knows them, so their plans could not be read"
+        ));
+    }
+    gone
+}
+
+/// A subscription that is not there any more.
+fn gone_as(id: &str, known: &SubscriptionBaseline, confirmed: bool, reason: &str) -> Change {
+    Change {
+        change: ChangeKind::Gone,
+        subscription_id: id.to_owned(),
+        subscription_name: known.name.clone(),
+        plan: String::new(),
+        plan_label: String::new(),
+        before: format!("{} plans on", known.on.len()),
+        after: String::new(),
+        ai_accounts: known.exposed,
+        confirmed: Some(confirmed),
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,129 @@
+//! A plan in a subscription: one row of `coverage.csv`.
+
+use crate::coverage::{
+    ChangeKind, Pricing, Subscription,
+    plan::{self, AI, PlanState, state_of},
+};
+use std::sync::Arc;
+
+/// The cloud that the estate is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cloud {
+    /// Azure public: every plan exists.
+    Public,
+    /// A sovereign cloud, where the AI plan does not exist.
+    Sovereign,
+}
+
+/// A plan in a subscription. One row of `coverage.csv`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanCoverage {
+    /// The subscription.
+    pub subscription: Arc<Subscription>,
+    /// Name of the plan in the API.
+    pub plan: Arc<str>,
+    /// Name in the portal; the plan's own where it is not known.
+    pub label: Arc<str>,
+    /// Whether it is in effect.
+    pub state: PlanState,
+    /// Tier as Azure tells it; empty without a row.
+    pub tier: String,
+    /// Sub-plan as Azure tells it, also of a plan that is off.
+    pub sub_plan: String,
+    /// `FullyCovered`, `PartiallyCovered`, `NotCovered`, or empty.
+    pub resources_coverage_status: String,
+    /// When it was turned on.
+    pub enablement_time: String,
+    /// What is left of the trial, ISO 8601; empty for none.
+    pub free_trial_remaining: String,
+    /// Whether resources may not differ from it.
+    pub enforce: Option<bool>,
+    /// Whether Microsoft has deprecated it, or the sub-plan that it is on with: once
+    /// off it cannot be turned on.
+    pub deprecated: bool,
+    /// Plans in its place.
+    pub replaced_by: Vec<String>,
+    /// Extensions that are on, sorted.
+    pub extensions_on: Vec<String>,
+    /// Extensions that are off or unclear, sorted.
+    pub extensions_off: Vec<String>,
+    /// AI accounts in the subscription; 0 for other plans, `None` when they could
+    /// not be read.
+    pub ai_accounts: Option<usize>,
+    /// Whether they lie open: the AI plan is not on.
+    pub exposed: bool,
+    /// The worst that changed since the report before; `None` for nothing, and
+    /// in a report without one before it.
+    pub change: Option<ChangeKind>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Plan {
+    pub(super) name: Arc<str>,
+    pub(super) label: Arc<str>,
+}
+
+/// What is known of the plans of a subscription.
+#[derive(Clone, Copy)]
+pub(super) struct Facts<'a> {
+    pub(super) pricings: Option<&'a [Pricing]>,
+    /// Whether a plan that is not among them is none.
+    pub(super) is_whole: bool,
+    /// AI accounts; `None` when they could not be read.
+    pub(super) accounts: Option<usize>,
+}
+
+pub(super) fn coverage(
+    subscription: Arc<Subscription>,
+    plan: &Plan,
+    facts: Facts<'_>,
+    cloud: Cloud,
+) -> PlanCoverage {
+    let is_it = |pricing: &&Pricing| pricing.name.eq_ignore_ascii_case(&plan.name);
+    let pricing = facts.pricings.and_then(|plans| plans.iter().find(is_it));
+    let is_ai = &*plan.name == AI;
+    let state = match (pricing, facts.pricings) {
+        _ if is_ai && cloud == Cloud::Sovereign => PlanState::NotAvailable,
+        (Some(pricing), _) => state_of(pricing),
+        (None, _) if !facts.is_whole => PlanState::NotReadable,
+        (None, Some(_)) => PlanState::NotListed,
+        (None, None) => PlanState::NotRegistered,
+    };
+    let ai_accounts = if is_ai { facts.accounts } else { Some(0) };
+    let empty = Pricing::default();
+    let pricing = pricing.unwrap_or(&empty);
+    let names = |on: bool| {
+        let with = pricing
+            .extensions
+            .iter()
+            .filter(|extension| (extension.is_enabled == Some(true)) == on);
+        let mut names: Vec<String> = with.map(|extension| extension.name.clone()).collect();
+        names.sort();
+        names
+    };
+    let trial = pricing.free_trial_remaining_time.as_str();
+    let exposed = ai_accounts > Some(0) && state.leaves_open() && subscription.is_enabled();
+    PlanCoverage {
+        subscription,
+        plan: Arc::clone(&plan.name),
+        label: Arc::clone(&plan.label),
+        state,
+        tier: pricing.tier.clone(),
+        sub_plan: pricing.sub_plan.clone(),
+        resources_coverage_status: pricing.coverage.clone(),
+        enablement_time: pricing.enablement_time.clone(),
+        free_trial_remaining: if trial == "PT0S" {
+            String::new()
+        } else {
+            trial.to_owned()
+        },
+        enforce: pricing.enforce,
+        deprecated: plan::is_deprecated(pricing),
+        replaced_by: pricing.replaced_by.clone(),
+        extensions_on: names(true),
+        extensions_off: names(false),
+        ai_accounts,
+        exposed,
+        change: None,
+    }
+}

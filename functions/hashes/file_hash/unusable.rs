@@ -1,0 +1,59 @@
+//! The reasons why a text is not a SHA-1 or SHA-256.
+
+/// Why a text is no hash that can be looked up; the text says what to do.
+///
+/// A retry does not help: the caller has to send something else.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableHash {
+    /// Nothing but blanks.
+    #[error("the hash is empty; send a SHA-1 (40 digits) or a SHA-256 (64 digits)")]
+    Empty,
+    /// 32 hexadecimal digits, or an `md5:` prefix.
+    #[error(
+        "MD5 is not supported by the Files API of Microsoft Defender; send the SHA-1 or SHA-256 of the file"
+    )]
+    Md5,
+    /// Hexadecimal digits, but not 40 or 64 of them.
+    #[error("{0} hexadecimal digits are neither a SHA-1 (40) nor a SHA-256 (64)")]
+    Length(usize),
+    /// A prefix such as `sha1:` before a hash of the other kind.
+    #[error("the prefix or algorithm says {prefix}, but the {digits} digits do not")]
+    PrefixMismatch {
+        /// What the prefix names.
+        prefix: &'static str,
+        /// How many hexadecimal digits follow it.
+        digits: usize,
+    },
+    /// A character that is no hexadecimal digit; look-alikes and invisible
+    /// characters are named by their code point.
+    #[error("the character {character} at position {position} is not a hexadecimal digit")]
+    Character {
+        /// The character itself where it is printable ASCII, else `U+XXXX`.
+        character: String,
+        /// Its position in the trimmed text, counted from 1.
+        position: usize,
+    },
+    /// An entity whose algorithm is `SHA256AC`.
+    #[error(
+        "this is an Authenticode hash (SHA256AC), which the Files API does not know; send the SHA-1 or SHA-256 of the file"
+    )]
+    Authenticode,
+    /// A JSON value that is no text.
+    #[error("{0} is not a text; send each hash as a JSON string")]
+    NotText(&'static str),
+}
+
+impl UnusableHash {
+    /// Stable code, JSON `error.code`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "hash_empty",
+            Self::Md5 => "hash_md5",
+            Self::Length(_) => "hash_length",
+            Self::PrefixMismatch { .. } => "hash_prefix",
+            Self::Character { .. } => "hash_character",
+            Self::Authenticode => "hash_authenticode",
+            Self::NotText(_) => "hash_not_text",
+        }
+    }
+}

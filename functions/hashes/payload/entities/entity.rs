@@ -1,0 +1,131 @@
+//! One entity: its kind, its properties, and the hash that it stands for.
+
+use crate::hashes::{HashKind, Observable, UnusableHash};
+use serde_json::Value;
+
+/// Names under which an entity carries its hash.
+const VALUES: [&str; 3] = ["hashvalue", "filehash", "value"];
+
+/// Fields that name their algorithm.
+pub(super) const NAMED: [(&str, &str); 3] =
+    [("sha256", "SHA256"), ("sha1", "SHA1"), ("md5", "MD5")];
+
+/// Entities without hashes, whose texts must not be taken for some.
+pub(super) const WITHOUT_HASHES: [&str; 9] = [
+    "host",
+    "account",
+    "url",
+    "ip",
+    "dnsresolution",
+    "azureresource",
+    "registrykey",
+    "registryvalue",
+    "securitygroup",
+];
+
+/// Names are compared without regard to case and underscores.
+pub(super) fn is_same(name: &str, wanted: &str) -> bool {
+    let plain = |text: &str| {
+        text.bytes()
+            .filter(|byte| *byte != b'_')
+            .map(|byte| byte.to_ascii_lowercase())
+            .collect::<Vec<_>>()
+    };
+    name.len() >= wanted.len() && plain(name) == plain(wanted)
+}
+
+pub(super) fn is_same_end(name: &str, wanted: &str) -> bool {
+    let plain: String = name.chars().filter(|c| *c != '_').collect();
+    let start = plain.len().checked_sub(wanted.len());
+    start
+        .and_then(|start| plain.get(start..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(wanted))
+}
+
+/// A field of an object.
+pub(super) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    let fields = value.as_object()?;
+    fields.get(name).or_else(|| {
+        fields
+            .iter()
+            .find(|(key, _)| is_same(key, name))
+            .map(|(_, value)| value)
+    })
+}
+
+/// A field of an entity: in its `properties`, or beside them.
+pub(super) fn property<'a>(entity: &'a Value, name: &str) -> Option<&'a Value> {
+    let inside = field(entity, "properties")
+        .and_then(|inside| field(inside, name))
+        .filter(|value| !value.is_null());
+    inside.or_else(|| field(entity, name))
+}
+
+pub(super) fn kind(entity: &Value) -> String {
+    let named = |name| field(entity, name).and_then(Value::as_str);
+    let kind = named("kind")
+        .or_else(|| named("Type"))
+        .or_else(|| named("@odata.type"))
+        .unwrap_or_default();
+    kind.rsplit(['/', '.', '#'])
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+}
+
+pub(super) fn is_file(entity: &Value) -> bool {
+    kind(entity) == "file" || property(entity, "fileHashEntityIds").is_some()
+}
+
+fn value_of(entity: &Value) -> Option<&str> {
+    VALUES
+        .into_iter()
+        .find_map(|name| property(entity, name)?.as_str())
+}
+
+/// Whether an entity is a hash: by its kind, or by its fields where none says.
+pub(super) fn is_hash(entity: &Value, listed: bool) -> bool {
+    match kind(entity).as_str() {
+        "filehash" | "filehashes" => true,
+        "" | "entities" => {
+            let says_so = listed
+                || property(entity, "algorithm").is_some()
+                || property(entity, "hashValue").is_some();
+            says_so && value_of(entity).is_some()
+        }
+        _ => false,
+    }
+}
+
+/// The hash that an entity is.
+pub(super) fn file_hash(entity: &Value) -> Observable {
+    let by_name = || {
+        NAMED
+            .into_iter()
+            .find_map(|(name, algorithm)| Some((property(entity, name)?.as_str()?, algorithm)))
+    };
+    let (text, by_name) = value_of(entity)
+        .map(|text| (text, ""))
+        .or_else(by_name)
+        .unwrap_or_default();
+    read(
+        text,
+        property(entity, "algorithm")
+            .and_then(Value::as_str)
+            .unwrap_or(by_name),
+    )
+}
+
+pub(super) fn read(text: &str, algorithm: &str) -> Observable {
+    match algorithm
+        .to_ascii_uppercase()
+        .replace(['-', '_'], "")
+        .as_str()
+    {
+        "SHA256AC" => Observable::unusable(text, UnusableHash::Authenticode),
+        "MD5" => Observable::unusable(text, UnusableHash::Md5),
+        "SHA1" => Observable::of_kind(text, HashKind::Sha1),
+        "SHA256" => Observable::of_kind(text, HashKind::Sha256),
+        _ => Observable::parse(text),
+    }
+}
