@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sandbox::{Body, Fault, IdentityBehaviour, Sandbox, TENANT_ID, Workbook, subscription_id};
+use sandbox::{Body, Fault, IdentityBehavior, Sandbox, TENANT_ID, Workbook, subscription_id};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -244,9 +244,9 @@ async fn what_does_not_answer_is_unreachable_and_no_other_state() {
     expect(&health, "hunting", "unreachable", "503");
     assert_eq!(check(&health, "machines").get("fix"), Some(&Value::Null));
     // Without a token nothing else can be known.
-    stage.cloud.set_identity(IdentityBehaviour {
+    stage.cloud.set_identity(IdentityBehavior {
         status: 500,
-        ..IdentityBehaviour::default()
+        ..IdentityBehavior::default()
     });
     let (code, health) = stage.look().await;
     assert_eq!(code, 3, "{health:#}");
@@ -258,9 +258,9 @@ async fn what_does_not_answer_is_unreachable_and_no_other_state() {
     );
     expect(&health, "files", "unreachable", "no token");
     expect(&health, "subscriptions", "unreachable", "without a token");
-    stage.cloud.set_identity(IdentityBehaviour {
+    stage.cloud.set_identity(IdentityBehavior {
         status: 400,
-        ..IdentityBehaviour::default()
+        ..IdentityBehavior::default()
     });
     let (code, health) = stage.look().await;
     assert_eq!(code, 1, "{health:#}");
