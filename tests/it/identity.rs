@@ -1,4 +1,4 @@
-//! Tokens: when they are fetched, served, replaced, and what is said when
+//! Tokens: when they are fetched, served and replaced, and the messages when
 //! there are none.
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
@@ -90,7 +90,7 @@ async fn a22_without_a_token_nothing_is_concluded_and_the_process_lives() {
 }
 
 #[tokio::test]
-async fn a22_remembered_answers_are_told_as_stale_while_there_is_no_token() {
+async fn a22_remembered_answers_are_reported_as_stale_while_there_is_no_token() {
     let cloud = Sandbox::start(Tenant::default()).await.unwrap();
     let services = stage::services(&cloud);
     let hash = MALWARE.parse().unwrap();
@@ -129,7 +129,7 @@ async fn a23_a_token_is_renewed_in_the_background_while_the_old_one_is_served() 
         served
             .iter()
             .all(|token| std::ptr::eq(&*first, &**token.as_ref().unwrap())),
-        "nobody waits"
+        "no caller waits"
     );
     within(5, async {
         while std::ptr::eq(
@@ -155,7 +155,7 @@ async fn a23_a_token_is_served_to_its_end_while_the_endpoint_is_down_and_not_lon
     assert!(identity.token(DEFENDER_AUDIENCE, soon()).await.is_err());
 }
 
-/// Two look-ups while the clock makes tokens seem to expire in so many seconds.
+/// Does two look-ups while the clock makes tokens seem to expire in so many seconds.
 async fn works_with_a_clock_that_sees(life_seconds: i64) {
     let app = App::start().await;
     app.cloud.set_identity(behavior(200, life_seconds));
@@ -233,7 +233,7 @@ async fn in_azure_without_an_identity_the_answer_says_what_to_do() {
     assert!(detail.contains("no managed identity"), "{detail}");
 }
 
-/// Puts a program called `az` on a search path of its own.
+/// Puts a program called `az` on a separate search path.
 fn fake_az(script: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let az = folder.path().join("az");

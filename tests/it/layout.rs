@@ -1,4 +1,4 @@
-//! Rules of the repository that no compiler keeps.
+//! Rules of the repository that no compiler enforces.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -117,7 +117,7 @@ fn every_function_is_in_the_documents_and_every_route_described() {
         };
         assert!(api.contains(&section), "{} in docs/api.md", row.name);
         if let Trigger::Http { path, .. } = row.trigger {
-            // The explorer shows the description; it is not part of it.
+            // The explorer shows the description; it does not appear in it.
             let is_described = paths.iter().any(|known| known.starts_with(path));
             assert_eq!(is_described, row.name != "explorer", "{path}");
         }
@@ -134,7 +134,7 @@ fn ids() -> BTreeSet<String> {
         .collect()
 }
 
-/// Whether a text is the id of a case: a letter and digits, with a prefix or without.
+/// Returns true for the id of a case: a letter and digits, with or without a prefix.
 fn is_numbered(id: &str) -> bool {
     let prefixes = ["field_", "coverage_", "vdi_", "api_", "stat_"];
     let short = prefixes.iter().find_map(|prefix| id.strip_prefix(prefix));

@@ -215,7 +215,7 @@ fn over_limit(state: &State, path: &str, now: Instant) -> Option<Duration> {
         })
 }
 
-/// The endpoint below a file that a path belongs to: each has limits of its own.
+/// The endpoint below a file that a path belongs to: each has its own limits.
 fn part_of(path: &str) -> &str {
     let path = path.split('?').next().unwrap_or_default();
     path.trim_start_matches("/api/files/")

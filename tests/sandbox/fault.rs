@@ -41,7 +41,7 @@ pub enum Body {
     Dribble,
     /// Spaces, as fast as the reader reads.
     Endless,
-    /// These bytes, said to be compressed with gzip.
+    /// These bytes, with a header that declares gzip.
     Gzip(Bytes),
 }
 
