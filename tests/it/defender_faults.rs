@@ -446,7 +446,7 @@ async fn a12_an_answer_without_a_file_is_a_failure() {
     }
 }
 
-/// The verdict on a response about [`MALWARE`] with these JSON fields.
+/// The verdict on a file whose response from Defender has these JSON fields.
 async fn verdict_on(app: &App, fields: &str) -> Value {
     let number = app.calls();
     let hash = unknown_hash(1_000 + number);

@@ -127,7 +127,9 @@ fn port(handler: &Value, overrides: &Overrides<'_>) -> Result<Option<u16>, HostC
         (None, Value::String(text)) => text.clone(),
         (None, number) => number.to_string(),
     };
-    text.parse().map(Some).map_err(refuse("port is not a number"))
+    text.parse()
+        .map(Some)
+        .map_err(refuse("port is not a number"))
 }
 
 /// One line that the handler wrote, with the level the host assigns to it.
