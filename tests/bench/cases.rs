@@ -22,8 +22,9 @@ const MALWARE: &str = "97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20
 const CLIENTS: usize = 32;
 const ROUNDS: usize = 5;
 
-/// Rounds of a figure that a busy machine disturbs: many short ones, so that a
-/// pause of the machine spoils few of them.
+/// Rounds of a figure that a busy machine disturbs.
+///
+/// They are many and short, so that a pause of the machine spoils few of them.
 const SHORT_ROUNDS: usize = 25;
 const VERDICTS: usize = 100_000;
 
@@ -129,8 +130,9 @@ impl Bench {
         ])
     }
 
-    /// A remembered verdict through the complete HTTP stack, alternating with the bare
-    /// server that answers the same bytes.
+    /// A remembered verdict through the complete HTTP stack.
+    ///
+    /// It alternates with the bare server, which answers the same bytes.
     pub(crate) async fn cached(&self) -> Result<Vec<Row>, Failure> {
         process::make_room();
         let cloud = Sandbox::start(Tenant::default()).await?;
@@ -246,8 +248,9 @@ impl Bench {
     }
 }
 
-/// Requests per second of the product and the bare server, alternating, and the
-/// product's rate.
+/// Requests per second of the product and the bare server, alternating.
+///
+/// Returns the row and the product's rate.
 async fn throughput((ours, bare): (u16, u16), path: &str) -> Result<(Row, f64), Failure> {
     let mut pairs = Vec::new();
     for _ in 0..SHORT_ROUNDS {

@@ -75,8 +75,9 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Row>, Failure> {
     ])
 }
 
-/// Fetches every page as the product requests it, three queries at a time, and
-/// reads each one only for the link to the next.
+/// Fetches every page as the product requests it, three queries at a time.
+///
+/// Each page is read only for the link to the next.
 async fn fetch(cloud: &Sandbox) -> Result<usize, Failure> {
     let one = |query| pages(cloud, query);
     let (one, two, three) = tokio::join!(one(SUBSCRIPTIONS), one(PRICINGS), one(AI_RESOURCES));

@@ -76,8 +76,9 @@ fn length(answer: &[u8]) -> io::Result<Option<usize>> {
         .ok_or_else(|| io::Error::other("no length"))
 }
 
-/// Requests per second of a number of clients, each of which sends its next
-/// request after the last response.
+/// Requests per second of a number of clients.
+///
+/// Each client sends its next request after the last response.
 pub(crate) async fn throughput(
     port: u16,
     path: &str,

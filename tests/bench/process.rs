@@ -39,8 +39,9 @@ pub(crate) fn free_port() -> Result<u16, Failure> {
         .port())
 }
 
-/// A command on the first processor, where `taskset` is there; the load runs on
-/// the others.
+/// A command on the first processor, if `taskset` is available.
+///
+/// The load runs on the others.
 pub(crate) fn pinned(program: &Path) -> Command {
     let has_taskset = std::process::Command::new("taskset")
         .arg("--version")

@@ -87,7 +87,7 @@ async fn fetch(cloud: &Sandbox) -> Result<usize, Failure> {
     Ok(hunted? + machines? + antivirus?)
 }
 
-/// Fetches the rows of 100,000 devices in two parts, after one query that is too large.
+/// Fetches the rows of 100,000 devices: one query that is too large, then two parts.
 async fn hunting(cloud: &Sandbox) -> Result<usize, Failure> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let base = cloud

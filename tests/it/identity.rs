@@ -155,7 +155,7 @@ async fn a23_a_token_is_served_to_its_end_while_the_endpoint_is_down_and_not_lon
     assert!(identity.token(DEFENDER_AUDIENCE, soon()).await.is_err());
 }
 
-/// Does two look-ups while the clock makes tokens seem to expire in so many seconds.
+/// Looks up two hashes while tokens seem to expire in this many seconds.
 async fn works_with_a_clock_that_sees(life_seconds: i64) {
     let app = App::start().await;
     app.cloud.set_identity(behavior(200, life_seconds));

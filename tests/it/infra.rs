@@ -624,8 +624,10 @@ fn every_setting_is_deployed_and_nothing_else() {
     assert_eq!(deployed, known);
 }
 
-/// The gate of the app: whether App Service authentication is on, and the settings
-/// `API_AUTH` and `API_AUDIENCE` of the executable.
+/// The gate of the app.
+///
+/// These are the state of App Service authentication, and the settings `API_AUTH`
+/// and `API_AUDIENCE` of the executable.
 fn gate(parameter: &str) -> Option<(Value, Value, Value)> {
     let resources = deployed(parameter)?;
     let configs = of_type(&resources, "Microsoft.Web/sites/config");
@@ -668,7 +670,7 @@ fn the_app_starts_closed_and_opens_to_the_callers_of_one_registration() {
     assert_eq!(by_key, (json!(false), json!("host"), json!("")));
 }
 
-/// The settings of the template before there is a registration start the executable.
+/// The template's settings before a registration exists start the executable.
 #[tokio::test]
 async fn an_app_that_no_one_may_call_yet_starts_and_says_401() {
     let no_app = uuid::Uuid::nil().to_string();
@@ -979,8 +981,9 @@ esac
     assert_eq!(posted.matches("appRoleAssignmentRequired").count(), 1);
 }
 
-/// Checks the bodies sent to Microsoft Graph, one a line: the first try broke off
-/// after its first.
+/// Checks the bodies sent to Microsoft Graph, one a line.
+///
+/// The first try broke off after its first body.
 fn the_registration_is_complete(sent: &str) {
     let sent: Vec<Value> = sent
         .lines()

@@ -134,7 +134,7 @@ fn ids() -> BTreeSet<String> {
         .collect()
 }
 
-/// Returns true for the id of a case: a letter and digits, with or without a prefix.
+/// Returns true for the id of a case: a letter and digits, perhaps with a prefix.
 fn is_numbered(id: &str) -> bool {
     let prefixes = ["field_", "coverage_", "vdi_", "api_", "stat_"];
     let short = prefixes.iter().find_map(|prefix| id.strip_prefix(prefix));

@@ -211,8 +211,9 @@ async fn a_write_that_was_certainly_refused_is_sent_again_after_its_time() {
 /// Status, body and headers of a response.
 type Canned = (u16, &'static str, Vec<(&'static str, String)>);
 
-/// A service that answers with these statuses in turn, repeats the last one, and
-/// counts its calls.
+/// A service that answers with these statuses in turn and counts its calls.
+///
+/// It repeats the last status.
 async fn service(answers: Vec<Canned>) -> (String, Arc<Mutex<usize>>) {
     let calls = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&calls);

@@ -1,4 +1,4 @@
-//! `--server`: commands that query the deployed service with the caller's own token.
+//! `--server`: commands that query the deployed service with the caller's token.
 
 use std::{
     sync::{Arc, Mutex},

@@ -147,8 +147,10 @@ async fn a_report_is_written_to_blob_storage_with_the_identity() {
     );
 }
 
-/// If a run is killed before or after any of its writes, readers still have the
-/// complete run before it, and the next run finishes it or starts over.
+/// Kills a run before or after each of its writes.
+///
+/// Readers still have the complete run before it, and the next run finishes it or
+/// starts over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b04_a_crash_at_any_write_leaves_a_complete_report() {
     let mut stage = Stage::new().await;

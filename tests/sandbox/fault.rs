@@ -15,8 +15,9 @@ use futures::stream::{self, StreamExt};
 /// A failure that answers the next calls instead of the tenant.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// Only calls whose method and path (`PATCH /subscriptions/...`) contain this; empty
-    /// for every call.
+    /// Text that the method and path of a call must contain; empty for every call.
+    ///
+    /// Example: `PATCH /subscriptions/...`.
     pub path: String,
     /// The number of calls it answers; `None` for all.
     pub times: Option<usize>,

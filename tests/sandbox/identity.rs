@@ -28,8 +28,10 @@ pub struct IdentityBehavior {
     pub status: u16,
     /// Time before the answer.
     pub delay: Duration,
-    /// Seconds until `expires_on` of the answer; negative for a token that a
-    /// wrong clock sees as expired. The token itself lives an hour.
+    /// Seconds until `expires_on` of the answer.
+    ///
+    /// It is negative for a token that a wrong clock sees as expired. The token itself
+    /// is valid for an hour.
     pub life_seconds: i64,
 }
 

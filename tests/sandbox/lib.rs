@@ -318,8 +318,9 @@ impl Sandbox {
         self.lock().limits = (per_minute, per_hour);
     }
 
-    /// Makes Defender fail: the first fault that matches a call and is not used
-    /// up answers it.
+    /// Makes Defender fail.
+    ///
+    /// The first fault that matches a call and is not used up answers it.
     pub fn add_fault(&self, fault: Fault) {
         self.lock().faults.push(fault);
     }
@@ -440,8 +441,9 @@ impl Sandbox {
         vdi::ago(0)
     }
 
-    /// Makes lists of machines return fewer rows a page than requested, with links
-    /// to the next one or without.
+    /// Makes lists of machines return fewer rows a page than requested.
+    ///
+    /// `links` adds links to the next page.
     pub fn set_machine_page(&self, rows: usize, links: bool) {
         let mut state = self.lock();
         (state.vdi_page, state.vdi_links) = (rows, links);

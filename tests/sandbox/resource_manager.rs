@@ -152,8 +152,9 @@ fn list(state: &State, request: &axum::http::request::Parts) -> Option<Vec<Value
     })
 }
 
-/// A single resource as Resource Manager has it, which Resource Graph may not
-/// have yet.
+/// A single resource as Resource Manager has it.
+///
+/// Resource Graph may not have it yet.
 fn single(state: &State, request: &axum::http::request::Parts) -> Response<Body> {
     let estate = state.truth.as_ref().unwrap_or(&state.tenant.estate);
     let segments: Vec<&str> = request.uri.path().split('/').skip(1).collect();

@@ -56,7 +56,7 @@ pub struct VdiDevice {
     pub dynamic_tags: Vec<String>,
     /// Mode of its antivirus; `None` for no row.
     pub mode: Option<String>,
-    /// Security intelligence, engine and platform are up to date: `True` or another text.
+    /// State of security intelligence, engine and platform: `True` if up to date.
     pub up_to_date: [String; 3],
     /// True if the machines API hides it as a duplicate.
     pub is_hidden: bool,

@@ -46,8 +46,10 @@ pub struct CustomHandler {
 pub struct HostConfigurationError(pub String);
 
 impl CustomHandler {
-    /// Reads and joins as the host does; `overrides` are environment settings
-    /// such as `AzureFunctionsJobHost__customHandler__port`.
+    /// Reads `host.json` and joins paths as the host does.
+    ///
+    /// `overrides` are environment settings such as
+    /// `AzureFunctionsJobHost__customHandler__port`.
     pub fn read(root: &Path, overrides: &Overrides<'_>) -> Result<Self, HostConfigurationError> {
         let text = std::fs::read(root.join("host.json")).map_err(refuse("host.json is missing"))?;
         let host: Value = serde_json::from_slice(&text).map_err(refuse("host.json is not JSON"))?;
@@ -81,8 +83,10 @@ fn refuse<E>(why: &'static str) -> impl FnOnce(E) -> HostConfigurationError {
     move |_| HostConfigurationError(why.to_owned())
 }
 
+/// The path of the executable as the host finds it.
+///
 /// `%VAR%` is expanded; a relative path is joined to the worker directory; a
-/// file that is not there is looked up on the search path.
+/// missing file is looked up on the search path.
 fn executable(
     root: &Path,
     description: &Value,
@@ -284,8 +288,10 @@ impl SimulatedHost {
         }
     }
 
-    /// Forwards (adds the host's headers behind the client's) or proxies (puts
-    /// them in their place, tries again while the handler is not there).
+    /// Forwards or proxies a client's HTTP request.
+    ///
+    /// Forwarding adds the host's headers after the client's. Proxying replaces them, and
+    /// tries again while the handler is down.
     pub async fn forward(&self, mode: HttpMode, request: ClientRequest<'_>) -> reqwest::Response {
         let mut wait = Duration::from_millis(50);
         for _ in 0..10 {

@@ -29,8 +29,10 @@ pub struct Machine {
     pub elevated: bool,
 }
 
-/// A golden image before any configuration: an installed Windows with
-/// `FSLogix` that was onboarded by mistake and offboarded again.
+/// A golden image before any configuration.
+///
+/// It is an installed Windows with `FSLogix` that was onboarded by mistake and
+/// offboarded again.
 impl Machine {
     pub fn neglected() -> Option<Self> {
         let root = tempfile::tempdir().expect("a folder");

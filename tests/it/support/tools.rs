@@ -81,7 +81,7 @@ impl AzureCli {
         Self { folder, path }
     }
 
-    /// Runs a command line in the folder; returns the note `asked` that its script wrote.
+    /// Runs a command line in the folder; returns the script's note `asked`.
     pub fn asked_by(&self, line: &str) -> String {
         let mut shell = Command::new("bash");
         shell.args(["-c", line]).current_dir(self.folder.path());
