@@ -1,5 +1,6 @@
-//! The bare axum server that the product is measured against: it answers every
-//! `GET` with the bytes of a file.
+//! The bare axum server that the product is measured against.
+//!
+//! It answers every `GET` with the bytes of a file.
 //!
 //! `bare PORT FILE`
 

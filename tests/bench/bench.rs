@@ -1,8 +1,8 @@
 //! The benchmark: the product against a bare axum server, in one run.
 //!
 //! `make bench` builds both for release and runs this. Every figure that has a
-//! target is a ratio within the run, a count or a size, so that it says the same
-//! on another machine. docs/benchmarks.md has what was seen.
+//! target is a ratio within the run, a count or a size, so it has the same meaning
+//! on another machine. docs/benchmarks.md records the figures that were measured.
 
 mod cases;
 mod coverage;
@@ -14,13 +14,13 @@ use std::{path::PathBuf, process::ExitCode};
 
 use process::Failure;
 
-/// One line of the result: what, what was seen, what is wanted.
+/// One line of the result: the figure, the measured value, the target.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) what: &'static str,
     pub(crate) seen: String,
     pub(crate) target: &'static str,
-    /// Whether it is met; `None` where there is no target.
+    /// True if the target is met; `None` where there is no target.
     pub(crate) met: Option<bool>,
 }
 
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs every case, or the one that is named; whether all targets are met.
+/// Runs every case, or the named one; returns true if all targets are met.
 async fn measure(only: Option<&str>) -> Result<bool, Failure> {
     process::say(&process::machine());
     process::say("| figure | seen | target | |\n|---|---|---|---|");
@@ -56,7 +56,7 @@ async fn measure(only: Option<&str>) -> Result<bool, Failure> {
     let bench = cases::Bench { release, product };
     let mut met = true;
     let wanted = |name: &str| only.is_none_or(|only| only == name);
-    let mut tell = |rows: Vec<Row>| {
+    let mut print = |rows: Vec<Row>| {
         for row in rows {
             let mark = match row.met {
                 Some(true) => "met",
@@ -71,28 +71,28 @@ async fn measure(only: Option<&str>) -> Result<bool, Failure> {
         }
     };
     if wanted("size") {
-        tell(bench.size()?);
+        print(bench.size()?);
     }
     if wanted("start") {
-        tell(bench.start().await?);
+        print(bench.start().await?);
     }
     if wanted("cached") {
-        tell(bench.cached().await?);
+        print(bench.cached().await?);
     }
     if wanted("list") {
-        tell(bench.list().await?);
+        print(bench.list().await?);
     }
     if wanted("limited") {
-        tell(bench.limited().await?);
+        print(bench.limited().await?);
     }
     if wanted("memory") {
-        tell(bench.memory()?);
+        print(bench.memory()?);
     }
     if wanted("coverage") {
-        tell(coverage::measure(&bench).await?);
+        print(coverage::measure(&bench).await?);
     }
     if wanted("vdi") {
-        tell(vdi::measure(&bench).await?);
+        print(vdi::measure(&bench).await?);
     }
     Ok(met)
 }

@@ -1,4 +1,4 @@
-//! What is measured, and what is wanted of it.
+//! The figures that are measured, and their targets.
 
 use std::{
     fs,
@@ -22,12 +22,13 @@ const MALWARE: &str = "97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20
 const CLIENTS: usize = 32;
 const ROUNDS: usize = 5;
 
-/// Rounds of what a busy machine disturbs: many short ones, so that a pause of
-/// the machine spoils few of them.
+/// Rounds of a figure that a busy machine disturbs.
+///
+/// They are many and short, so that a pause of the machine spoils few of them.
 const SHORT_ROUNDS: usize = 25;
 const VERDICTS: usize = 100_000;
 
-/// Where the executables are that are measured.
+/// The paths of the executables that are measured.
 pub(crate) struct Bench {
     pub(crate) release: PathBuf,
     /// The executable of the package.
@@ -88,7 +89,7 @@ impl Bench {
         ])
     }
 
-    /// From exec to the first 200 of `GET /`, in turn with the bare server.
+    /// From exec to the first 200 of `GET /`, alternating with the bare server.
     pub(crate) async fn start(&self) -> Result<Vec<Row>, Failure> {
         let cloud = Sandbox::start(Tenant::default()).await?;
         let file = tempfile::NamedTempFile::new()?;
@@ -129,8 +130,9 @@ impl Bench {
         ])
     }
 
-    /// A remembered verdict through the whole HTTP stack, in turn with the bare
-    /// server that answers the same bytes.
+    /// A remembered verdict through the complete HTTP stack.
+    ///
+    /// It alternates with the bare server, which answers the same bytes.
     pub(crate) async fn cached(&self) -> Result<Vec<Row>, Failure> {
         process::make_room();
         let cloud = Sandbox::start(Tenant::default()).await?;
@@ -164,7 +166,7 @@ impl Bench {
         for round in 0..=ROUNDS {
             let began = Instant::now();
             look_up(port, round * 50, 50).await?;
-            // The first one gets the token, too.
+            // The first one also gets the token.
             if round > 0 {
                 times.push(began.elapsed());
             }
@@ -226,7 +228,7 @@ impl Bench {
         ])
     }
 
-    /// What remembered verdicts cost, in a process of their own.
+    /// The memory that remembered verdicts cost, in a separate process.
     pub(crate) fn memory(&self) -> Result<Vec<Row>, Failure> {
         let output = std::process::Command::new(std::env::current_exe()?)
             .arg("cache")
@@ -246,8 +248,9 @@ impl Bench {
     }
 }
 
-/// Requests a second of the product and the bare server, in turn; the product's
-/// rate as well.
+/// Requests per second of the product and the bare server, alternating.
+///
+/// Returns the row and the product's rate.
 async fn throughput((ours, bare): (u16, u16), path: &str) -> Result<(Row, f64), Failure> {
     let mut pairs = Vec::new();
     for _ in 0..SHORT_ROUNDS {
@@ -273,7 +276,7 @@ async fn throughput((ours, bare): (u16, u16), path: &str) -> Result<(Row, f64), 
     Ok((row, verdicts))
 }
 
-/// The slowest hundredth at a rate, of both in turn.
+/// The slowest hundredth at a rate, for both, alternating.
 async fn tail((ours, bare): (u16, u16), path: &str, rate: f64) -> Result<Row, Failure> {
     let (mut verdicts, mut echoes) = (Vec::new(), Vec::new());
     for _ in 0..SHORT_ROUNDS {
@@ -306,7 +309,7 @@ async fn tail((ours, bare): (u16, u16), path: &str, rate: f64) -> Result<Row, Fa
     })
 }
 
-/// Fills a cache; tells how much memory came with it and how many are in it.
+/// Fills a cache and prints the memory it took and the number of its entries.
 pub(crate) fn fill_cache() -> ExitCode {
     let before = process::resident_kib(std::process::id());
     let cache = VerdictCache::default();
@@ -337,7 +340,7 @@ pub(crate) fn fill_cache() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Looks up so many files that nobody knows, in one list; all have to be answered.
+/// Looks up unknown files in one list; every one must be answered.
 async fn look_up(port: u16, first: usize, count: usize) -> Result<(), Failure> {
     let hashes: Vec<String> = (first..first + count)
         .map(|number| format!("{:064x}", number + (1 << 40)))

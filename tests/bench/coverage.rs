@@ -1,4 +1,4 @@
-//! A coverage report of a large estate, against fetching its pages alone.
+//! A coverage report of a large estate, compared with only fetching its pages.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
 /// With 18 plans and three AI accounts each.
 const SUBSCRIPTIONS_OF_ALL: usize = 10_000;
 
-/// Rounds in turn.
+/// Rounds, alternating.
 const ROUNDS: usize = 3;
 
 /// The report as the timer writes it, and the pages as they come.
@@ -31,7 +31,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Row>, Failure> {
     let cloud = Sandbox::start(Tenant::default()).await?;
     cloud.set_estate(Estate::of_size(SUBSCRIPTIONS_OF_ALL));
     cloud.set_graph_quota(false);
-    // The stand-in finds its rows at the first time, and makes pages of them.
+    // The stand-in finds its rows on the first call and makes pages of them.
     fetch(&cloud).await?;
     let (mut ratios, mut peak, mut size) = (Vec::new(), 0, 0);
     for _ in 0..ROUNDS {
@@ -75,8 +75,9 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Row>, Failure> {
     ])
 }
 
-/// Fetches every page as the product asks for it, three queries at a time, and
-/// looks no further into it than for the next one.
+/// Fetches every page as the product requests it, three queries at a time.
+///
+/// Each page is read only for the link to the next.
 async fn fetch(cloud: &Sandbox) -> Result<usize, Failure> {
     let one = |query| pages(cloud, query);
     let (one, two, three) = tokio::join!(one(SUBSCRIPTIONS), one(PRICINGS), one(AI_RESOURCES));
@@ -155,14 +156,14 @@ pub(crate) async fn report(
     }
 }
 
-/// Size of `coverage.html` in bytes, which has to hold what was asked for.
+/// Size of `coverage.html` in bytes; the report must be complete.
 fn largest_page(folder: &Path) -> Result<u64, Failure> {
     let pointer = fs::read_to_string(folder.join("latest/coverage.json"))?;
     let manifest: Value = serde_json::from_str(&pointer)?;
     let run = folder.join(manifest["folder"].as_str().ok_or("no folder")?);
     let summary: Value = serde_json::from_str(&fs::read_to_string(run.join("summary.json"))?)?;
     if summary["subscriptions"] != SUBSCRIPTIONS_OF_ALL || summary["complete"] != true {
-        return Err("the report is not whole".into());
+        return Err("the report is not complete".into());
     }
     Ok(fs::metadata(run.join("coverage.html"))?.len())
 }

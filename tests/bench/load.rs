@@ -16,7 +16,7 @@ use tokio::{
 /// The header that the Functions host adds.
 const INVOCATION: &str = "X-Azure-Functions-InvocationId: 0f8fad5b-d9cb-469f-a165-70867728950e";
 
-/// A client that sends the same request again and again.
+/// A client that sends the same request repeatedly.
 struct Client {
     stream: TcpStream,
     request: Vec<u8>,
@@ -38,7 +38,7 @@ impl Client {
         })
     }
 
-    /// One request and its whole answer, which has to be a 200.
+    /// Sends one request and reads its complete response, which must be a 200.
     async fn ask(&mut self) -> io::Result<()> {
         self.stream.write_all(&self.request).await?;
         let (mut filled, mut wanted) = (0, None);
@@ -56,7 +56,7 @@ impl Client {
     }
 }
 
-/// Bytes of the answer with its header, once that is there.
+/// Bytes of the response with its header, once the header has arrived.
 fn length(answer: &[u8]) -> io::Result<Option<usize>> {
     let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);
@@ -76,8 +76,9 @@ fn length(answer: &[u8]) -> io::Result<Option<usize>> {
         .ok_or_else(|| io::Error::other("no length"))
 }
 
-/// Requests a second that so many clients get through, each sending its next
-/// request after the last answer.
+/// Requests per second of a number of clients.
+///
+/// Each client sends its next request after the last response.
 pub(crate) async fn throughput(
     port: u16,
     path: &str,
@@ -104,8 +105,10 @@ pub(crate) async fn throughput(
     Ok(total as f64 / began.elapsed().as_secs_f64())
 }
 
-/// Latencies at a fixed rate, counted from when a request was due: what waits
-/// behind a slow answer counts as slow too. Sorted.
+/// Latencies at a fixed rate, sorted.
+///
+/// They are counted from when a request was due: a request that waits behind a slow
+/// response counts as slow too.
 pub(crate) async fn latencies(
     port: u16,
     path: &str,
@@ -122,7 +125,7 @@ pub(crate) async fn latencies(
             let mut due = began + period.mul_f64(index as f64 / clients as f64);
             let mut taken = Vec::new();
             while due < began + time {
-                // The timer of the runtime counts milliseconds, far too coarse.
+                // The timer of the runtime counts in milliseconds, which is far too coarse.
                 while tokio::time::Instant::now() < due {
                     tokio::task::yield_now().await;
                 }
@@ -159,7 +162,7 @@ pub(crate) async fn until_answered(port: u16) -> io::Result<Duration> {
         .map_err(io::Error::other)
 }
 
-/// `POST` of a JSON body on a connection of its own; the answer's body.
+/// Sends a JSON body with `POST` on a new connection; returns the response's body.
 pub(crate) async fn post(port: u16, path: &str, body: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let head = format!(

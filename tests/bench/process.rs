@@ -1,4 +1,4 @@
-//! Processes of the benchmark: started, pinned to a processor, looked at, ended.
+//! Processes of the benchmark: started, pinned to a processor, measured, ended.
 
 use std::{
     fs,
@@ -12,12 +12,12 @@ use tokio::process::{Child, Command};
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-/// A line for the person.
+/// Prints a line.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// The machine that the figures are of.
+/// The machine on which the figures were measured.
 pub(crate) fn machine() -> String {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo
@@ -39,8 +39,9 @@ pub(crate) fn free_port() -> Result<u16, Failure> {
         .port())
 }
 
-/// A command on the first processor, where `taskset` is there; the load runs on
-/// the others.
+/// A command on the first processor, if `taskset` is available.
+///
+/// The load runs on the others.
 pub(crate) fn pinned(program: &Path) -> Command {
     let has_taskset = std::process::Command::new("taskset")
         .arg("--version")
@@ -74,7 +75,7 @@ pub(crate) fn resident_kib(id: u32) -> u64 {
     of_status(id, "VmRSS:")
 }
 
-/// The most that it was.
+/// The peak resident memory of a process in KiB.
 pub(crate) fn peak_kib(id: u32) -> u64 {
     of_status(id, "VmHWM:")
 }

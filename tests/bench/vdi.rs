@@ -1,4 +1,4 @@
-//! A report on a large pool of virtual desktops, against fetching what it reads.
+//! A report on a large pool of virtual desktops, compared with fetching its data.
 
 use std::{
     fs,
@@ -20,14 +20,14 @@ use crate::{
 /// Device records, each with a row of antivirus health.
 const DEVICES_OF_ALL: usize = 100_000;
 
-/// Rounds in turn.
+/// Rounds, alternating.
 const ROUNDS: usize = 3;
 
-/// The report as the timer writes it, and the answers as they come.
+/// The report as the timer writes it, and the responses as they come.
 pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Row>, Failure> {
     process::make_room();
     let cloud = Sandbox::start(Tenant::default()).await?;
-    // A desktop in three has a second record that is silent.
+    // Every third desktop has a second record that is silent.
     let devices = (0..DEVICES_OF_ALL).map(|number| {
         let host = number - number / 4 * (number % 4 / 3);
         VdiDevice::new(number, &format!("vdi-{host:06}.corp.contoso.com"))
@@ -41,7 +41,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Row>, Failure> {
         let alone = began.elapsed();
         let folder = tempfile::tempdir()?;
         let (time, kib) = report(bench, &cloud, "vdi_report", folder.path()).await?;
-        is_whole(folder.path())?;
+        check_complete(folder.path())?;
         ratios.push((time.as_secs_f64() / alone.as_secs_f64(), time, alone, bytes));
         peak = peak.max(kib);
     }
@@ -75,8 +75,9 @@ fn rows(ratios: &[(f64, Duration, Duration, usize)], peak: u64) -> Vec<Row> {
     ]
 }
 
-/// Fetches everything as the product asks for it, and looks at none of it. Returns
-/// how many bytes came.
+/// Fetches everything as the product requests it, without reading it.
+///
+/// Returns the number of bytes received.
 async fn fetch(cloud: &Sandbox) -> Result<usize, Failure> {
     let (hunted, machines, antivirus) = tokio::join!(
         hunting(cloud),
@@ -86,7 +87,7 @@ async fn fetch(cloud: &Sandbox) -> Result<usize, Failure> {
     Ok(hunted? + machines? + antivirus?)
 }
 
-/// The rows of 100,000 devices come in two parts, after the whole that is too much.
+/// Fetches the rows of 100,000 devices: one query that is too large, then two parts.
 async fn hunting(cloud: &Sandbox) -> Result<usize, Failure> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let base = cloud
@@ -124,7 +125,7 @@ async fn pages(cloud: &Sandbox, list: &str) -> Result<usize, Failure> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let token = cloud.token(DEFENDER_AUDIENCE);
     let mut bytes = 0;
-    // The last page is empty: without a link nobody knows before.
+    // The last page is empty: without a link, a client cannot know that before.
     for page in 0..=DEVICES_OF_ALL / 10_000 {
         let skip = if page == 0 {
             String::new()
@@ -145,14 +146,14 @@ async fn pages(cloud: &Sandbox, list: &str) -> Result<usize, Failure> {
     Ok(bytes)
 }
 
-/// The report has to hold what was asked for.
-fn is_whole(folder: &Path) -> Result<(), Failure> {
+/// Checks that the report is complete.
+fn check_complete(folder: &Path) -> Result<(), Failure> {
     let pointer: Value =
         serde_json::from_str(&fs::read_to_string(folder.join("latest/vdi.json"))?)?;
     let run = folder.join(pointer["folder"].as_str().ok_or("no folder")?);
     let summary: Value = serde_json::from_str(&fs::read_to_string(run.join("summary.json"))?)?;
     if summary["devices"] != DEVICES_OF_ALL || summary["complete"] != true {
-        return Err(format!("the report is not whole: {}", summary["reasons"]).into());
+        return Err(format!("the report is not complete: {}", summary["reasons"]).into());
     }
     Ok(())
 }

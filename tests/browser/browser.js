@@ -14,7 +14,7 @@ function installed() {
   throw new Error(`none of ${NAMES.join(", ")} is installed`);
 }
 
-/** Opens a page; tells what it requested and what it complained about. */
+/** Opens a page; returns it with its requests and complaints. */
 async function open(url) {
   const browser = await chromium.launch({ executablePath: installed(), args: FLAGS });
   const context = await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"], viewport: { width: 1280, height: 900 } });

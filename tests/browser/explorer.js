@@ -1,7 +1,7 @@
 // Uses the explorer page as a person would, in headless Chromium.
 //
 // node explorer.js BASE_URL SCREENSHOTS [TOKEN]
-// Fails with what is wrong; prints what was copied as one JSON line. The page
+// Prints the copied texts as one JSON line, or fails with the reason. The page
 // must report no error, load nothing from elsewhere and pass axe.
 "use strict";
 
@@ -76,7 +76,7 @@ async function withoutToken(page) {
   return { curl, powershell };
 }
 
-/** What the page says of answers that no service of ours gives, or a stale one. */
+/** Checks the page's status for responses that our service never sends, and for a stale one. */
 async function oddAnswers(page) {
   const stale = { hash: MALWARE, verdict: "Clean", stale: true, reasons: [], alerts: { error: { detail: "no role" } }, error: null };
   const answers = [

@@ -1,4 +1,4 @@
-//! The demo: the product on the embedded Microsoft cloud, on this machine alone.
+//! The demo: the product on the embedded Microsoft cloud, only on this machine.
 //!
 //! It starts the sandbox, then itself again as the product (first argument
 //! `product`) with an environment that holds the sandbox's settings and nothing
@@ -18,10 +18,10 @@ use tokio::process::{Child, Command};
 
 const MALWARE: &str = "97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe";
 
-/// A saved copy of the Coverage workbook from before the plan for AI.
+/// A saved copy of the Coverage workbook that does not have Defender for AI yet.
 const WORKBOOK: &str = include_str!("../data/workbooks/coverage.workbook.json");
 
-/// Where the demo's reports lie.
+/// The folder of the demo's reports.
 const REPORTS: &str = "demo-reports";
 
 /// Shows Defender Functions on an embedded stand-in for Microsoft's services.
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    match runtime.block_on(tell(&options)) {
+    match runtime.block_on(run(&options)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(error.as_ref()),
     }
@@ -63,7 +63,7 @@ fn failed(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn tell(options: &Options) -> Result<(), Failure> {
+async fn run(options: &Options) -> Result<(), Failure> {
     let cloud = Sandbox::start(Tenant::default()).await?;
     cloud.set_roles(&[
         "File.Read.All",
@@ -84,7 +84,7 @@ async fn tell(options: &Options) -> Result<(), Failure> {
 
     show(&[
         "Defender Functions, on an embedded stand-in for Microsoft's services on this machine.",
-        "The hashes are those of a real advisory; what Defender says of them is made up.",
+        "The hashes are from a real advisory; Defender's answers about them are made up.",
         "",
         "$ defender-functions lookup --file tests/demo/advisory.txt",
     ])?;
@@ -114,7 +114,7 @@ async fn tell(options: &Options) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says what to try, and serves until Ctrl-C.
+/// Prints what to try next, and serves until Ctrl-C.
 async fn serve_on(port: u16, service: &mut Child) -> Result<(), Failure> {
     show(&["", "Try next, in another terminal:"])?;
     show(
@@ -141,7 +141,7 @@ async fn serve_on(port: u16, service: &mut Child) -> Result<(), Failure> {
 async fn reports(cloud: &Sandbox) -> Result<(), Failure> {
     show(&[
         "",
-        "Which subscriptions have the plan for AI? A timer writes that into a history; here by hand:",
+        "Which subscriptions have Defender for AI? A timer records that in a history; here it runs manually:",
         "",
         "$ defender-functions run coverage_report",
     ])?;
@@ -150,7 +150,7 @@ async fn reports(cloud: &Sandbox) -> Result<(), Failure> {
         .await?;
     show(&[
         "",
-        "Then somebody turns the plan off in Contoso Production and on in Contoso Sandbox:",
+        "Then the plan is turned off in Contoso Production and on in Contoso Sandbox:",
         "",
         "$ defender-functions coverage --since latest",
     ])?;
@@ -162,7 +162,7 @@ async fn reports(cloud: &Sandbox) -> Result<(), Failure> {
         .status()
         .await?;
     show(&["", "$ defender-functions run coverage_report"])?;
-    // Runs by hand are named by their second.
+    // Manual runs are named by their second.
     tokio::time::sleep(Duration::from_secs(1)).await;
     product(cloud, &["run", "coverage_report"])?
         .status()
@@ -236,7 +236,7 @@ fn next_steps(port: u16) -> Vec<String> {
     ]
 }
 
-/// This executable as the product, with the sandbox's settings alone.
+/// This executable as the product, with only the sandbox's settings.
 fn product(cloud: &Sandbox, arguments: &[&str]) -> Result<Command, Failure> {
     let mut command = Command::new(std::env::current_exe()?);
     command
@@ -258,7 +258,7 @@ fn product(cloud: &Sandbox, arguments: &[&str]) -> Result<Command, Failure> {
     Ok(command)
 }
 
-/// The port where it is free, a free one for 0.
+/// Returns the port if it is free, or any free port for 0.
 fn free(port: u16) -> std::io::Result<u16> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))?
         .local_addr()
@@ -281,7 +281,7 @@ async fn wait_until_it_answers(service: &mut Child, port: u16) -> Result<(), Fai
     Err("the service does not answer".into())
 }
 
-/// Lines for the person; a closed pipe ends the demo without noise.
+/// Prints lines; a closed pipe ends the demo quietly.
 fn show(lines: &[&str]) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     lines.iter().try_for_each(|line| writeln!(stdout, "{line}"))

@@ -1,5 +1,5 @@
-//! What callers can send (rows C of the fault matrix) and what must not leak or
-//! be forged by it (D6, D7).
+//! Bad input of callers (rows C of the fault matrix), and data that must not leak
+//! or be forged by it (D6, D7).
 
 use std::{
     io::{Read, Write},
@@ -256,7 +256,7 @@ async fn c07_bodies_that_do_not_arrive_are_given_up() {
     assert_eq!(
         app.get_hash(MALWARE).await.status,
         200,
-        "nobody is locked out"
+        "other callers are still served"
     );
 }
 
@@ -292,12 +292,12 @@ async fn other_methods_and_parameters_are_refused_with_what_is_taken() {
         (post_one.problem(405).as_str(), post_one.header("allow")),
         ("method_not_allowed", Some("GET"))
     );
-    let misspelt = app
+    let misspelled = app
         .send(ClientRequest::get(&format!(
             "/api/hashes/{MALWARE}?includ=stats"
         )))
         .await;
-    assert_eq!(misspelt.problem(400), "unknown_parameter");
+    assert_eq!(misspelled.problem(400), "unknown_parameter");
     let with_key = app
         .send(ClientRequest::get(&format!(
             "/api/hashes/{MALWARE}?code=key&clientId=x"
@@ -430,7 +430,7 @@ async fn c25_text_that_is_made_to_be_slow_is_read_in_linear_time() {
         };
         assert_eq!(app.send(request).await.status, 200);
         assert!(
-            // A square of the length would take hours.
+            // Quadratic time would take hours.
             asked.elapsed() < Duration::from_secs(30),
             "{unit:?}: {:?}",
             asked.elapsed()

@@ -1,4 +1,4 @@
-//! Who may call: tokens of our tenant with the role, and nothing else.
+//! Access control: only tokens of our tenant with the role are let in.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use crate::support::{
     host::ClientRequest,
 };
 
-/// Asks for one verdict with this `Authorization` header.
+/// Requests one verdict with this `Authorization` header.
 async fn ask(app: &App, authorization: &str) -> Answer {
     let headers = [("Authorization", authorization)];
     app.send(ClientRequest::get(&format!("/api/hashes/{MALWARE}")).with(&headers))
         .await
 }
 
-/// Asks with a token of these claims.
+/// Requests one verdict with a token of these claims.
 async fn ask_as(app: &App, claims: &Value) -> Answer {
     ask(app, &format!("Bearer {}", app.cloud.sign(claims))).await
 }
 
-/// Good claims with one of them replaced; null takes it away.
+/// Good claims with one of them replaced, or removed if the value is null.
 fn but(app: &App, name: &str, value: Value) -> Value {
     let mut claims = app.cloud.caller_claims(&["Hashes.Read"]);
     match value {
@@ -101,7 +101,7 @@ async fn the_gate_holds_for_wrapped_requests_and_before_the_body_is_read() {
     );
 }
 
-/// What a caller with nothing but this principal header is told.
+/// The response to a caller with only this principal header.
 async fn ask_as_principal(app: &App, principal: &str) -> Answer {
     let headers = [
         ("x-ms-client-principal", principal),
@@ -218,7 +218,7 @@ async fn c15_claims_of_another_audience_tenant_issuer_or_time_are_refused() {
 }
 
 #[tokio::test]
-async fn c15_a_caller_without_the_role_is_told_which_one() {
+async fn c15_a_caller_without_the_role_learns_which_one() {
     let app = App::start_guarded(&[]).await;
     for roles in [
         Value::Null,
@@ -235,7 +235,7 @@ async fn c15_a_caller_without_the_role_is_told_which_one() {
     assert_eq!(
         ask_as(&app, &scoped).await.problem(403),
         "missing_role",
-        "scopes are no roles"
+        "scopes are not roles"
     );
     assert_eq!(app.calls(), 0);
 }
@@ -323,7 +323,7 @@ async fn a_token_that_names_extensions_is_refused() {
 }
 
 #[tokio::test]
-async fn c16_while_the_authority_is_down_known_keys_serve_and_new_callers_are_told_to_wait() {
+async fn c16_while_the_authority_is_down_known_keys_serve_and_new_callers_must_wait() {
     let app = App::start_guarded(&[]).await;
     let claims = app.cloud.caller_claims(&["Hashes.Read"]);
     assert_eq!(ask_as(&app, &claims).await.status, 200);

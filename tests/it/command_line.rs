@@ -21,10 +21,10 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lookup_prints_a_table_without_colour_into_a_pipe() {
+async fn lookup_prints_a_table_without_color_into_a_pipe() {
     let (_cloud, variables) = cloud().await;
     let output = run(&["lookup", MALWARE, PUA_SHA1, CLEAN, "zz"], &variables, "");
-    assert_eq!(output.status.code(), Some(3), "zz could not be asked");
+    assert_eq!(output.status.code(), Some(3), "zz could not be checked");
     insta::assert_snapshot!(text(&output.stdout), @r#"
      VERDICT     HASH                                                              DEVICES  WHY
      Malicious   97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe  12       Microsoft determined malware: Trojan:Win32/Wacatac.B!ml
@@ -124,7 +124,7 @@ async fn lookup_writes_csv_with_a_row_for_every_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn exit_codes_tell_found_unusable_and_incomplete_apart() {
+async fn exit_codes_distinguish_found_unusable_and_incomplete() {
     let (cloud, variables) = cloud().await;
     let code = |arguments: &[&str]| run(arguments, &variables, "").status.code().unwrap();
     assert_eq!(code(&["lookup", CLEAN]), 0);
@@ -138,7 +138,7 @@ async fn exit_codes_tell_found_unusable_and_incomplete_apart() {
     assert_eq!(
         code(&["lookup", CLEAN, &"a".repeat(63), "--fail-on", "suspicious"]),
         3,
-        "never 0 with something unasked"
+        "never 0 if a hash was not checked"
     );
     assert_eq!(code(&["lookup", "zz"]), 2);
     assert_eq!(code(&["lookup"]), 2);
@@ -279,10 +279,10 @@ fn on_a_terminal(arguments: &[&str], variables: &[(&'static str, String)]) -> St
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_terminal_verdicts_are_coloured_unless_no_color_is_set() {
+async fn on_a_terminal_verdicts_are_colored_unless_no_color_is_set() {
     let (_cloud, mut variables) = cloud().await;
-    let coloured = on_a_terminal(&["lookup", MALWARE], &variables);
-    assert!(coloured.contains("\u{1b}["), "{coloured:?}");
+    let colored = on_a_terminal(&["lookup", MALWARE], &variables);
+    assert!(colored.contains("\u{1b}["), "{colored:?}");
     variables.push(("NO_COLOR", "1".to_owned()));
     let plain = on_a_terminal(&["lookup", MALWARE], &variables);
     assert!(
@@ -307,7 +307,7 @@ async fn long_lists_show_progress_on_a_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn interrupted_it_tells_what_it_has_and_what_is_missing() {
+async fn interrupted_it_reports_what_it_has_and_what_is_missing() {
     let (cloud, variables) = cloud().await;
     cloud.add_fault(Fault::json("{}").on(CLEAN).delay(Duration::from_secs(60)));
     let child =
@@ -320,7 +320,7 @@ async fn interrupted_it_tells_what_it_has_and_what_is_missing() {
             .spawn()
             .unwrap();
     crate::support::app::within(10, async {
-        // The answer to the first hash is there when its call is.
+        // The answer for the first hash is available once its call has been made.
         while !cloud
             .defender_calls()
             .iter()

@@ -69,7 +69,7 @@ async fn the_table_has_every_subscription_the_exposed_ones_first() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_sums_add_up_and_every_state_is_there() {
+async fn the_totals_add_up_and_every_state_is_there() {
     let summary = coverage(&cloud().await, &["--format", "json"], &[])
         .await
         .json();
@@ -147,7 +147,7 @@ fn page(fields: &Value) -> Fault {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a26_an_answer_that_is_not_whole_is_told_and_never_looks_whole() {
+async fn a26_an_incomplete_answer_is_reported_and_never_appears_complete() {
     for (fault, why) in [
         (page(&json!({ "totalRecords": 2 })), "1 of 2 rows came"),
         (page(&json!({ "$skipToken": "same" })), "in a circle"),
@@ -218,7 +218,7 @@ async fn a27_throttling_is_waited_for_and_the_same_page_asked_again() {
     let calls = cloud.arm_calls();
     let refused: Vec<_> = calls.iter().filter(|call| call.status == 429).collect();
     assert!(
-        // Two were put in; of three queries on their way two may be too many.
+        // The test adds two; with three queries in flight, two more may be too many.
         refused.len() <= 4,
         "the quota headers are obeyed before a 429 comes: {}",
         refused.len()
@@ -293,7 +293,7 @@ async fn a_subscription_that_the_scope_names_is_in_the_report_whether_it_is_visi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn d11_an_estate_without_rows_is_no_coverage_of_nothing() {
+async fn d11_an_estate_that_cannot_be_read_is_not_reported_as_complete() {
     let cloud = cloud().await;
     cloud.add_fault(Fault::status(403).on("ResourceGraph"));
     let run = coverage(&cloud, &[], &[]).await;
@@ -301,7 +301,7 @@ async fn d11_an_estate_without_rows_is_no_coverage_of_nothing() {
     assert!(run.stdout.contains("0 subscriptions") && run.stderr.contains("NOT complete"));
 }
 
-/// The page of a report in headless Chromium: bars and table rows in it.
+/// Opens the page of a report in headless Chromium; returns its bars and rows.
 async fn open_page(html: &str, name: &'static str) -> Value {
     let folder = repository().join("target/screenshots");
     std::fs::create_dir_all(&folder).unwrap();
@@ -361,7 +361,7 @@ async fn a_page_of_ten_thousand_subscriptions_opens_and_stays_below_five_megabyt
     assert!(opened["rows"].as_u64().unwrap() > 11_000, "{opened}");
 }
 
-/// A random estate: rows as both sides read them.
+/// A random estate: rows as both engines read them.
 fn random_estate(random: &mut fastrand::Rng) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
     let (mut subscriptions, mut pricings, mut resources) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..random.usize(1..120) {
@@ -387,7 +387,7 @@ fn random_estate(random: &mut fastrand::Rng) -> (Vec<Value>, Vec<Value>, Vec<Val
     (subscriptions, pricings, resources)
 }
 
-/// What the other engine answers to the query for people.
+/// The other engine's result for the query that people use.
 fn asked_elsewhere(pricings: &[Value], resources: &[Value]) -> Vec<(String, u64)> {
     let query = functions::coverage::EXPOSURE.text;
     let tables = json!({ "resources": resources, "securityresources": pricings });

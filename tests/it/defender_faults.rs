@@ -1,6 +1,7 @@
-//! What Defender can do to us (rows A of the fault matrix): every failure is
-//! told as one, nothing is lost, and nothing is called Clean or Unknown because
-//! something was down.
+//! Failures of Defender (rows A of the fault matrix).
+//!
+//! Every failure is reported as one, nothing is lost, and nothing is called Clean or
+//! Unknown because something was down.
 
 use std::{
     sync::Arc,
@@ -18,12 +19,12 @@ use crate::support::{
     stage, tls,
 };
 
-/// Settings under which a failing call is given up after a second.
+/// Settings under which a failing call is abandoned after one second.
 const IMPATIENT: [(&str, &str); 1] = [("LOOKUP_DEADLINE_SECONDS", "1")];
 
 /// Checks that a list with one failing hash says so and calls nothing Clean.
 #[track_caller]
-fn is_told_as_failure(answer: &Value, status: &str, code: &str) {
+fn is_reported_as_failure(answer: &Value, status: &str, code: &str) {
     let item = &answer["results"][0];
     assert_eq!(
         (&item["status"], &item["error"]["code"]),
@@ -41,17 +42,17 @@ fn is_told_as_failure(answer: &Value, status: &str, code: &str) {
     assert_eq!(answer["summary"]["worst"], Value::Null);
 }
 
-/// A list of one hash against a Defender that always fails this way.
+/// Looks up one hash while every call to Defender fails in this way.
 async fn fails(fault: Fault, status: &str, code: &str) -> App {
     let app = App::start_with(&IMPATIENT).await;
     app.cloud.add_fault(fault);
     let answer = within(20, app.post_hashes(&[MALWARE])).await;
     assert_eq!(answer.status, 200);
-    is_told_as_failure(&answer.json(), status, code);
+    is_reported_as_failure(&answer.json(), status, code);
     app
 }
 
-/// One hash against a Defender that recovers after one failure.
+/// Looks up one hash while Defender recovers after one failure.
 async fn recovers(fault: Fault) -> Vec<sandbox::Call> {
     let app = App::start().await;
     app.cloud.add_fault(fault.times(1));
@@ -61,7 +62,7 @@ async fn recovers(fault: Fault) -> Vec<sandbox::Call> {
 }
 
 #[tokio::test]
-async fn a01_retry_after_is_waited_for_and_everybody_waits() {
+async fn a01_retry_after_is_waited_for() {
     let app = App::start().await;
     app.cloud
         .add_fault(Fault::status(429).header("retry-after", "2").times(1));
@@ -77,13 +78,13 @@ async fn a01_retry_after_is_waited_for_and_everybody_waits() {
 }
 
 #[tokio::test]
-async fn a01_a_wait_past_the_deadline_is_throttled_at_once() {
+async fn a01_a_wait_past_the_deadline_is_throttled_immediately() {
     let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "5")]).await;
     app.cloud
         .add_fault(Fault::status(429).header("retry-after", "7"));
     let asked = Instant::now();
     let answer = app.post_hashes(&[MALWARE]).await;
-    is_told_as_failure(&answer.json(), "throttled", "upstream_throttled");
+    is_reported_as_failure(&answer.json(), "throttled", "upstream_throttled");
     let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!((7..=9).contains(&wait), "{wait}");
 
@@ -92,7 +93,7 @@ async fn a01_a_wait_past_the_deadline_is_throttled_at_once() {
     assert!(single.header("retry-after").is_some());
     assert!(
         asked.elapsed() < Duration::from_secs(4),
-        "nobody waits for nothing"
+        "no caller waits in vain"
     );
     assert_eq!(app.calls(), 1, "the second hash waits for the same pause");
 }
@@ -114,7 +115,7 @@ async fn a02_every_form_of_retry_after_is_understood() {
     app.cloud
         .add_fault(Fault::status(429).header("retry-after", "999999"));
     let answer = within(5, app.post_hashes(&[MALWARE])).await;
-    is_told_as_failure(&answer.json(), "throttled", "upstream_throttled");
+    is_reported_as_failure(&answer.json(), "throttled", "upstream_throttled");
 }
 
 #[tokio::test]
@@ -122,7 +123,7 @@ async fn a03_a_429_without_retry_after_is_tried_four_times_in_all() {
     let app = App::start().await;
     app.cloud.add_fault(Fault::status(429));
     let answer = within(30, app.post_hashes(&[MALWARE])).await;
-    is_told_as_failure(&answer.json(), "throttled", "upstream_throttled");
+    is_reported_as_failure(&answer.json(), "throttled", "upstream_throttled");
     let calls = app.cloud.defender_calls();
     let waits: Vec<_> = calls
         .windows(2)
@@ -143,7 +144,7 @@ async fn a04_server_errors_are_tried_again() {
 }
 
 #[tokio::test]
-async fn a04_repeated_failure_opens_the_breaker_which_tells_when_to_come_back() {
+async fn a04_repeated_failure_opens_the_breaker_which_says_when_to_retry() {
     let app = App::start_with(&IMPATIENT).await;
     app.cloud.add_fault(Fault::status(503));
     for number in 0..5 {
@@ -164,7 +165,7 @@ async fn a04_repeated_failure_opens_the_breaker_which_tells_when_to_come_back() 
 }
 
 #[tokio::test]
-async fn a04_an_outage_is_told_as_one_and_spends_no_quota_on_a_long_list() {
+async fn a04_an_outage_is_reported_as_one_and_spends_no_quota_on_a_long_list() {
     let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "20")]).await;
     app.cloud.add_fault(Fault::status(503));
     let many: Vec<String> = (0..200).map(unknown_hash).collect();
@@ -356,7 +357,7 @@ async fn a07_a_missing_role_is_named_with_how_to_grant_it_and_leaves_one_line() 
 }
 
 #[tokio::test]
-async fn a07_a_wrong_audience_is_told_apart_from_a_missing_role() {
+async fn a07_a_wrong_audience_is_distinguished_from_a_missing_role() {
     let app = App::start_with(&[(
         "DEFENDER_API_AUDIENCE",
         "https://api.security.microsoft.com",
@@ -391,7 +392,7 @@ async fn a08_a_file_that_was_never_seen_is_unknown_and_remembered_briefly() {
 }
 
 #[tokio::test]
-async fn a08_somebody_elses_404_is_a_failure() {
+async fn a08_a_404_of_another_service_is_a_failure() {
     let page = Fault::status(404)
         .header("content-type", "text/html")
         .body(Body::Text("<h1>Not here</h1>".into()));
@@ -426,7 +427,7 @@ async fn a11_a_page_of_a_proxy_is_refused_after_one_more_try() {
     let app = App::start().await;
     app.cloud.add_fault(page);
     let answer = within(10, app.post_hashes(&[MALWARE])).await;
-    is_told_as_failure(&answer.json(), "failed", "upstream_protocol");
+    is_reported_as_failure(&answer.json(), "failed", "upstream_protocol");
     assert_eq!(app.calls(), 2);
     assert!(!answer.text.contains("sign in"));
 }
@@ -445,7 +446,7 @@ async fn a12_an_answer_without_a_file_is_a_failure() {
     }
 }
 
-/// The verdict on an answer of this JSON text about [`MALWARE`].
+/// The verdict on a file whose response from Defender has these JSON fields.
 async fn verdict_on(app: &App, fields: &str) -> Value {
     let number = app.calls();
     let hash = unknown_hash(1_000 + number);
@@ -455,7 +456,7 @@ async fn verdict_on(app: &App, fields: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a13_values_that_nobody_knows_are_kept_and_never_clean() {
+async fn a13_unknown_values_are_kept_and_never_clean() {
     let app = App::start().await;
     let foo = verdict_on(&app, r#","determinationType":"Foo""#).await;
     assert_eq!(
@@ -640,7 +641,7 @@ async fn a21_refused_connections_and_unknown_names_are_an_outage() {
         let app =
             App::start_with(&[("DEFENDER_API_URL", url), ("LOOKUP_DEADLINE_SECONDS", "20")]).await;
         let answer = within(30, app.post_hashes(&[MALWARE])).await.json();
-        is_told_as_failure(&answer, "failed", "upstream_unavailable");
+        is_reported_as_failure(&answer, "failed", "upstream_unavailable");
         assert!(
             !answer.to_string().contains(url),
             "no internal address in an answer"
@@ -774,7 +775,7 @@ async fn api_f12_a_list_beyond_the_limit_never_meets_a_429() {
 }
 
 #[tokio::test]
-async fn stale_answers_are_told_and_flagged_while_defender_is_down() {
+async fn stale_answers_are_served_and_flagged_while_defender_is_down() {
     let cloud = Sandbox::start(Tenant::default()).await.unwrap();
     let services = stage::services(&cloud);
     let hash = MALWARE.parse().unwrap();
@@ -805,11 +806,14 @@ async fn stale_answers_are_told_and_flagged_while_defender_is_down() {
     cloud.add_fault(Fault::status(403));
     stage::time_passes(Duration::from_secs(60)).await;
     let forbidden = services.hashes.look_up(hash, now()).await;
-    assert_eq!(forbidden.verdict, None, "a missing permission is no outage");
+    assert_eq!(
+        forbidden.verdict, None,
+        "a missing permission is not an outage"
+    );
 }
 
 #[tokio::test]
-async fn a_file_that_was_never_seen_is_not_told_as_unknown_while_defender_is_down() {
+async fn a_file_that_was_never_seen_is_not_reported_as_unknown_while_defender_is_down() {
     let cloud = Sandbox::start(Tenant::default()).await.unwrap();
     let services = stage::services(&cloud);
     let hash = unknown_hash(1).parse().unwrap();
@@ -879,7 +883,7 @@ async fn over_tls(certificate: tls::Certificate) -> (Value, App) {
 async fn a20_a_certificate_that_is_not_valid_is_final() {
     for certificate in [tls::Certificate::WrongHost, tls::Certificate::Expired] {
         let (answer, app) = over_tls(certificate).await;
-        is_told_as_failure(&answer, "failed", "upstream_tls");
+        is_reported_as_failure(&answer, "failed", "upstream_tls");
         assert!(
             answer["results"][0]["error"]["detail"]
                 .as_str()
@@ -893,13 +897,13 @@ async fn a20_a_certificate_that_is_not_valid_is_final() {
 }
 
 #[tokio::test]
-async fn a20_plain_text_where_tls_is_expected_is_no_answer() {
+async fn a20_plain_text_where_tls_is_expected_is_not_an_answer() {
     let cloud = Sandbox::start(Tenant::default()).await.unwrap();
     let url = cloud
         .defender_url()
         .replace("http://127.0.0.1", "https://localhost");
     let app = App::start_on(cloud, &[("DEFENDER_API_URL", &url)]).await;
     let answer = within(20, app.post_hashes(&[MALWARE])).await.json();
-    is_told_as_failure(&answer, "failed", "upstream_tls");
+    is_reported_as_failure(&answer, "failed", "upstream_tls");
     assert_eq!(app.calls(), 0);
 }

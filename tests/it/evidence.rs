@@ -1,4 +1,4 @@
-//! What the tenant knows of a file, beside the verdict.
+//! The tenant's data about a file, in addition to the verdict.
 
 use serde_json::{Value, json};
 
@@ -113,7 +113,7 @@ async fn api_f09_an_empty_set_is_zero_and_a_file_without_sha1_says_so() {
 }
 
 #[tokio::test]
-async fn each_source_tells_its_own_failure() {
+async fn each_source_reports_its_own_failure() {
     let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "3")]).await;
     app.cloud.set_roles(&["File.Read.All", "Machine.Read.All"]);
     app.cloud.add_fault(
@@ -216,7 +216,7 @@ async fn the_tenants_own_indicators_are_evidence_under_either_hash() {
     );
     assert_eq!(answer["verdict"], "Malicious");
 
-    // One that Microsoft has never seen has no SHA-1, and may have an Indicator.
+    // A file that Microsoft has never seen has no SHA-1, and may have an Indicator.
     app.cloud
         .add_indicator(sandbox::indicator(&unknown_hash(7), "Block"));
     let unseen = get(&app, &unknown_hash(7), "stats,indicators").await.json();
@@ -225,7 +225,7 @@ async fn the_tenants_own_indicators_are_evidence_under_either_hash() {
 }
 
 #[tokio::test]
-async fn an_identity_that_sees_its_own_indicators_alone_says_so() {
+async fn an_identity_that_sees_only_its_own_indicators_says_so() {
     let app = App::start().await;
     app.cloud.set_roles(&["File.Read.All", "Ti.ReadWrite"]);
     let hash = "427091e1888c2bf1f2e11a1010b3ab6c8634eda4ddc34d37202d401fbaa8989d";
@@ -242,7 +242,7 @@ async fn an_identity_that_sees_its_own_indicators_alone_says_so() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_not_filtered_is_no_evidence() {
+async fn an_answer_that_was_not_filtered_is_not_evidence() {
     let app = App::start().await;
     app.cloud.set_roles(&["File.Read.All", "Ti.ReadWrite.All"]);
     let other = json!({ "value": [sandbox::indicator(CLEAN, "Block")] });
@@ -254,7 +254,7 @@ async fn an_answer_that_was_not_filtered_is_no_evidence() {
 }
 
 #[tokio::test]
-async fn a_comment_tells_the_evidence_and_which_source_was_not_read() {
+async fn a_comment_lists_the_evidence_and_the_source_that_was_not_read() {
     let app = App::start().await;
     let body = json!([MALWARE]).to_string();
     let target = "/api/hashes?format=markdown&include=alerts,devices,indicators";

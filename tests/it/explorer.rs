@@ -13,7 +13,7 @@ use crate::support::{
     tools,
 };
 
-/// Everything that the sandbox lets the identity see.
+/// Roles with which the identity sees everything in the sandbox.
 const ALL_ROLES: [&str; 4] = [
     "File.Read.All",
     "Alert.Read.All",
@@ -27,7 +27,7 @@ fn screenshots() -> PathBuf {
     folder
 }
 
-/// Uses the page; gives what was copied as curl and as PowerShell.
+/// Uses the page; returns the texts copied as curl and as PowerShell.
 async fn use_page(app: &App, token: Option<&str>) -> Value {
     let mut node = Command::new("node");
     node.arg(tools::node_folder("browser").join("explorer.js"))
@@ -37,7 +37,7 @@ async fn use_page(app: &App, token: Option<&str>) -> Value {
     blocking(move || serde_json::from_slice(&tools::run(&mut node).stdout).expect("JSON")).await
 }
 
-/// What waits for another process must not hold up the servers of the test.
+/// Runs work that waits for another process, without blocking the test's servers.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("no panic")
 }
@@ -235,7 +235,7 @@ async fn every_method_of_every_http_function_is_described() {
         let Trigger::Http { path: start, .. } = function.trigger else {
             continue;
         };
-        // The explorer shows the description; it is not part of it.
+        // The explorer shows the description; it does not appear in it.
         for method in function.methods() {
             let method = method.as_str().to_ascii_lowercase();
             let found = paths.iter().any(|(path, operations)| {
@@ -257,7 +257,7 @@ async fn the_live_service_keeps_to_its_description() {
         app.host.port
     );
     // GET without a hash is 400 and says what is missing, which is more than 405;
-    // an item of a list that is no text has a status of its own in a 200.
+    // an item of a list that is not text has its own status in a 200.
     let excluded = "unsupported_method,negative_data_rejection";
     let mut schemathesis = tools::python_command("api", "schemathesis");
     schemathesis

@@ -10,7 +10,7 @@ const SENSOR: &str = r"HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protectio
 const POLICY: &str = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection";
 const SHARE: &str = r"\\files\profiles";
 
-/// An image that is as Microsoft asks.
+/// An image that follows Microsoft's guidance.
 fn clean() -> Value {
     let mut excluded: Vec<String> = Vec::new();
     for folder in ["%TEMP%", r"%Windir%\TEMP"] {
@@ -66,7 +66,7 @@ fn assess_with(evidence: &str, more: &[&str]) -> Output {
     run(&arguments, &[], evidence)
 }
 
-/// The exit code and the assessment as JSON.
+/// Runs the assessment; returns the exit code and the JSON.
 fn assess(evidence: &Value, more: &[&str]) -> (Option<i32>, Value) {
     let more: Vec<&str> = more.iter().copied().chain(["--format", "json"]).collect();
     let output = assess_with(&evidence.to_string(), &more);
@@ -180,7 +180,7 @@ fn vdi_v3_hidden_exclusions_cannot_be_assessed_unless_the_registry_shows_them() 
         .map(|name| (name.as_str().unwrap().to_owned(), json!("0")))
         .collect::<serde_json::Map<_, _>>()
         .into();
-    // One of the two keys tells what is excluded, not that nothing else is.
+    // One of the two keys shows what is excluded, not that nothing else is.
     for key in ["Paths", "Extensions", "Processes"] {
         evidence["reg"][format!(r"{local}\{key}")] =
             json!("N/A: Requested registry access is not allowed.");
@@ -200,7 +200,7 @@ fn vdi_v3_hidden_exclusions_cannot_be_assessed_unless_the_registry_shows_them() 
     }
     let (code, assessment) = assess(&evidence, &[]);
     assert_eq!((code, &assessment["safeToSeal"]), (Some(0), &json!(true)));
-    // Without the local key, what is missing may be there.
+    // Without the local key, what is missing may still be excluded there.
     evidence["reg"][format!(r"{root}\Paths")] = Value::Null;
     evidence["reg"][format!(r"{local}\Paths")] =
         json!("N/A: Requested registry access is not allowed.");
@@ -257,7 +257,7 @@ fn exclusions_of_drives_and_open_folders_fail_however_they_are_written() {
 }
 
 #[test]
-fn a_refusal_in_any_language_is_no_exclusion() {
+fn a_refusal_in_any_language_is_not_an_exclusion() {
     for refusal in [
         "N/V: Administratorrechte erforderlich",
         "該当なし：除外を表示するには管理者である必要があります",
@@ -323,7 +323,7 @@ fn a_script_counts_as_registered_only_where_it_would_run() {
 }
 
 #[test]
-fn what_is_not_told_or_not_possible_is_no_pass() {
+fn what_is_not_reported_or_not_possible_is_not_a_pass() {
     let check = |change: &dyn Fn(&mut Value), id: &str, expected: &str| {
         let mut evidence = clean();
         change(&mut evidence);
@@ -383,7 +383,7 @@ fn what_is_not_told_or_not_possible_is_no_pass() {
 }
 
 #[test]
-fn every_place_of_profiles_counts_and_none_that_is_no_share() {
+fn every_place_of_profiles_counts_and_only_shares_do() {
     let profiles = r"HKLM\SOFTWARE\FSLogix\Profiles";
     let of = |change: &dyn Fn(&mut Value)| {
         let mut evidence = clean();
@@ -605,21 +605,24 @@ fn every_part_that_is_missing_is_not_assessable_and_never_safe() {
 
 #[test]
 fn evidence_that_is_truncated_or_of_another_version_is_refused() {
-    let whole = clean().to_string();
+    let complete = clean().to_string();
     let mut other = clean();
     other["schemaVersion"] = json!(2);
     let cases = [
-        (whole[..whole.len() / 2].to_owned(), "not complete JSON"),
+        (
+            complete[..complete.len() / 2].to_owned(),
+            "not complete JSON",
+        ),
         (other.to_string(), "schemaVersion 2"),
         ("{\"a\":1}".into(), "not evidence"),
         ("[]".into(), "not evidence"),
         (String::new(), "not complete JSON"),
     ];
-    for (evidence, told) in cases {
+    for (evidence, message) in cases {
         let output = assess_with(&evidence, &[]);
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2));
-        assert!(stderr.contains(told), "{stderr}");
+        assert!(stderr.contains(message), "{stderr}");
         assert!(output.stdout.is_empty());
     }
 }

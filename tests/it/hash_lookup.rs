@@ -1,4 +1,4 @@
-//! The main job: a hash in, a verdict with its reasons out.
+//! The main feature: a hash in, a verdict with its reasons out.
 
 use serde_json::json;
 

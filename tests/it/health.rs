@@ -1,9 +1,9 @@
-//! `health` and `doctor`: whether a deployment has what it needs, and the command
-//! that grants what is missing.
+//! `health` and `doctor`: the checks of a deployment, and the commands that grant
+//! missing roles.
 
 use std::time::Duration;
 
-use sandbox::{Body, Fault, IdentityBehaviour, Sandbox, TENANT_ID, Workbook, subscription_id};
+use sandbox::{Body, Fault, IdentityBehavior, Sandbox, TENANT_ID, Workbook, subscription_id};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -50,7 +50,7 @@ impl Stage {
         )
     }
 
-    /// `doctor --format json`, its exit code and the checks.
+    /// Runs `doctor --format json`; returns its exit code and the checks.
     async fn look(&self) -> (i32, Value) {
         let (code, stdout, stderr) = self.run(&["doctor", "--format", "json"]).await;
         let health = serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stdout}{stderr}"));
@@ -77,7 +77,7 @@ fn expect(health: &Value, id: &str, state: &str, detail: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deployment_that_has_everything_is_told_so_line_by_line() {
+async fn a_complete_deployment_is_confirmed_line_by_line() {
     let stage = Stage::new().await;
     let (code, health) = stage.look().await;
     assert_eq!((code, &health["status"]), (0, &json!("ok")), "{health:#}");
@@ -127,7 +127,7 @@ async fn a_deployment_that_has_everything_is_told_so_line_by_line() {
     assert_eq!(targets.len(), 5, "{targets:?}");
     let left = std::fs::read_dir(stage.folder.path().join("doctor")).unwrap();
     assert_eq!(left.count(), 2, "one of today, and one that is replaced");
-    // A second look finds the probe that it left.
+    // A second check finds the probe that the first one left.
     assert_eq!(stage.look().await.0, 0);
     let (code, table, _) = stage.run(&["doctor"]).await;
     assert_eq!(code, 0);
@@ -158,7 +158,7 @@ async fn a_role_that_is_missing_comes_with_the_command_that_grants_it() {
         "`ThreatHunting.Read.All` of Microsoft Graph",
     );
     expect(&health, "alerts", "ok", "");
-    // The command is whole: a shell with the Azure CLI runs it as it is.
+    // The command is complete: a shell with the Azure CLI runs it unchanged.
     let az = AzureCli::answering(
         r#"case "$*" in
 *"ad sp show"*appRoles*) echo the-role ;;
@@ -209,12 +209,12 @@ async fn subscriptions_that_the_identity_does_not_see_are_named() {
             "az role assignment create --assignee-object-id 0b1e0b1e-0000-4000-8000-000000000001 --assignee-principal-type ServicePrincipal --role \"Reader\" --scope /providers/Microsoft.Management/managementGroups/{TENANT_ID}"
         )
     );
-    // Where the groups are refused, how many there are is not known.
+    // If the groups are refused, their number is unknown.
     stage.cloud.add_fault(Fault::status(403).on("/descendants"));
     let (code, health) = stage.look().await;
     assert_eq!(code, 1);
     expect(&health, "subscriptions", "missing", "cannot be read");
-    // A scope of subscriptions needs no group.
+    // A scope of subscriptions does not need a group.
     let one = format!("sub:{}", subscription_id(2));
     let stage = stage.set("COVERAGE_SCOPE", &one);
     let (code, health) = stage.look().await;
@@ -243,10 +243,10 @@ async fn what_does_not_answer_is_unreachable_and_no_other_state() {
     expect(&health, "machines", "unreachable", "503");
     expect(&health, "hunting", "unreachable", "503");
     assert_eq!(check(&health, "machines").get("fix"), Some(&Value::Null));
-    // Without a token nothing else can be known.
-    stage.cloud.set_identity(IdentityBehaviour {
+    // Without a token, nothing else can be checked.
+    stage.cloud.set_identity(IdentityBehavior {
         status: 500,
-        ..IdentityBehaviour::default()
+        ..IdentityBehavior::default()
     });
     let (code, health) = stage.look().await;
     assert_eq!(code, 3, "{health:#}");
@@ -258,9 +258,9 @@ async fn what_does_not_answer_is_unreachable_and_no_other_state() {
     );
     expect(&health, "files", "unreachable", "no token");
     expect(&health, "subscriptions", "unreachable", "without a token");
-    stage.cloud.set_identity(IdentityBehaviour {
+    stage.cloud.set_identity(IdentityBehavior {
         status: 400,
-        ..IdentityBehaviour::default()
+        ..IdentityBehavior::default()
     });
     let (code, health) = stage.look().await;
     assert_eq!(code, 1, "{health:#}");
@@ -268,7 +268,7 @@ async fn what_does_not_answer_is_unreachable_and_no_other_state() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_resource_graph_that_does_not_answer_is_no_missing_role() {
+async fn a_resource_graph_that_does_not_answer_is_not_a_missing_role() {
     for fault in [
         Fault::status(500),
         Fault::status(404),
@@ -294,7 +294,7 @@ async fn a_resource_graph_that_does_not_answer_is_no_missing_role() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refusal_of_a_role_that_is_held_is_mended_by_no_grant() {
+async fn a_refusal_of_a_role_that_is_held_asks_for_no_grant() {
     let stage = Stage::new().await;
     stage.cloud.add_fault(Fault::status(403).on("/api/files"));
     let (code, health) = stage.look().await;
@@ -340,7 +340,7 @@ async fn of_several_parts_of_a_scope_the_one_that_is_not_seen_is_granted() {
     );
 }
 
-/// What a name of somebody else's has in it is no part of a command.
+/// The contents of another person's name never become part of a command.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_in_a_name_is_run_by_the_command_that_fixes() {
     let stage = Stage::new().await.set("WORKBOOK_REPAIR", "true");
@@ -381,7 +381,7 @@ async fn every_group_of_workbooks_is_looked_at() {
     expect(&health, "workbooks", "missing", "security25");
 }
 
-/// A caller that does not wait costs the quota no more than one that does.
+/// A caller that does not wait costs no more quota than one that does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_whose_caller_left_is_finished_and_kept() {
     let app = App::start().await;
@@ -398,7 +398,7 @@ async fn a_look_whose_caller_left_is_finished_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c_clock_that_is_wrong_is_told() {
+async fn a_wrong_clock_is_reported() {
     let stage = Stage::new().await;
     let past = Fault::json("{}")
         .on("/metadata/endpoints")
@@ -415,7 +415,7 @@ async fn c_clock_that_is_wrong_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_place_that_cannot_be_written_is_told() {
+async fn a_place_that_cannot_be_written_is_reported() {
     let stage = Stage::new()
         .await
         .set("REPORTS_LATEST_URL", "/proc/no/such/place");
@@ -451,7 +451,7 @@ async fn workbooks_have_to_be_writable_where_they_are_repaired() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn liveness_is_for_everybody_and_the_checks_for_who_runs_reports() {
+async fn liveness_is_public_and_the_checks_are_for_who_runs_reports() {
     let app = App::start_guarded(&[]).await;
     for path in [
         "/api/health",
@@ -489,7 +489,7 @@ async fn liveness_is_for_everybody_and_the_checks_for_who_runs_reports() {
     let answer = deep(Some(runner.clone())).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     expect(&answer.json(), "files", "ok", "");
-    // The next one within a minute costs no call.
+    // The next request within a minute costs no call.
     let calls = app.calls();
     let again = deep(Some(runner)).await;
     assert_eq!((again.json(), app.calls()), (answer.json(), calls));

@@ -1,6 +1,7 @@
-//! The Functions host's protocol, case by case: what the packaged executable
-//! has to do (H1 to H30, X1 to X15). The ids are those of the conformance list;
-//! cases that need a timer or a queue are in `host_envelope.rs`.
+//! The Functions host's protocol, case by case (H1 to H30, X1 to X15).
+//!
+//! The ids are those of `tests/HOST.md`; cases that need a timer or a queue are in
+//! `host_envelope.rs`.
 
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, time::Duration};
 
@@ -119,11 +120,11 @@ async fn h05_a_forwarded_request_keeps_path_query_headers_and_body() {
     let (status, body) = app.host.http(HttpMode::Forwarding, request).await;
     assert_eq!(status, 200, "{body}");
     assert!(body.contains("\"malicious\":1"));
-    let misspelt = ClientRequest {
+    let misspelled = ClientRequest {
         target: "/api/hashes?cod=x",
         ..request
     };
-    let (status, body) = app.host.http(HttpMode::Forwarding, misspelt).await;
+    let (status, body) = app.host.http(HttpMode::Forwarding, misspelled).await;
     assert!(
         status == 400 && body.contains("unknown_parameter"),
         "the query arrives: {body}"
@@ -361,7 +362,7 @@ async fn h17_the_http_output_has_a_status_code_single_headers_and_a_text() {
 }
 
 #[tokio::test]
-async fn h18_the_handler_is_ready_at_once_and_any_answer_counts() {
+async fn h18_the_handler_is_ready_immediately_and_any_answer_counts() {
     let app = App::start().await;
     assert!(
         app.host.ready_after < Duration::from_secs(5),
@@ -418,9 +419,9 @@ fn h21_no_argument_could_show_a_secret_in_the_hosts_log() {
 }
 
 #[tokio::test]
-async fn h22_a_handler_that_ends_at_once_never_counts_as_initialized() {
+async fn h22_a_handler_that_ends_immediately_never_counts_as_initialized() {
     let ended =
-        SimulatedHost::try_start(package::unpacked(), &[("API_AUTH", "nobody".to_owned())]).await;
+        SimulatedHost::try_start(package::unpacked(), &[("API_AUTH", "nothing".to_owned())]).await;
     let (status, console) = ended.err().expect("must end");
     assert_eq!(status.and_then(|status| status.code()), Some(2));
     assert!(
@@ -497,7 +498,7 @@ async fn h27_a_port_set_by_hand_is_used_and_a_taken_one_is_a_clear_error() {
 }
 
 #[test]
-fn h28_host_json_has_no_routes_beside_the_function_json_files() {
+fn h28_host_json_has_no_routes_besides_the_function_json_files() {
     let host = host_json();
     assert!(host["customHandler"]["http"].is_null());
     assert_eq!(host["extensions"]["http"]["routePrefix"], "api");

@@ -1,4 +1,4 @@
-//! Timers by envelope, on functions that only tests have.
+//! Timers by envelope, with functions that only tests have.
 
 use std::sync::{
     Arc, Mutex,
@@ -20,14 +20,14 @@ fn timer_envelope(timer: Value) -> Value {
     json!({ "Data": { "timer": timer }, "Metadata": { "sys": { "MethodName": "probe" } } })
 }
 
-/// Runs a timer function once and returns what it was told.
+/// Runs a timer function once and returns the timer data it received.
 async fn tick(timer: Value) -> TimerInfo {
     let seen = Arc::new(Mutex::new(None));
-    let told = Arc::clone(&seen);
+    let received = Arc::clone(&seen);
     let functions = Functions::new().timer("probe", move |invocation| {
-        let told = Arc::clone(&told);
+        let received = Arc::clone(&received);
         async move {
-            *told.lock().unwrap() = Some(invocation.timer("timer")?);
+            *received.lock().unwrap() = Some(invocation.timer("timer")?);
             Ok(Reply::done())
         }
     });
@@ -49,9 +49,9 @@ async fn tick(timer: Value) -> TimerInfo {
 
 #[tokio::test]
 async fn h12_a_function_with_nothing_to_hand_over_succeeds() {
-    let told = tick(json!({ "IsPastDue": false })).await;
+    let timer = tick(json!({ "IsPastDue": false })).await;
     assert_eq!(
-        told,
+        timer,
         TimerInfo {
             last: None,
             next: None,
@@ -110,14 +110,14 @@ async fn x10_a_timer_without_status_or_with_the_year_one_is_read() {
         }
     );
     for first in ["0001-01-01T00:00:00", "0001-01-01T00:00:00+00:00"] {
-        let told = tick(json!({ "ScheduleStatus": { "Last": first, "Next": "2026-11-23T11:00:00+01:00", "LastUpdated": first } })).await;
-        assert_eq!(told.last, None);
-        assert_eq!(told.next.unwrap().unix_timestamp(), 1_795_428_000);
+        let timer = tick(json!({ "ScheduleStatus": { "Last": first, "Next": "2026-11-23T11:00:00+01:00", "LastUpdated": first } })).await;
+        assert_eq!(timer.last, None);
+        assert_eq!(timer.next.unwrap().unix_timestamp(), 1_795_428_000);
     }
-    let told = tick(json!({ "ScheduleStatus": { "Last": "2026-11-23T10:00:00.0012345+00:00", "Next": "2026-11-23T11:00:00" } })).await;
+    let timer = tick(json!({ "ScheduleStatus": { "Last": "2026-11-23T10:00:00.0012345+00:00", "Next": "2026-11-23T11:00:00" } })).await;
     assert_eq!(
-        told.last.unwrap().unix_timestamp(),
-        told.next.unwrap().unix_timestamp() - 3_600
+        timer.last.unwrap().unix_timestamp(),
+        timer.next.unwrap().unix_timestamp() - 3_600
     );
 }
 

@@ -1,4 +1,4 @@
-//! What the host and the machine can do to us (rows B of the fault matrix).
+//! Failures of the host and the machine (rows B of the fault matrix).
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -47,13 +47,13 @@ fn b12_a_port_that_is_missing_invalid_or_taken_ends_with_one_clear_line() {
         );
         assert!(
             !stderr.to_lowercase().contains("warn"),
-            "the host has to take it for an error: {stderr}"
+            "the host must classify it as an error: {stderr}"
         );
     }
 }
 
 #[test]
-fn b20_all_wrong_settings_are_told_at_once() {
+fn b20_all_wrong_settings_are_reported_together() {
     let wrong = [
         ("FUNCTIONS_CUSTOMHANDLER_PORT", "7071".to_owned()),
         (
@@ -138,7 +138,7 @@ async fn in_azure_the_package_for_the_hosts_keys_starts_with_them() {
 }
 
 #[tokio::test]
-async fn b15_too_many_requests_at_a_time_are_told_to_come_back() {
+async fn b15_too_many_requests_at_a_time_are_asked_to_retry_later() {
     let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "3")]).await;
     app.cloud.set_latency(Duration::from_secs(60));
     let hashes: Vec<String> = (0..400).map(unknown_hash).collect();
@@ -173,12 +173,12 @@ async fn b15_the_process_survives_running_out_of_file_descriptors() {
         .status();
     assert!(limited.expect("prlimit runs").success());
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], app.host.port));
-    // Beyond its descriptors and the queue of the listener, connections wait.
+    // Connections beyond the descriptors and the listener's queue wait.
     let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok();
     let held: Vec<_> = (0..100).filter_map(connect).collect();
     assert!(held.len() > 48);
     drop(held);
-    // The process notices one after the other that they are gone.
+    // The process notices the closed connections one after the other.
     let answered = async {
         while app.get_hash(MALWARE).await.status != 200 {
             tokio::task::yield_now().await;

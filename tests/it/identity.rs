@@ -1,9 +1,9 @@
-//! Tokens: when they are fetched, served, replaced, and what is said when
+//! Tokens: when they are fetched, served and replaced, and the messages when
 //! there are none.
 
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
-use sandbox::{DEFENDER_AUDIENCE, Fault, IdentityBehaviour, Sandbox, Tenant};
+use sandbox::{DEFENDER_AUDIENCE, Fault, IdentityBehavior, Sandbox, Tenant};
 use serde_json::json;
 
 use crate::support::{
@@ -16,11 +16,11 @@ fn soon() -> tokio::time::Instant {
     tokio::time::Instant::now() + Duration::from_secs(5)
 }
 
-fn behaviour(status: u16, life_seconds: i64) -> IdentityBehaviour {
-    IdentityBehaviour {
+fn behavior(status: u16, life_seconds: i64) -> IdentityBehavior {
+    IdentityBehavior {
         status,
         life_seconds,
-        ..IdentityBehaviour::default()
+        ..IdentityBehavior::default()
     }
 }
 
@@ -54,9 +54,9 @@ async fn a_user_assigned_identity_is_asked_for_by_its_client_id() {
 async fn a22_without_a_token_nothing_is_concluded_and_the_process_lives() {
     for (status, delay) in [(500, 0), (404, 0), (400, 0), (200, 60)] {
         let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "3")]).await;
-        app.cloud.set_identity(IdentityBehaviour {
+        app.cloud.set_identity(IdentityBehavior {
             delay: Duration::from_secs(delay),
-            ..behaviour(status, 3_599)
+            ..behavior(status, 3_599)
         });
         let answer = within(20, app.post_hashes(&[MALWARE, CLEAN])).await.json();
         assert_eq!(
@@ -90,12 +90,12 @@ async fn a22_without_a_token_nothing_is_concluded_and_the_process_lives() {
 }
 
 #[tokio::test]
-async fn a22_remembered_answers_are_told_as_stale_while_there_is_no_token() {
+async fn a22_remembered_answers_are_reported_as_stale_while_there_is_no_token() {
     let cloud = Sandbox::start(Tenant::default()).await.unwrap();
     let services = stage::services(&cloud);
     let hash = MALWARE.parse().unwrap();
     services.hashes.look_up(hash, soon()).await;
-    cloud.set_identity(behaviour(500, 3_599));
+    cloud.set_identity(behavior(500, 3_599));
     stage::time_passes(Duration::from_secs(7 * 3_600)).await;
     let answer = services.hashes.look_up(hash, soon()).await;
     assert_eq!((answer.found, answer.stale), (Some(true), true));
@@ -105,7 +105,7 @@ async fn a22_remembered_answers_are_told_as_stale_while_there_is_no_token() {
         .await;
     assert_eq!(unknown.error.unwrap().code, "identity_unavailable");
 
-    cloud.set_identity(IdentityBehaviour::default());
+    cloud.set_identity(IdentityBehavior::default());
     stage::time_passes(Duration::from_secs(6)).await;
     assert!(
         !services.hashes.look_up(hash, soon()).await.stale,
@@ -129,7 +129,7 @@ async fn a23_a_token_is_renewed_in_the_background_while_the_old_one_is_served() 
         served
             .iter()
             .all(|token| std::ptr::eq(&*first, &**token.as_ref().unwrap())),
-        "nobody waits"
+        "no caller waits"
     );
     within(5, async {
         while std::ptr::eq(
@@ -148,17 +148,17 @@ async fn a23_a_token_is_served_to_its_end_while_the_endpoint_is_down_and_not_lon
     let cloud = Sandbox::start(Tenant::default()).await.unwrap();
     let identity = stage::identity(&cloud);
     identity.token(DEFENDER_AUDIENCE, soon()).await.unwrap();
-    cloud.set_identity(behaviour(500, 3_599));
+    cloud.set_identity(behavior(500, 3_599));
     stage::time_passes(Duration::from_secs(3_500)).await;
     assert!(identity.token(DEFENDER_AUDIENCE, soon()).await.is_ok());
     stage::time_passes(Duration::from_secs(100)).await;
     assert!(identity.token(DEFENDER_AUDIENCE, soon()).await.is_err());
 }
 
-/// Two look-ups while the clock makes tokens seem to expire in so many seconds.
+/// Looks up two hashes while tokens seem to expire in this many seconds.
 async fn works_with_a_clock_that_sees(life_seconds: i64) {
     let app = App::start().await;
-    app.cloud.set_identity(behaviour(200, life_seconds));
+    app.cloud.set_identity(behavior(200, life_seconds));
     for hash in [MALWARE, CLEAN] {
         assert_eq!(app.get_hash(hash).await.status, 200, "{life_seconds}");
     }
@@ -204,9 +204,9 @@ async fn a24_a_token_that_is_refused_early_is_replaced() {
 #[tokio::test]
 async fn b21_fifty_requests_before_the_first_answer_cost_one_token() {
     let app = App::start().await;
-    app.cloud.set_identity(IdentityBehaviour {
+    app.cloud.set_identity(IdentityBehavior {
         delay: Duration::from_millis(300),
-        ..IdentityBehaviour::default()
+        ..IdentityBehavior::default()
     });
     let hashes: Vec<String> = (0..50).map(unknown_hash).collect();
     let answers = futures::future::join_all(hashes.iter().map(|hash| app.get_hash(hash))).await;
@@ -233,7 +233,7 @@ async fn in_azure_without_an_identity_the_answer_says_what_to_do() {
     assert!(detail.contains("no managed identity"), "{detail}");
 }
 
-/// Puts a program called `az` on a search path of its own.
+/// Puts a program called `az` on a separate search path.
 fn fake_az(script: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let az = folder.path().join("az");

@@ -1,5 +1,5 @@
-//! What is deployed: compiled, linted and evaluated by Microsoft's Bicep CLI, then
-//! held against what must be true of it.
+//! The deployed resources: compiled, linted and evaluated by Microsoft's Bicep CLI,
+//! then checked against the rules for them.
 
 use std::{
     collections::BTreeSet,
@@ -34,7 +34,7 @@ const PLATFORM: [&str; 6] = [
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
 ];
 
-/// The Bicep CLI with these arguments; `None` where there is none.
+/// Runs the Bicep CLI with these arguments; `None` if there is none.
 fn bicep(arguments: &[&str], folder: &Path) -> Option<String> {
     let on_path = Command::new("bicep").arg("--version").output().is_ok();
     let program = match on_path {
@@ -70,7 +70,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// What the example deploys, with one parameter changed.
+/// The resources that the example deploys, with one parameter changed.
 fn deployed(parameter: &str) -> Option<Vec<Value>> {
     let folder = tempfile::tempdir().unwrap();
     let modules = folder.path().join("modules");
@@ -94,7 +94,7 @@ fn deployed(parameter: &str) -> Option<Vec<Value>> {
     )
 }
 
-/// What a file of parameters deploys.
+/// The resources that a file of parameters deploys.
 fn snapshot(folder: &Path, parameters: &str) -> Option<Vec<Value>> {
     fs::write(folder.join("one.bicepparam"), parameters).unwrap();
     let guid = "5d2a6d2b-0d5e-4a8c-9a5e-3f6c1c6a9f10";
@@ -175,7 +175,7 @@ fn the_compiled_template_is_that_of_the_files() {
     );
 }
 
-/// A compiled template without what tells which version of the compiler it was.
+/// A compiled template without the version of its compiler.
 fn what_it_says(template: &str) -> Value {
     fn without(value: &mut Value) {
         match value {
@@ -204,7 +204,7 @@ fn nothing_is_public_shared_or_secret_in_what_is_deployed() {
         stores_are_closed(&resources, if private { "Disabled" } else { "Enabled" });
         the_site_is_closed(&resources);
         every_log_goes_to_the_workspace(&resources);
-        every_assignment_is_told_apart(&resources);
+        every_assignment_has_its_own_name(&resources);
         let immutable =
             "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies";
         let name = &of_type(&resources, immutable)[0]["name"];
@@ -225,7 +225,7 @@ fn nothing_is_public_shared_or_secret_in_what_is_deployed() {
     }
 }
 
-/// Storage and the vault: no shared keys, nothing public, roles alone.
+/// Checks storage and the vault: no shared keys, nothing public, only roles.
 fn stores_are_closed(resources: &[Value], open: &str) {
     let accounts = of_type(resources, "Microsoft.Storage/storageAccounts");
     assert_eq!(accounts.len(), 2);
@@ -258,7 +258,7 @@ fn stores_are_closed(resources: &[Value], open: &str) {
     assert_eq!(is["publicNetworkAccess"], open);
 }
 
-/// Diagnostic settings of the app, the vault and both accounts.
+/// Checks the diagnostic settings of the app, the vault and both accounts.
 fn every_log_goes_to_the_workspace(resources: &[Value]) {
     let logs = of_type(resources, "Microsoft.Insights/diagnosticSettings");
     for of in [
@@ -279,9 +279,11 @@ fn every_log_goes_to_the_workspace(resources: &[Value]) {
     }
 }
 
-/// Role assignments have names that follow from what they are, so that a second
-/// deployment makes none twice, and are for the app's identity alone.
-fn every_assignment_is_told_apart(resources: &[Value]) {
+/// Checks that a role assignment's name follows from its content.
+///
+/// A second deployment then makes none twice. All of them are only for the app's
+/// identity.
+fn every_assignment_has_its_own_name(resources: &[Value]) {
     let assignments = of_type(resources, "Microsoft.Authorization/roleAssignments");
     let names: BTreeSet<&str> = assignments
         .iter()
@@ -308,7 +310,7 @@ fn every_assignment_is_told_apart(resources: &[Value]) {
             .any(|kind| scope.contains(kind));
         assert!(
             scope.contains("/resourceGroups/rg/providers/Microsoft.") && is_one_resource,
-            "not the whole resource group, nor all reports: {id}"
+            "not the entire resource group, nor all reports: {id}"
         );
     }
 }
@@ -355,7 +357,7 @@ fn the_government_cloud_is_a_matter_of_parameters() {
         };
         assert_eq!(settings(&resources)[name], value);
     }
-    // And by default it follows the cloud that it is deployed in.
+    // By default it follows the cloud in which it is deployed.
     let main = fs::read_to_string(infra().join("main.bicep")).unwrap();
     for host in [
         "api-gov.securitycenter.microsoft.us",
@@ -374,14 +376,14 @@ fn the_government_cloud_is_a_matter_of_parameters() {
     }
 }
 
-/// Names of a resource's app settings, with their values.
+/// The app settings of a resource, with their values.
 fn settings(resources: &[Value]) -> Value {
     let configs = of_type(resources, "Microsoft.Web/sites/config");
     let ends = |config: &&Value| config["name"].as_str().unwrap().ends_with("/appsettings");
     configs.into_iter().find(ends).unwrap()["properties"].clone()
 }
 
-/// What checkov asks for and we do otherwise, with the reason.
+/// The checkov checks that are not met, each with the reason.
 const SKIPPED: [(&str, &str); 14] = [
     (
         "CKV_AZURE_13",
@@ -397,7 +399,7 @@ const SKIPPED: [(&str, &str); 14] = [
     ),
     (
         "CKV_AZURE_225",
-        "a plan of one region; whoever wants zones takes the premium plan",
+        "a plan of one region; zones need the premium plan",
     ),
     (
         "CKV_AZURE_63",
@@ -422,7 +424,7 @@ const SKIPPED: [(&str, &str); 14] = [
     ("CKV_AZURE_213", "Flex Consumption has no health check path"),
     (
         "CKV_AZURE_222",
-        "playbooks and analysts call it from outside; it takes tokens alone",
+        "playbooks and analysts call it from outside; it accepts only tokens",
     ),
 ];
 
@@ -433,7 +435,7 @@ fn checkov_finds_nothing_that_has_no_reason() {
     };
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("evaluated.json");
-    // It reads no template of the newer language version, so it gets what that deploys.
+    // It cannot read a template of the newer language version, so it gets the resources.
     let template = json!({
         "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
         "contentVersion": "1.0.0.0", "resources": resources,
@@ -489,7 +491,7 @@ fn the_workflows_are_sound_and_pin_what_they_use() {
         assert!(text.contains("\npermissions: {}\n"), "{}", file.display());
         for line in text.lines().filter(|line| line.contains("uses:")) {
             let (_, pin) = line.split_once('@').unwrap();
-            let (sha, version) = pin.split_once(" # v").expect("a version beside the hash");
+            let (sha, version) = pin.split_once(" # v").expect("a version next to the hash");
             assert!(
                 sha.len() == 40
                     && sha.bytes().all(|b| b.is_ascii_hexdigit())
@@ -622,8 +624,10 @@ fn every_setting_is_deployed_and_nothing_else() {
     assert_eq!(deployed, known);
 }
 
-/// Whether App Service asks callers for a token, what it takes them by, and the
-/// two settings of the executable.
+/// The gate of the app.
+///
+/// These are the state of App Service authentication, and the settings `API_AUTH`
+/// and `API_AUDIENCE` of the executable.
 fn gate(parameter: &str) -> Option<(Value, Value, Value)> {
     let resources = deployed(parameter)?;
     let configs = of_type(&resources, "Microsoft.Web/sites/config");
@@ -666,11 +670,11 @@ fn the_app_starts_closed_and_opens_to_the_callers_of_one_registration() {
     assert_eq!(by_key, (json!(false), json!("host"), json!("")));
 }
 
-/// What the template sets before there is a registration starts the executable.
+/// The template's settings before a registration exists start the executable.
 #[tokio::test]
-async fn an_app_that_nobody_may_call_yet_starts_and_says_401() {
-    let nobody = uuid::Uuid::nil().to_string();
-    let app = App::start_guarded(&[("API_AUDIENCE", &nobody)]).await;
+async fn an_app_that_no_one_may_call_yet_starts_and_says_401() {
+    let no_app = uuid::Uuid::nil().to_string();
+    let app = App::start_guarded(&[("API_AUDIENCE", &no_app)]).await;
     let health = app.send(ClientRequest::get("/api/health")).await;
     assert_eq!(health.status, 200);
     let token = app.cloud.sign(&app.cloud.caller_claims(&["Hashes.Read"]));
@@ -703,7 +707,7 @@ fn a_subnet_is_delegated_to_what_runs_in_it() {
     }
 }
 
-/// What `azd` reads: its variables are parameters of the template it deploys.
+/// The variables of `azd` are parameters of the template it deploys.
 #[test]
 fn azd_gives_the_template_what_the_documents_name() {
     let read = |file: &str| fs::read_to_string(repository().join(file)).unwrap();
@@ -772,9 +776,9 @@ fn every_role_that_is_assigned_is_in_the_documents() {
         let ids = text
             .split(|c: char| !c.is_ascii_hexdigit() && c != '-')
             .filter(|word| word.len() == 36 && word.matches('-').count() == 4);
-        // One is that of no application.
-        let nobody = uuid::Uuid::nil().to_string();
-        for id in ids.filter(|id| *id != nobody) {
+        // One id belongs to no application.
+        let no_app = uuid::Uuid::nil().to_string();
+        for id in ids.filter(|id| *id != no_app) {
             count += 1;
             assert!(permissions.contains(id), "{id}");
         }
@@ -786,7 +790,7 @@ fn every_role_that_is_assigned_is_in_the_documents() {
 fn granted(file: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(infra().join("graph").join(file)).unwrap();
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '.');
-    // Those that begin with `App` are what the administrator signs in with.
+    // Roles that begin with `App` are those with which the administrator signs in.
     let roles = words.filter(|word| word.ends_with(".All") && !word.starts_with("App"));
     roles.map(str::to_owned).collect()
 }
@@ -873,7 +877,7 @@ fn the_grants_compile_with_the_types_of_microsoft_graph() {
     );
 }
 
-/// A command of this name that answers as Microsoft Graph does, and notes what it posts.
+/// A command that answers as Microsoft Graph does, and records what it posts.
 #[test]
 fn the_shell_script_grants_each_role_once() {
     let az = AzureCli::answering(
@@ -960,13 +964,13 @@ esac
         "{said}"
     );
     let text = fs::read_to_string(&sent).unwrap();
-    the_registration_is_whole(&text);
+    the_registration_is_complete(&text);
     let again = String::from_utf8(register("none").stdout).unwrap();
     assert!(
         again.contains("already has the role Hashes.Read"),
         "{again}"
     );
-    // A caller alone grants the app's identity nothing.
+    // A run for only a caller grants nothing to the app's identity.
     let mut alone = Command::new("bash");
     alone.arg(infra().join("graph/grant.sh"));
     alone.args(["--caller", "a-person=Hashes.Read"]);
@@ -977,9 +981,10 @@ esac
     assert_eq!(posted.matches("appRoleAssignmentRequired").count(), 1);
 }
 
-/// What was sent to Microsoft Graph, a body a line: the first try broke off
-/// after its first.
-fn the_registration_is_whole(sent: &str) {
+/// Checks the bodies sent to Microsoft Graph, one a line.
+///
+/// The first try broke off after its first body.
+fn the_registration_is_complete(sent: &str) {
     let sent: Vec<Value> = sent
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

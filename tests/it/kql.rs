@@ -12,7 +12,7 @@ use crate::support::{
     tools,
 };
 
-/// What the language service says of a query; empty when it binds.
+/// The language service's messages about a query; empty when it binds.
 pub fn check(query: &str) -> String {
     let folder = tools::node_folder("kql");
     let mut node = Command::new("node")
@@ -49,7 +49,7 @@ fn the_queries_of_resource_graph_bind() {
 }
 
 #[test]
-fn the_queries_of_the_vdi_report_bind_whole_and_in_parts() {
+fn the_queries_of_the_vdi_report_bind_as_one_and_in_parts() {
     use functions::{
         query::part,
         vdi::{DEVICES, NAMES},

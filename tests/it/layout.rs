@@ -1,4 +1,4 @@
-//! Rules of the repository that no compiler keeps.
+//! Rules of the repository that no compiler enforces.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -117,7 +117,7 @@ fn every_function_is_in_the_documents_and_every_route_described() {
         };
         assert!(api.contains(&section), "{} in docs/api.md", row.name);
         if let Trigger::Http { path, .. } = row.trigger {
-            // The explorer shows the description; it is not part of it.
+            // The explorer shows the description; it does not appear in it.
             let is_described = paths.iter().any(|known| known.starts_with(path));
             assert_eq!(is_described, row.name != "explorer", "{path}");
         }
@@ -134,14 +134,45 @@ fn ids() -> BTreeSet<String> {
         .collect()
 }
 
-/// Whether a text is the id of a case: a letter and digits, with a prefix or without.
+/// Prefixes of ids that would be ambiguous without one.
+const KINDS: [&str; 5] = ["field", "coverage", "vdi", "api", "stat"];
+
+/// Returns true for the id of a case: a letter and digits, perhaps with a prefix.
 fn is_numbered(id: &str) -> bool {
-    let prefixes = ["field_", "coverage_", "vdi_", "api_", "stat_"];
-    let short = prefixes.iter().find_map(|prefix| id.strip_prefix(prefix));
-    let mut letters = short.unwrap_or(id).chars();
+    let short = KINDS
+        .iter()
+        .find_map(|kind| id.strip_prefix(kind)?.strip_prefix('_'));
+    is_number(short.unwrap_or(id))
+}
+
+/// Returns true for a letter and digits, such as `h07`.
+fn is_number(word: &str) -> bool {
+    let mut letters = word.chars();
     let starts_well = letters.next().is_some_and(|c| c.is_ascii_lowercase());
-    let number = letters.as_str();
-    starts_well && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    let digits = letters.as_str();
+    starts_well && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The ids that the name of a test starts with: `vdi_m1_m2_pages_are_read` has two.
+fn ids_of(name: &str) -> Vec<String> {
+    let words: Vec<&str> = name.split('_').collect();
+    let (kind, words) = match words.split_first() {
+        Some((first, rest)) if KINDS.contains(first) => (format!("{first}_"), rest),
+        _ => (String::new(), &words[..]),
+    };
+    let numbers = words.iter().take_while(|word| is_number(word)).count();
+    // A name that is only an id is not a sentence.
+    let is_sentence = words.len() > numbers + 1;
+    let ids = words[..numbers].iter().filter(|_| is_sentence);
+    ids.map(|number| format!("{kind}{number}")).collect()
+}
+
+#[test]
+fn every_id_of_a_test_name_counts() {
+    assert_eq!(ids_of("vdi_m1_m2_pages_are_read"), ["vdi_m1", "vdi_m2"]);
+    assert_eq!(ids_of("a04_a05_a_server_error"), ["a04", "a05"]);
+    assert_eq!(ids_of("coverage_runs_are_listed"), [""; 0]);
+    assert_eq!(ids_of("h07"), [""; 0]);
 }
 
 #[test]
@@ -152,13 +183,7 @@ fn every_numbered_case_has_a_row_and_a_test() {
             let text = fs::read_to_string(file).unwrap();
             for name in text.split("fn ").skip(1) {
                 let end = name.find(|c: char| !(c.is_alphanumeric() || c == '_'));
-                let words: Vec<&str> = name[..end.unwrap_or(0)].split('_').collect();
-                for length in [1, 2] {
-                    let id = words[..length.min(words.len())].join("_");
-                    if words.len() > length + 1 && is_numbered(&id) {
-                        tested.insert(id);
-                    }
-                }
+                tested.extend(ids_of(&name[..end.unwrap_or(0)]));
             }
         }
     }

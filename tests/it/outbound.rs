@@ -1,5 +1,7 @@
-//! The one way out, seen from each command: a refused token is replaced once, a
-//! refused token is never called a missing role, and what writes is sent once.
+//! Outgoing calls, seen from each command.
+//!
+//! A refused token is replaced once, it is never called a missing role, and a write
+//! is sent once.
 
 use std::{
     sync::{Arc, Mutex},
@@ -15,7 +17,7 @@ use crate::support::{
     package::repository,
 };
 
-/// The roles that every command needs, the tagging one included.
+/// The roles that every command needs, including the tagging one.
 const ROLES: [&str; 5] = [
     "File.Read.All",
     "Alert.Read.All",
@@ -73,7 +75,7 @@ impl Shell {
         }
     }
 
-    /// Calls that were answered with this status.
+    /// The number of calls that were answered with this status.
     fn answered(&self, status: u16) -> usize {
         let is_it = |call: &Call| call.status == status;
         let calls = [
@@ -85,7 +87,7 @@ impl Shell {
     }
 }
 
-/// Azure's answer to a token that expired on its way.
+/// Azure's response to a token that expired on its way.
 fn expired() -> Fault {
     let body = json!({ "error": { "code": "ExpiredAuthenticationToken", "message": "The access token expiry UTC time is earlier than now." } });
     Fault::status(401).body(Body::Text(body.to_string()))
@@ -206,11 +208,12 @@ async fn a_write_that_was_certainly_refused_is_sent_again_after_its_time() {
     assert!(waited >= Duration::from_secs(2), "{waited:?}");
 }
 
-/// Status, body and headers of an answer.
+/// Status, body and headers of a response.
 type Canned = (u16, &'static str, Vec<(&'static str, String)>);
 
-/// A service that answers with these statuses in turn, the last one for ever, and
-/// counts its calls.
+/// A service that answers with these statuses in turn and counts its calls.
+///
+/// It repeats the last status.
 async fn service(answers: Vec<Canned>) -> (String, Arc<Mutex<usize>>) {
     let calls = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&calls);
@@ -268,7 +271,7 @@ async fn the_deployed_service_gets_another_token_too_and_its_time_is_kept() {
         run.stderr
     );
 
-    // An HTTP date is kept as well as seconds are.
+    // An HTTP date works as well as seconds do.
     let date = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(3));
     let (url, _) = service(vec![
         (503, "", vec![("retry-after", date)]),

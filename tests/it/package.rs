@@ -1,4 +1,4 @@
-//! The deployable package: what is in it, and that it runs.
+//! The deployable package: its contents, and that it runs.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::{App, app::MALWARE, package};
 
-/// Names and modes of the zip, as Python's zip reader sees them.
+/// Names and modes of the zip, as Python's zip reader reads them.
 fn zip_entries() -> Vec<(String, u32)> {
     let script = "import json, sys, zipfile\n\
         print(json.dumps([[i.filename, i.external_attr >> 16] for i in zipfile.ZipFile(sys.argv[1]).infolist()]))";
@@ -77,7 +77,7 @@ async fn the_unpacked_zip_runs_in_the_host() {
 }
 
 #[test]
-fn the_executable_holds_nothing_of_the_sandbox() {
+fn the_executable_does_not_contain_the_sandbox() {
     let executable = std::fs::read(package::unpacked().join("defender-functions")).unwrap();
     let contains = |text: &str| {
         executable
@@ -114,8 +114,10 @@ fn the_executable_holds_nothing_of_the_sandbox() {
     );
 }
 
-/// The released executable; `None`, with a line that says so, where the tests run
-/// against the one that cargo built for them.
+/// The released executable.
+///
+/// It is `None`, with a line that says so, if the tests run against the one that
+/// cargo built for them.
 #[expect(clippy::print_stderr, reason = "a test that is left out says so")]
 fn released() -> Option<Vec<u8>> {
     if !package::is_released() {
@@ -139,7 +141,7 @@ fn the_release_runs_on_the_glibc_of_the_images() {
             .unwrap_or(u32::MAX)
     });
     let versions: BTreeSet<u32> = versions.collect();
-    // Debian 11, the oldest image that Microsoft has.
+    // Debian 11 is Microsoft's oldest image.
     assert!(
         versions.len() > 3 && versions.last() <= Some(&31),
         "{versions:?}"

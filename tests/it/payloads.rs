@@ -1,4 +1,4 @@
-//! Everything that a playbook or an analyst can send to `POST /api/hashes`.
+//! Every payload that a playbook or an analyst can send to `POST /api/hashes`.
 
 use sandbox::{Sandbox, Tenant};
 use serde_json::{Value, json};
@@ -198,7 +198,7 @@ async fn stat_s06_null_and_missing_fields_of_an_entity_are_tolerated() {
 }
 
 #[tokio::test]
-async fn stat_s07_s12_one_throttled_hash_delays_nobody_past_the_deadline() {
+async fn stat_s07_s12_one_throttled_hash_delays_no_one_past_the_deadline() {
     let app = App::start_with(&[("LOOKUP_DEADLINE_SECONDS", "3")]).await;
     app.post_hashes(&[SHA256]).await;
     app.cloud.add_fault(
@@ -278,13 +278,13 @@ async fn stat_s09_what_an_attacker_wrote_is_text_in_a_comment() {
             comment.contains("Malicious") && !comment.contains("<img"),
             "{comment}"
         );
-        assert!(comment.contains("onerror"), "told as text: {comment}");
+        assert!(comment.contains("onerror"), "shown as text: {comment}");
     }
 }
 
 #[tokio::test]
 async fn stat_s10_an_incident_makes_no_call_outside_the_configured_hosts() {
-    // Whatever is not on loopback would go to this proxy.
+    // Calls to anything outside loopback would go to this proxy.
     let elsewhere = Sandbox::start(Tenant::default()).await.unwrap();
     let proxy = elsewhere.defender_url();
     let settings = [

@@ -1,4 +1,4 @@
-//! `--server`: commands that ask the deployed service with the caller's own token.
+//! `--server`: commands that query the deployed service with the caller's token.
 
 use std::{
     sync::{Arc, Mutex},
@@ -21,7 +21,7 @@ struct Run {
     stderr: String,
 }
 
-/// A deployed service, and a shell whose sign-in holds these roles.
+/// A deployed service, and a shell whose sign-in has these roles.
 struct Stage {
     app: App,
 }
@@ -51,8 +51,9 @@ impl Stage {
         .await
     }
 
-    /// With these settings beside those of the identity: nothing tells where
-    /// Defender or Azure are.
+    /// Runs with these settings in addition to those of the identity.
+    ///
+    /// No setting says where Defender or Azure are.
     async fn run_with(&self, settings: &[(&'static str, &str)], arguments: &[&str]) -> Run {
         let mut variables = self.app.cloud.variables();
         variables.retain(|(name, _)| name.starts_with("IDENTITY_"));
@@ -76,7 +77,7 @@ impl Stage {
         }
     }
 
-    /// Asks the service itself, as a caller with this role.
+    /// Queries the service itself, as a caller with this role.
     async fn ask(&self, method: &str, target: &str, role: &str) -> Answer {
         let cloud = &self.app.cloud;
         let authorization = format!("Bearer {}", cloud.sign(&cloud.caller_claims(&[role])));
@@ -99,11 +100,11 @@ impl Stage {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_look_up_by_the_service_is_told_as_one_of_ones_own() {
+async fn a_look_up_by_the_service_is_shown_like_a_local_one() {
     let stage = Stage::new(&["Hashes.Read"]).await;
     let inputs = [MALWARE, PUA, CLEAN, "zz"];
     let there = stage.run(&[&["lookup"][..], &inputs].concat()).await;
-    assert_eq!(there.code, 3, "zz could not be asked: {}", there.stderr);
+    assert_eq!(there.code, 3, "zz could not be checked: {}", there.stderr);
     let variables = stage.app.cloud.variables();
     let here = run(&[&["lookup"][..], &inputs].concat(), &variables, "");
     assert_eq!(there.stdout, String::from_utf8(here.stdout).unwrap());
@@ -145,7 +146,7 @@ async fn what_the_service_put_off_is_asked_again() {
         ("DEFENDER_CALLS_PER_MINUTE", "10000"),
     ];
     let stage = Stage::with(&["Hashes.Read"], &settings).await;
-    // A call of one second asks for fewer than a batch of the command has.
+    // A call of one second covers fewer hashes than a batch of the command has.
     stage
         .app
         .cloud
@@ -155,12 +156,12 @@ async fn what_the_service_put_off_is_asked_again() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), hashes.join("\n")).unwrap();
     let path = file.path().to_str().unwrap();
-    let told = stage
+    let run = stage
         .run(&["lookup", "--file", path, "--format", "json"])
         .await;
-    let answer: Value = serde_json::from_str(&told.stdout).unwrap();
+    let answer: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(
-        (told.code, &answer["summary"]["unknown"]),
+        (run.code, &answer["summary"]["unknown"]),
         (0, &Value::from(110)),
         "{}",
         answer["summary"]
@@ -245,19 +246,19 @@ async fn virtual_desktops_and_health_are_what_the_service_sees() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_stands_in_the_way_is_told_with_what_to_do() {
+async fn every_obstacle_is_reported_with_what_to_do() {
     let stage = Stage::new(&["Reports.Read"]).await;
     let url = format!("http://127.0.0.1:{}", stage.app.host.port);
-    let told = stage.run(&["lookup", MALWARE]).await;
-    assert_eq!(told.code, 3);
+    let run = stage.run(&["lookup", MALWARE]).await;
+    assert_eq!(run.code, 3);
     assert!(
-        told.stdout.contains("FAILED") && told.stdout.contains("`Hashes.Read`"),
+        run.stdout.contains("FAILED") && run.stdout.contains("`Hashes.Read`"),
         "{}",
-        told.stdout
+        run.stdout
     );
-    let told = stage.run(&["doctor"]).await;
-    assert_eq!(told.code, 3);
-    assert!(told.stderr.contains("`Reports.Run`"), "{}", told.stderr);
+    let run = stage.run(&["doctor"]).await;
+    assert_eq!(run.code, 3);
+    assert!(run.stderr.contains("`Reports.Run`"), "{}", run.stderr);
     // Settings.
     for (settings, arguments, why) in [
         (
@@ -281,23 +282,23 @@ async fn what_stands_in_the_way_is_told_with_what_to_do() {
             "does not take --expected-hosts",
         ),
     ] {
-        let told = stage.run_with(&settings, &arguments).await;
-        assert_eq!(told.code, 2, "{arguments:?}");
-        assert!(told.stderr.contains(why), "{}", told.stderr);
+        let run = stage.run_with(&settings, &arguments).await;
+        assert_eq!(run.code, 2, "{arguments:?}");
+        assert!(run.stderr.contains(why), "{}", run.stderr);
     }
-    // Nothing of ours answers there.
+    // The server at this address is not ours.
     let other = stage.app.cloud.login_url();
-    let told = stage
+    let run = stage
         .run_with(
             &[("API_AUDIENCE", API_AUDIENCE)],
             &["coverage", "--server", &other],
         )
         .await;
-    assert_eq!(told.code, 3);
-    assert!(told.stderr.contains("check `--server`"), "{}", told.stderr);
+    assert_eq!(run.code, 3);
+    assert!(run.stderr.contains("check `--server`"), "{}", run.stderr);
 }
 
-/// A server on loopback; its URL.
+/// Starts a server on loopback; returns its URL.
 async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -305,8 +306,9 @@ async fn serve(router: Router) -> String {
     url
 }
 
-/// A service that answers otherwise than ours would: with these bodies, one after
-/// another, the last one for ever. Its URL.
+/// Starts a service that answers differently from ours; returns its URL.
+///
+/// It sends these bodies, one after another, and repeats the last one.
 async fn other_service(bodies: Vec<(u16, String)>) -> String {
     let bodies = Arc::new(Mutex::new(bodies));
     let answer = move || {
@@ -321,19 +323,19 @@ async fn other_service(bodies: Vec<(u16, String)>) -> String {
     serve(Router::new().fallback(any(answer))).await
 }
 
-/// What our service says of these hashes, to be changed.
+/// Our service's response about these hashes, to be changed.
 async fn answer_about(stage: &Stage, hashes: &[&str]) -> Value {
     let arguments = [&["lookup", "--format", "json"][..], hashes].concat();
     serde_json::from_str(&stage.run(&arguments).await.stdout).unwrap()
 }
 
-/// Makes an answer of ours one that ours would never give.
+/// Changes a response of ours into one that ours would never send.
 type Change = fn(&mut Value);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_verdict_is_never_taken_for_another_hash() {
     let stage = Stage::new(&["Hashes.Read"]).await;
-    let whole = answer_about(&stage, &[MALWARE, CLEAN]).await;
+    let complete = answer_about(&stage, &[MALWARE, CLEAN]).await;
     let changes: [(&str, Change); 8] = [
         ("one is missing", |answer| {
             answer["results"].as_array_mut().unwrap().remove(0);
@@ -358,18 +360,18 @@ async fn a_verdict_is_never_taken_for_another_hash() {
         ("nothing", |answer| *answer = json!({})),
     ];
     for (what, change) in changes {
-        let mut changed = whole.clone();
+        let mut changed = complete.clone();
         change(&mut changed);
         let url = other_service(vec![(200, changed.to_string())]).await;
         let settings = [("API_AUDIENCE", API_AUDIENCE)];
         let arguments = ["lookup", MALWARE, CLEAN, "--server", &url];
-        let told = stage.run_with(&settings, &arguments).await;
-        assert_eq!(told.code, 3, "{what}: {}", told.stdout);
-        assert_eq!(told.stdout.matches("FAILED").count(), 2, "{}", told.stdout);
-        assert!(!told.stdout.contains(" Clean "), "{what}: {}", told.stdout);
+        let run = stage.run_with(&settings, &arguments).await;
+        assert_eq!(run.code, 3, "{what}: {}", run.stdout);
+        assert_eq!(run.stdout.matches("FAILED").count(), 2, "{}", run.stdout);
+        assert!(!run.stdout.contains(" Clean "), "{what}: {}", run.stdout);
     }
-    // The evidence that was asked for is not there.
-    let url = other_service(vec![(200, whole.to_string())]).await;
+    // The requested evidence is missing.
+    let url = other_service(vec![(200, complete.to_string())]).await;
     let arguments = [
         "lookup",
         MALWARE,
@@ -379,31 +381,31 @@ async fn a_verdict_is_never_taken_for_another_hash() {
         "--server",
         &url,
     ];
-    let told = stage
+    let run = stage
         .run_with(&[("API_AUDIENCE", API_AUDIENCE)], &arguments)
         .await;
-    assert_eq!(told.code, 3, "{}", told.stdout);
+    assert_eq!(run.code, 3, "{}", run.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_stands_before_the_service_is_asked_again() {
     let stage = Stage::new(&["Hashes.Read"]).await;
-    let whole = answer_about(&stage, &[MALWARE]).await.to_string();
+    let complete = answer_about(&stage, &[MALWARE]).await.to_string();
     let statuses = [429, 502, 504].map(|status| (status, String::new()));
-    let url = other_service([&statuses[..], &[(200, whole)]].concat()).await;
-    let told = stage
+    let url = other_service([&statuses[..], &[(200, complete)]].concat()).await;
+    let run = stage
         .run_with(
             &[("API_AUDIENCE", API_AUDIENCE)],
             &["lookup", MALWARE, "--server", &url],
         )
         .await;
-    assert_eq!(told.code, 0, "{}{}", told.stdout, told.stderr);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
 }
 
-/// Ctrl-C while the service wants to be left alone.
+/// Interrupts while the service asks to wait.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_answered_before_a_wait_is_not_lost() {
+async fn answers_from_before_a_wait_are_not_lost() {
     let stage = Stage::new(&["Hashes.Read"]).await;
     let mut answer = answer_about(&stage, &[MALWARE, CLEAN]).await;
     let put_off = &mut answer["results"][1];
@@ -444,7 +446,7 @@ async fn what_was_answered_before_a_wait_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_report_that_is_not_what_its_manifest_says_is_not_told() {
+async fn a_report_that_does_not_match_its_manifest_is_not_shown() {
     let stage = Stage::with(&["Reports.Read", "Reports.Run"], &[]).await;
     stage.report("/api/coverage").await;
     let manifest = stage.ask("GET", "/api/coverage/manifest.json", "Reports.Read");
@@ -453,29 +455,29 @@ async fn a_report_that_is_not_what_its_manifest_says_is_not_told() {
         let url = other_service(vec![(200, manifest.clone()), (200, body.to_owned())]).await;
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("report");
-        let told = stage
+        let run = stage
             .run_with(
                 &[("API_AUDIENCE", API_AUDIENCE)],
                 &["coverage", "--server", &url, "--out", out.to_str().unwrap()],
             )
             .await;
-        assert_eq!((told.code, told.stdout.as_str()), (3, ""), "{body}");
-        assert!(told.stderr.contains("try again"), "{}", told.stderr);
-        assert!(!out.exists(), "nothing half");
+        assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{body}");
+        assert!(run.stderr.contains("try again"), "{}", run.stderr);
+        assert!(!out.exists(), "no partial files");
     }
     let url = other_service(vec![(200, "{\"complete\":true}".to_owned())]).await;
-    let told = stage
+    let run = stage
         .run_with(
             &[("API_AUDIENCE", API_AUDIENCE)],
             &["coverage", "--server", &url],
         )
         .await;
-    assert_eq!(told.code, 3);
-    assert!(told.stderr.contains("same version"), "{}", told.stderr);
+    assert_eq!(run.code, 3);
+    assert!(run.stderr.contains("same version"), "{}", run.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_service_lacks_is_told_whatever_it_says_of_the_whole() {
+async fn gaps_of_a_service_are_reported_even_if_it_claims_to_be_complete() {
     let stage = Stage::new(&["Reports.Run"]).await;
     let mut health: Value = {
         let (url, settings) = (stage.app.host.port, [("API_AUDIENCE", API_AUDIENCE)]);
@@ -494,19 +496,19 @@ async fn what_a_service_lacks_is_told_whatever_it_says_of_the_whole() {
         ("{}".to_owned(), 3),
     ] {
         let url = other_service(vec![(200, body)]).await;
-        let told = stage
+        let run = stage
             .run_with(
                 &[("API_AUDIENCE", API_AUDIENCE)],
                 &["doctor", "--server", &url],
             )
             .await;
-        assert_eq!(told.code, code, "{}{}", told.stdout, told.stderr);
+        assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
     }
 }
 
-/// A service that puts everything off is asked so often, and not for ever.
+/// A service that always says "later" is asked a limited number of times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hashes_that_are_put_off_for_ever_are_given_up_together() {
+async fn hashes_that_are_always_put_off_are_abandoned_together() {
     let stage = Stage::new(&["Hashes.Read"]).await;
     let calls = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&calls);
@@ -538,14 +540,14 @@ async fn hashes_that_are_put_off_for_ever_are_given_up_together() {
         "--server",
         &url,
     ];
-    let told = stage
+    let run = stage
         .run_with(&[("API_AUDIENCE", API_AUDIENCE)], &arguments)
         .await;
-    assert_eq!(told.code, 3, "{}", told.stderr);
+    assert_eq!(run.code, 3, "{}", run.stderr);
     assert!(
-        told.stdout.contains("250 of 250 hashes NOT checked"),
+        run.stdout.contains("250 of 250 hashes NOT checked"),
         "{}",
-        told.stdout
+        run.stdout
     );
     assert_eq!(*calls.lock().unwrap(), 23, "twenty waits, then each once");
 }

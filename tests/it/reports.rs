@@ -1,5 +1,5 @@
-//! The history of the coverage report: what the timer, the route and the
-//! command write into a directory, and what they tell people.
+//! The history of the coverage report: the files that the timer, the route and the
+//! command write into a directory, and their messages.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -13,13 +13,13 @@ use crate::support::{
     tls,
 };
 
-/// The invocation of a timer whose occurrence this is.
+/// An invocation of a timer for this occurrence.
 fn occurrence(next: &str) -> Value {
     json!({ "Data": { "timer": { "Schedule": {}, "ScheduleStatus": { "Last": "2020-01-01T00:00:00+00:00", "Next": next }, "IsPastDue": true } },
             "Metadata": { "sys": { "MethodName": "coverage_report" } } })
 }
 
-/// Lets the timer function run for an occurrence; its log line.
+/// Runs the timer function for an occurrence; returns its log line.
 async fn tick(app: &App, next: &str) -> String {
     let done = app.host.invoke("coverage_report", &occurrence(next)).await;
     done.expect("no failed invocation").logs.concat()
@@ -52,7 +52,7 @@ fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// What the newest run says that changed: kind, subscription, confirmed.
+/// The changes in the newest run: kind, subscription, confirmed.
 async fn changes(app: &App) -> Vec<(String, String, String)> {
     let text = get(app, "/changes.csv").await.text;
     let cell = |row: &[&str], at: usize| row[at].to_owned();
@@ -202,7 +202,7 @@ async fn reading_and_running_need_their_own_roles() {
 }
 
 #[tokio::test]
-async fn one_run_goes_on_at_a_time() {
+async fn only_one_run_is_active_at_a_time() {
     let app = App::start().await;
     app.cloud.add_fault(Fault {
         times: Some(1),
@@ -219,7 +219,7 @@ async fn one_run_goes_on_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_downgrade_is_told_first_and_confirmed() {
+async fn a_downgrade_is_listed_first_and_confirmed() {
     let app = App::start().await;
     tick(&app, FIRST).await;
     assert_eq!(changes(&app).await, [], "the first run is a baseline");
@@ -233,13 +233,13 @@ async fn a_downgrade_is_told_first_and_confirmed() {
         "Landing zones",
     ));
     tick(&app, SECOND).await;
-    let told = changes(&app).await;
-    let told: Vec<_> = told
+    let reported = changes(&app).await;
+    let reported: Vec<_> = reported
         .iter()
         .map(|(kind, id, confirmed)| (kind.as_str(), &id[id.len() - 1..], confirmed.as_str()))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("disabled", "1", "true"),
             ("gone", "5", "true"),
@@ -260,7 +260,7 @@ async fn a_downgrade_is_told_first_and_confirmed() {
 }
 
 #[tokio::test]
-async fn what_resource_graph_has_not_seen_yet_is_no_downgrade() {
+async fn what_resource_graph_has_not_seen_yet_is_not_a_downgrade() {
     let app = App::start().await;
     tick(&app, FIRST).await;
     app.cloud.set_truth(Estate::contoso());
@@ -275,7 +275,7 @@ async fn what_resource_graph_has_not_seen_yet_is_no_downgrade() {
 }
 
 #[tokio::test]
-async fn a28_a_lost_grant_is_no_clean_up() {
+async fn a28_a_lost_grant_is_not_a_clean_up() {
     let app = App::start().await;
     tick(&app, FIRST).await;
     app.cloud.set_truth(Estate::contoso());
@@ -298,7 +298,7 @@ async fn a28_a_lost_grant_is_no_clean_up() {
         summary["reasons"][0].as_str().unwrap().contains("Reader"),
         "{summary}"
     );
-    // It is still known: once it can be read again, nothing is new.
+    // It is still known: when it can be read again, nothing is new.
     app.cloud.clear_faults();
     app.cloud.set_estate(Estate::contoso());
     tick(&app, "2026-11-24T06:00:00+00:00").await;
@@ -395,7 +395,7 @@ async fn b04_what_a_crash_left_behind_is_finished_by_the_next_run() {
     tick(&app, FIRST).await;
     let first = tree(app.reports.path());
     tick(&app, SECOND).await;
-    // As if the second run had ended right after its commit record.
+    // The second run ends right after its commit record.
     let folder = tree(app.reports.path())
         .into_keys()
         .find(|name| name.contains("day=23") && name.ends_with("manifest.json"))
@@ -495,8 +495,9 @@ async fn the_setting_of_each_account_is_read_when_asked_for() {
     );
 }
 
-/// An app whose Key Vault and webhook are reached by their real names, through
-/// a proxy on loopback.
+/// An app that reaches Key Vault and a webhook by their real names.
+///
+/// It reaches them through a proxy on loopback.
 async fn with_webhook(url: &str) -> (App, tls::Authority) {
     let cloud = sandbox::Sandbox::start(sandbox::Tenant::default())
         .await
@@ -528,7 +529,7 @@ const WEBHOOK: &str =
 async fn a_downgrade_is_posted_to_the_webhook_once() {
     let (app, _authority) = with_webhook(WEBHOOK).await;
     tick(&app, FIRST).await;
-    assert_eq!(app.cloud.posted().len(), 0, "a baseline tells nothing");
+    assert_eq!(app.cloud.posted().len(), 0, "a baseline posts nothing");
     app.cloud
         .set_estate(Estate::contoso().with_tier(1, "AI", "Free"));
     tick(&app, SECOND).await;
@@ -606,7 +607,7 @@ async fn runs_after_one_of_another_clock(is_past: bool) {
         .path()
         .join("history/coverage/runs/20261124T060000Z.json");
     let mut manifest: Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
-    // Read in the future, and so for ever, or in what was the future when it was written.
+    // The time is in the future for readers too, or only was when it was written.
     let pointer = app.reports.path().join("latest/coverage.json");
     let now = time::OffsetDateTime::now_utc();
     let soon = now + Duration::from_secs(1_800);
@@ -623,7 +624,7 @@ async fn runs_after_one_of_another_clock(is_past: bool) {
         let then = std::time::SystemTime::now() - Duration::from_secs(3 * 86_400);
         let file = std::fs::File::options().write(true).open(&record);
         file.unwrap().set_modified(then).unwrap();
-        // Another run took its place before readers meanwhile.
+        // Another run replaced it before readers noticed.
         std::fs::remove_file(pointer).unwrap();
     } else {
         std::fs::write(pointer, &ahead).unwrap();
@@ -662,7 +663,7 @@ async fn c23_a_webhook_elsewhere_is_refused_and_holds_nothing_up() {
     );
 }
 
-/// A command with a history of its own.
+/// A command with its own history.
 struct Shell {
     cloud: sandbox::Sandbox,
     folder: tempfile::TempDir,
@@ -739,7 +740,7 @@ async fn the_command_compares_with_a_run_of_the_history() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_is_not_there_is_told() {
+async fn a_missing_run_is_reported() {
     let shell = Shell::new().await;
     let (status, _, said) = shell.run(&["coverage", "--since", "latest"]).await;
     assert_eq!(status, 2);

@@ -10,7 +10,7 @@ use crate::support::{
     machine::{Machine, POLICY, SENSOR, engine},
 };
 
-/// What is run on a golden image, with its values.
+/// The scripts that run on a golden image, with their values.
 const STEPS: [&[&str]; 5] = [
     &["stage-onboarding", "--package", r"C:\package"],
     &["device-tag"],
@@ -36,7 +36,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The machine as our own collector and checklist see it.
+/// Assesses the machine with our own collector and checklist.
 fn assess(machine: &Machine, more: &[&str]) -> Value {
     let out = [r"-OutFile", r"C:\evidence.json"];
     let output = machine.run(
@@ -122,7 +122,7 @@ fn every_script_parses_for_windows_powershell_and_is_plain_ascii() {
 }
 
 #[test]
-fn a_neglected_image_is_mended_by_the_scripts_and_they_do_nothing_twice() {
+fn a_neglected_image_is_fixed_by_the_scripts_and_they_do_nothing_twice() {
     let Some(machine) = Machine::neglected() else {
         return;
     };
@@ -172,7 +172,7 @@ fn a_neglected_image_is_mended_by_the_scripts_and_they_do_nothing_twice() {
         assert!(again.status.success(), "{arguments:?} {}", said(&again));
         assert_eq!(machine.state(), changed, "{arguments:?} twice");
     }
-    // Nothing starts the scripts before a person presses OK in gpedit.msc.
+    // No script starts before a person presses OK in gpedit.msc.
     assert_eq!(failing(&assess(&machine, &[])), ["GI-03", "AV-12"]);
     let gpt = "[General]\r\ngPCMachineExtensionNames=[{42B5FAAE-6536-11D2-AE5A-0000F87571E3}{40B6664F-4972-11D1-A7CA-0000F87571E3}]\r\n";
     std::fs::write(machine.path("c/Windows/System32/GroupPolicy/gpt.ini"), gpt).unwrap();
@@ -186,7 +186,7 @@ fn a_neglected_image_is_mended_by_the_scripts_and_they_do_nothing_twice() {
 }
 
 #[test]
-fn the_collector_changes_nothing_and_tells_what_it_may_not_see() {
+fn the_collector_changes_nothing_and_reports_what_it_may_not_see() {
     let Some(mut machine) = Machine::neglected() else {
         return;
     };
@@ -240,7 +240,7 @@ fn the_collector_changes_nothing_and_tells_what_it_may_not_see() {
 }
 
 #[test]
-fn a_task_of_the_domain_needs_the_files_alone() {
+fn a_task_of_the_domain_needs_only_the_files() {
     let Some(machine) = Machine::neglected() else {
         return;
     };
@@ -278,7 +278,7 @@ fn a_cache_that_cannot_be_listed_leaves_the_registry_to_be_cleaned() {
 }
 
 #[test]
-fn a_task_that_starts_the_onboarding_is_told() {
+fn a_task_that_starts_the_onboarding_is_reported() {
     let Some(machine) = Machine::neglected() else {
         return;
     };
@@ -406,7 +406,7 @@ fn the_share_is_filled_by_a_task_that_is_installed_once() {
 }
 
 #[test]
-fn multiple_entries_stage_and_register_the_command_file_alone() {
+fn multiple_entries_stage_and_register_only_the_command_file() {
     let Some(machine) = Machine::neglected() else {
         return;
     };
@@ -445,14 +445,14 @@ fn multiple_entries_stage_and_register_the_command_file_alone() {
 }
 
 #[test]
-fn validate_tells_a_sound_desktop_from_another() {
+fn validate_distinguishes_a_sound_desktop_from_another() {
     let Some(machine) = Machine::neglected() else {
         return;
     };
     let text = script(&["validate"]);
     let output = machine.run(&text, &["--deny", "Set-*", "--deny", "New-Item*"], &[]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    // What is bad is told, not just that something is.
+    // The message names the failure, not only that there is one.
     assert!(
         said(&output).contains("False Sensor runs"),
         "{}",

@@ -9,7 +9,7 @@ use crate::support::{
     app::{self, CLEAN, MALWARE, cloud},
 };
 
-/// A setting of tomorrow's version meets today's package, and one that is gone.
+/// A setting of a later version, and one that was removed.
 const OTHER_VERSIONS: [(&str, &str); 2] = [
     ("COVERAGE_NEW_THING_OF_TOMORROW", "1"),
     ("DEFENDER_CALL_PER_MINUTE", "50"),
@@ -37,7 +37,7 @@ async fn an_upgrade_or_a_rollback_does_not_stop_the_service() {
         .filter(|line| line.text.contains("unknown_setting"));
     assert_eq!(count.count(), 1, "one line for all of them");
 
-    // `doctor` in the deployed service names them too.
+    // `doctor` in the deployed service also names them.
     let health: Value = app
         .send(crate::support::host::ClientRequest::get(
             "/api/health?deep=true",

@@ -12,7 +12,7 @@ use crate::support::{
     package,
 };
 
-/// The product under the host, its history in Azurite, in two containers.
+/// The product under the host, with its history in two Azurite containers.
 struct Stage {
     cloud: Sandbox,
     azurite: Azurite,
@@ -52,14 +52,15 @@ impl Stage {
         host
     }
 
-    /// Lets the timer run for its next occurrence: what it logs, or nothing
-    /// when the invocation failed or the process was killed.
+    /// Runs the timer for its next occurrence; returns its log line.
+    ///
+    /// It is `None` if the invocation failed or the process was killed.
     async fn tick(&mut self, host: &SimulatedHost) -> Option<String> {
         self.slots += 1;
         self.tick_again(host).await
     }
 
-    /// The same occurrence once more.
+    /// Runs the same occurrence again.
     async fn tick_again(&self, host: &SimulatedHost) -> Option<String> {
         let next = format!(
             "2026-11-23T{:02}:{:02}:00+00:00",
@@ -72,8 +73,9 @@ impl Stage {
         done.ok().map(|done| done.logs.concat())
     }
 
-    /// The newest run, as a reader sees it: each of its files is there and as
-    /// long as the manifest says.
+    /// The newest run as a reader sees it.
+    ///
+    /// Each of its files exists and has the length in the manifest.
     async fn newest(&self) -> Option<Value> {
         let (text, _) = self
             .azurite
@@ -145,10 +147,12 @@ async fn a_report_is_written_to_blob_storage_with_the_identity() {
     );
 }
 
-/// Killed before or after each of its writes, a run leaves readers with the
-/// whole run before, and the next one finishes or starts over.
+/// Kills a run before or after each of its writes.
+///
+/// Readers still have the complete run before it, and the next run finishes it or
+/// starts over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b04_a_crash_at_any_write_leaves_a_whole_report() {
+async fn b04_a_crash_at_any_write_leaves_a_complete_report() {
     let mut stage = Stage::new().await;
     let host = stage.host().await;
     stage.tick(&host).await.unwrap();
@@ -176,7 +180,7 @@ async fn b04_a_crash_at_any_write_leaves_a_whole_report() {
             stage.azurite.judge(|_, _| Fate::Pass);
             let host = stage.host().await;
             let done = stage.tick_again(&host).await.unwrap();
-            // Once the record is there, the run counts and is finished.
+            // Once the record exists, the run counts and is finished.
             let committed = number > 8 || (number == 8 && fate == Fate::KilledAfter);
             assert_eq!(
                 done.ends_with("was already done"),
@@ -189,7 +193,7 @@ async fn b04_a_crash_at_any_write_leaves_a_whole_report() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b02_a_lost_answer_to_the_commit_is_no_second_run() {
+async fn b02_a_lost_answer_to_the_commit_is_not_a_second_run() {
     let mut stage = Stage::new().await;
     let host = stage.host().await;
     let lost = |wanted: &'static str| {
@@ -247,7 +251,7 @@ async fn b02_two_instances_make_one_run_of_an_occurrence() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b03_a_pointer_that_somebody_else_moved_is_read_again() {
+async fn b03_a_pointer_that_another_writer_moved_is_read_again() {
     let mut stage = Stage::new().await;
     let host = stage.host().await;
     stage.tick(&host).await.unwrap();
@@ -290,7 +294,7 @@ async fn b05_a_role_that_takes_its_time_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b05_a_storage_that_refuses_or_is_not_there_is_told_with_what_to_do() {
+async fn b05_a_storage_that_refuses_or_is_missing_is_reported_with_what_to_do() {
     let mut stage = Stage::new().await;
     let host = stage.host().await;
     stage.tick(&host).await.unwrap();
@@ -339,11 +343,11 @@ async fn b06_a_busy_storage_is_asked_again() {
             .unwrap()
             .ends_with("is written, complete")
     );
-    stage.newest().await.expect("a whole run");
+    stage.newest().await.expect("a complete run");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pointer_in_an_immutable_container_is_told() {
+async fn a_pointer_in_an_immutable_container_is_reported() {
     let mut stage = Stage::new().await;
     let host = stage.host().await;
     stage.tick(&host).await.unwrap();
@@ -372,7 +376,7 @@ async fn doctor_sees_what_would_stop_a_report() {
     let health = deep(&host).await;
     assert_eq!(state(&health, "reports"), "ok", "{health:#}");
     assert_eq!(state(&health, "latest"), "ok", "{health:#}");
-    // A container that keeps every file takes no pointer.
+    // A container with an immutability policy does not accept a pointer.
     stage
         .azurite
         .judge(|_, path| match path.ends_with("pointer.json") {
@@ -388,7 +392,7 @@ async fn doctor_sees_what_would_stop_a_report() {
             .contains("without an immutability policy in REPORTS_LATEST_URL"),
         "{health:#}"
     );
-    // One that is being deleted refuses with the status that a file that is there gets.
+    // A container that is being deleted refuses with the status of an existing file.
     let mut stage = Stage::new().await;
     stage.azurite.judge(|_, _| Fate::Refused(409));
     stage.latest = stage.history.clone();

@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    path::{Path, PathBuf},
 };
 
 use crate::support::package::repository;
@@ -189,30 +190,42 @@ fn circles(sources: &[Source]) -> Vec<String> {
     found
 }
 
-/// The sources of a crate.
-fn sources(krate: &str) -> Vec<Source> {
-    let root = repository().join(krate);
+/// The Rust files of a folder and its folders.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![root.clone()];
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(folder)
-            .unwrap()
-            .flatten()
-            .map(|entry| entry.path())
-        {
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|end| end == "rs") {
-                let module = path.strip_prefix(&root).unwrap().with_extension("");
-                let module = module.to_string_lossy().replace('/', "::");
-                if !["lib", "main"].contains(&module.as_str()) {
-                    found.push(Source::new(&module, &fs::read_to_string(&path).unwrap()));
-                }
-            }
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
         }
     }
-    found.sort_by(|one, other| one.module.cmp(&other.module));
     found
+}
+
+/// The modules of a crate and their files, without tests and without the roots.
+fn modules(krate: &str) -> Vec<(String, PathBuf)> {
+    let root = repository().join(krate);
+    let mut found = Vec::new();
+    for path in rust_files(&root) {
+        let module = path.strip_prefix(&root).unwrap().with_extension("");
+        let module = module.to_string_lossy().replace('/', "::");
+        let is_root = ["lib", "main"].contains(&module.as_str());
+        if !is_root && !module.ends_with("::tests") {
+            found.push((module, path));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The sources of a crate.
+fn sources(krate: &str) -> Vec<Source> {
+    modules(krate)
+        .into_iter()
+        .map(|(module, path)| Source::new(&module, &fs::read_to_string(path).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -231,31 +244,154 @@ fn modules_of_a_folder_form_no_circle() {
     }
 }
 
+/// Words of code that only some modules may have.
+struct Reserved {
+    what: &'static str,
+    words: &'static [&'static str],
+    owners: &'static [&'static str],
+}
+
+const RESERVED: [Reserved; 4] = [
+    Reserved {
+        what: "only outbound sends; storage has its own pipeline, and the keys of callers' tokens are fetched where they are checked",
+        words: &[
+            "reqwest::get",
+            "reqwest::Client",
+            "ClientBuilder",
+            ".fetch(",
+            "hyper_util::client",
+            "TcpStream::connect",
+        ],
+        owners: &["outbound", "clients::storage", "server::signing_keys"],
+    },
+    Reserved {
+        what: "only the server knows the protocol of the Functions host",
+        words: &["x-azure-functions", "ScheduleStatus", "ReturnValue"],
+        owners: &["server"],
+    },
+    Reserved {
+        what: "only config reads the environment",
+        words: &["env::var", "env::vars"],
+        owners: &["config"],
+    },
+    Reserved {
+        what: "only clients know URLs and API versions; config has their defaults, and token rules the issuer of a cloud",
+        words: &[
+            "microsoft.com",
+            "azure.com",
+            "windows.net",
+            "microsoftonline",
+            "azure.us",
+            "azure.cn",
+            "api-version",
+            "api_version",
+        ],
+        owners: &[
+            "clients",
+            "config",
+            "outbound::identity",
+            "server::token_rules",
+        ],
+    },
+];
+
+/// The reserved words that a module has although it does not own them.
+fn strange_words(source: &Source) -> Vec<String> {
+    let module = source.module.join("::");
+    let owns = |owner: &&str| module == **owner || module.starts_with(&format!("{owner}::"));
+    let code = flat(&source.code);
+    let strange = RESERVED
+        .iter()
+        .filter(|one| !one.owners.iter().any(|own| owns(own)));
+    strange
+        .flat_map(|one| one.words.iter().map(move |word| (one.what, word)))
+        .filter(|(_, word)| code.contains(*word))
+        .map(|(what, word)| format!("{module} has {word}: {what}"))
+        .collect()
+}
+
+/// Code whose `use` trees are written out, so that `use reqwest::{Client, header}` has
+/// `reqwest::Client`.
+fn flat(code: &str) -> String {
+    let mut text = code.to_owned();
+    for (at, _) in code.match_indices("use ") {
+        let Some(tree) = code[at + 4..].split(';').next() else {
+            continue;
+        };
+        let mut found = BTreeSet::new();
+        expand(tree, Vec::new(), &mut found);
+        for path in found {
+            text.push('\n');
+            text.push_str(&path.join("::"));
+        }
+    }
+    text
+}
+
 #[test]
-fn only_outbound_sends_and_only_the_server_knows_the_host() {
-    for source in sources("handler") {
-        let (module, top) = (source.module.join("::"), source.module[0].as_str());
-        let sends = ["reqwest::Client", ".fetch(", "reqwest::get"];
-        let is_transport = ["outbound", "clients::storage"];
-        // The keys of callers' tokens are fetched where they are checked.
-        let may_send = is_transport.iter().any(|own| module.starts_with(own))
-            || module == "server::signing_keys";
-        for word in sends {
-            assert!(
-                may_send || !source.code.contains(word),
-                "{module} has {word}"
-            );
-        }
-        for word in ["x-azure-functions", "ScheduleStatus", "ReturnValue"] {
-            assert!(
-                top == "server" || !source.code.contains(word),
-                "{module} has {word}"
-            );
-        }
-        assert!(
-            top == "config" || !source.code.contains("std::env::var"),
-            "{module}"
+fn each_module_keeps_to_what_it_owns() {
+    let found: Vec<String> = sources("handler").iter().flat_map(strange_words).collect();
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn planted_words_are_found_in_every_form() {
+    for code in [
+        "fn f() { reqwest::Client::new(); }",
+        "use reqwest::{Client, header};",
+        "use std::env;\nfn f() { env::var(\"HOME\"); }",
+        "const URL: &str = \"https://management.azure.com\";",
+        "let query = [(\"api-version\", \"2024-01-01\")];",
+    ] {
+        let planted = Source::new("services::coverage", code);
+        assert_eq!(strange_words(&planted).len(), 1, "{code}");
+        let owner = Source::new(
+            "clients::defender",
+            "const U: &str = \"https://a.azure.com\";",
         );
+        assert_eq!(strange_words(&owner), [""; 0]);
+    }
+}
+
+/// Most lines of a source file without its tests.
+const MAX_LINES: usize = 250;
+
+/// Most lines of the median source file.
+const MAX_MEDIAN: usize = 130;
+
+/// Tables may be longer: one entry for each row of a list that is not ours.
+const TABLES: [&str; 1] = ["golden_image::checklist"];
+
+#[test]
+fn files_are_short() {
+    for krate in ["handler", "functions"] {
+        let mut lines = Vec::new();
+        for (module, path) in modules(krate) {
+            let text = fs::read_to_string(path).unwrap();
+            let code = text
+                .split("#[cfg(test)]\nmod tests")
+                .next()
+                .unwrap_or_default();
+            let count = code.lines().count();
+            let is_table = TABLES.contains(&module.as_str());
+            assert!(
+                is_table || count <= MAX_LINES,
+                "{krate}::{module} has {count} lines"
+            );
+            lines.push(count);
+        }
+        lines.sort_unstable();
+        let median = lines[lines.len() / 2];
+        assert!(median <= MAX_MEDIAN, "{krate}: {median}");
+    }
+}
+
+#[test]
+fn test_files_have_one_subject() {
+    let folder = repository().join("tests/it");
+    for path in rust_files(&folder) {
+        let count = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(count <= 400, "{} has {count} lines", path.display());
     }
 }
 

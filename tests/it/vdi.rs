@@ -71,16 +71,16 @@ impl Stage {
         }
     }
 
-    /// `vdi` with these arguments in a new history; its summary.
+    /// Runs `vdi` with these arguments in a new history; returns its summary.
     async fn summary(&self, status: i32, more: &[&str]) -> Value {
         for folder in ["history", "latest"] {
-            // The first run has none.
+            // The first run has no history.
             let _ = std::fs::remove_dir_all(self.folder.path().join(folder));
         }
         self.summary_of_another(status, more).await
     }
 
-    /// `vdi` with these arguments; its summary.
+    /// Runs `vdi` with these arguments; returns its summary.
     async fn summary_of_another(&self, status: i32, more: &[&str]) -> Value {
         let run = self
             .run(&[&["vdi", "--format", "json"], more].concat())
@@ -147,7 +147,7 @@ async fn the_estate_has_every_finding_and_every_number() {
         .map(|name| summary[*name].as_i64().unwrap())
         .collect();
     assert_eq!(seen, [15, 21, 1, 1, 1, 1, 1, 1, 1, 5, 4, 2], "{summary:#}");
-    let told: Vec<(&str, &str, i64)> = summary["findings"]
+    let found: Vec<(&str, &str, i64)> = summary["findings"]
         .as_array()
         .unwrap()
         .iter()
@@ -160,7 +160,7 @@ async fn the_estate_has_every_finding_and_every_number() {
         })
         .collect();
     assert_eq!(
-        told,
+        found,
         [
             ("TN-02", "Critical", 1),
             ("TN-03", "Critical", 1),
@@ -296,7 +296,7 @@ async fn vdi_v13_a_tag_of_any_kind_is_a_tag() {
             dynamic_tags: tag(),
             ..bare(3)
         },
-        // Counted for its tag alone.
+        // Counted only for its tag.
         VdiDevice::new(4, "kiosk-4"),
     ])
     .await;
@@ -350,7 +350,7 @@ async fn vdi_h1_both_spellings_of_hunting_give_the_same_rows_by_both_routes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn vdi_h2_a_tenant_without_hunting_gets_what_the_machines_tell() {
+async fn vdi_h2_a_tenant_without_hunting_gets_the_data_of_the_machines() {
     let stage = Stage::new().await;
     stage.cloud.set_roles(&["Machine.Read.All"]);
     let summary = stage.summary(3, &[]).await;
@@ -374,7 +374,7 @@ async fn vdi_h2_a_tenant_without_hunting_gets_what_the_machines_tell() {
     );
     assert!(finding(&summary, "TN-02").is_some() && finding(&summary, "TN-07").is_none());
     assert!(stage.file("vdi.html").contains("NOT complete"));
-    // Nothing at all: the report before stays the newest.
+    // Without any role, the report before stays the newest.
     stage.cloud.set_roles(&[]);
     wait_for_another_second(stage.folder.path());
     let run = stage.run(&["vdi"]).await;
@@ -436,7 +436,7 @@ async fn vdi_m1_m2_pages_are_read_once_to_the_end_with_links_and_without() {
             .all(|call| call.target.contains("$top=10000"))
     );
     stage.cloud.set_vdi(Vec::new());
-    // Nobody sets a pattern for a pool that is empty.
+    // A pattern for an empty pool is a mistake.
     let summary = stage.summary(3, &[]).await;
     assert_eq!(summary["devices"], 0);
     assert!(summary["reasons"].to_string().contains("check the pattern"));
@@ -487,7 +487,7 @@ async fn a30_a_list_that_fails_half_way_is_resumed_and_leads_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn vdi_a1_a2_m3_antivirus_health_that_tells_nothing_is_unknown() {
+async fn vdi_a1_a2_m3_antivirus_health_without_information_is_unknown() {
     let of = |number: usize, mode: &str, engine: &str| VdiDevice {
         mode: Some(mode.to_owned()),
         up_to_date: ["True".to_owned(), engine.to_owned(), "True".to_owned()],
@@ -611,7 +611,7 @@ fn wait_for_another_second(folder: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tags_are_added_in_batches_and_only_when_told() {
+async fn tags_are_added_in_batches_and_only_with_apply() {
     let devices: Vec<VdiDevice> = (0..1_200)
         .map(|number| VdiDevice::new(number, &format!("vdi-{number}")).tagged("Old"))
         .collect();
@@ -630,7 +630,7 @@ async fn tags_are_added_in_batches_and_only_when_told() {
                 .all(|line| line.ends_with("would be tagged"))
         );
     }
-    // The role that reads does not write.
+    // The reading role does not write.
     let run = stage.run(&["vdi", "tag", "--apply"]).await;
     assert_eq!(run.status, 3);
     assert!(
@@ -651,7 +651,7 @@ async fn tags_are_added_in_batches_and_only_when_told() {
         "{}",
         run.stderr
     );
-    // What was rejected was tried in halves.
+    // A rejected batch was retried in halves.
     assert_eq!(stage.cloud.tag_batches(), [250, 250, 500, 200]);
     assert!(
         stage
@@ -706,7 +706,7 @@ async fn a_device_that_defender_does_not_know_fails_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_that_ends_in_nothing_is_not_whole() {
+async fn a_list_that_ends_in_nothing_is_not_complete() {
     let devices: Vec<VdiDevice> = (0..30)
         .map(|number| VdiDevice {
             mode: Some("2".to_owned()),
@@ -715,7 +715,7 @@ async fn a_list_that_ends_in_nothing_is_not_whole() {
         .collect();
     let stage = Stage::with(devices).await;
     stage.cloud.set_machine_page(10, true);
-    // A 404 means an empty tenant on the first page of machines alone.
+    // A 404 means an empty tenant only on the first page of machines.
     for (path, number) in [
         ("/deviceavinfo?$top=10000", "passiveAntivirus"),
         ("/deviceavinfo?$top=10&$skip=10", "passiveAntivirus"),
@@ -741,7 +741,7 @@ async fn a_list_that_ends_in_nothing_is_not_whole() {
             .to_string()
             .contains("the list of machines")
     );
-    // And an empty first page contradicts what hunting knows.
+    // An empty first page also contradicts the hunting results.
     stage.cloud.clear_faults();
     stage
         .cloud
@@ -752,7 +752,7 @@ async fn a_list_that_ends_in_nothing_is_not_whole() {
             .to_string()
             .contains("although hunting knows 30 onboarded devices")
     );
-    // An empty page with a link is no end.
+    // An empty page with a link is not the end.
     stage.cloud.clear_faults();
     let next = format!(
         "{}/api/deviceavinfo?$top=10&$skip=10",
@@ -771,24 +771,24 @@ async fn a_list_that_ends_in_nothing_is_not_whole() {
     );
 }
 
-/// What hunting answers in place of the sandbox's own rows.
+/// A hunting response that replaces the sandbox's own rows.
 fn hunted(rows: &Value) -> Fault {
     Fault::json(&json!({ "schema": [], "results": rows }).to_string())
         .on("runHuntingQuery")
         .times(1)
 }
 
-/// A row of hunting of a device whose sensor is impaired.
+/// A hunting row of a device whose sensor is impaired.
 fn impaired(id: &str, name: &str, time: &str, status: &str) -> Value {
     json!({ "DeviceId": id, "DeviceName": name, "Timestamp": time, "OnboardingStatus": status, "SensorHealthState": "ImpairedCommunication" })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_record_that_tells_little_is_counted_and_told() {
+async fn a_record_with_little_data_is_counted_and_reported() {
     let stage = Stage::with(vec![VdiDevice::new(1, "vdi-1")]).await;
     let now = stage.cloud.vdi_now();
     let row = impaired;
-    // No time that can be read: live, and told.
+    // A time that cannot be read counts as live and is reported.
     for time in ["", "11/30/2026 1:00:00 AM", "soon"] {
         stage
             .cloud
@@ -811,7 +811,7 @@ async fn a_record_that_tells_little_is_counted_and_told() {
             "{summary:#}"
         );
     }
-    // Blanks around a time are no reason.
+    // Spaces around a time do not matter.
     stage.cloud.add_fault(hunted(&json!([row(
         "a",
         "vdi-2",
@@ -822,11 +822,11 @@ async fn a_record_that_tells_little_is_counted_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_hunting_does_not_tell_the_list_of_machines_may() {
+async fn the_list_of_machines_completes_hunting() {
     let stage = Stage::with(vec![VdiDevice::new(1, "vdi-1")]).await;
     let now = stage.cloud.vdi_now();
     let row = impaired;
-    // What hunting does not tell, the list of machines may; else it counts and is told.
+    // The list of machines completes hunting; other gaps are counted and reported.
     let one = format!("{:040x}", 1);
     stage
         .cloud
@@ -842,7 +842,7 @@ async fn what_hunting_does_not_tell_the_list_of_machines_may() {
             .to_string()
             .contains("do not tell whether they are onboarded")
     );
-    // No name: a host of its own, and no duplicate of another nameless one.
+    // A record without a name is a separate host, not a duplicate of another one.
     let nameless = |id: &str| json!({ "DeviceId": id, "Timestamp": now, "OnboardingStatus": "Onboarded", "RegistryDeviceTag": "VDI-NonPersistent" });
     stage.cloud.add_fault(hunted(&json!([
         nameless("a"),
@@ -854,20 +854,23 @@ async fn what_hunting_does_not_tell_the_list_of_machines_may() {
         (&summary["devices"], &summary["duplicateHosts"]),
         (&json!(3), &json!(0))
     );
-    for told in [
+    for reason in [
         "2 records have the tag and no name",
         "1 live devices have no name",
     ] {
-        assert!(summary["reasons"].to_string().contains(told), "{summary:#}");
+        assert!(
+            summary["reasons"].to_string().contains(reason),
+            "{summary:#}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_that_are_not_understood_are_told() {
+async fn rows_that_are_not_understood_are_reported() {
     let stage = Stage::with(vec![VdiDevice::new(1, "vdi-1")]).await;
     let now = stage.cloud.vdi_now();
     let row = impaired;
-    // Rows without an id, and rows with columns spelt otherwise.
+    // Rows without an id, and rows with other spellings of the columns.
     stage
         .cloud
         .add_fault(hunted(&json!([{ "device": "a", "DeviceName": "vdi-2" }])));
@@ -881,10 +884,10 @@ async fn rows_that_are_not_understood_are_told() {
             .to_string()
             .contains("1 rows have no device id")
     );
-    let spelt = json!([{ "deviceId": "a", "deviceName": "vdi-2", "timestamp": now, "onboardingStatus": "Onboarded", "registryDeviceTag": "VDI-NonPersistent", "deviceManualTags": "[\"x\",7]", "deviceDynamicTags": true }]);
-    stage.cloud.add_fault(hunted(&spelt));
+    let respelled = json!([{ "deviceId": "a", "deviceName": "vdi-2", "timestamp": now, "onboardingStatus": "Onboarded", "registryDeviceTag": "VDI-NonPersistent", "deviceManualTags": "[\"x\",7]", "deviceDynamicTags": true }]);
+    stage.cloud.add_fault(hunted(&respelled));
     assert_eq!(stage.summary(0, &[]).await["devices"], 2);
-    // Names whose times cannot be read say nothing of clones.
+    // Names whose times cannot be read do not count as clones.
     stage
         .cloud
         .add_fault(hunted(&json!([row("a", "vdi-2", &now, "Onboarded")])));
@@ -911,7 +914,7 @@ async fn activity_decides_what_is_live_whatever_defender_merged() {
         (&json!(1), &json!(0)),
         "{summary:#}"
     );
-    // A discovered device that is no part of Defender decides nothing about domains.
+    // A discovered device that is not in Defender does not affect domains.
     let foreign = json!({ "DeviceId": "d", "DeviceName": "vdi-7.workgroup", "Timestamp": now, "OnboardingStatus": "Can be onboarded" });
     stage.cloud.add_fault(hunted(&json!([
         row(&one, "vdi-7"),
@@ -938,7 +941,7 @@ async fn expected_hosts_are_each_counted_once_and_a_golden_image_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_of_hosts_that_is_none_is_refused() {
+async fn a_list_without_hosts_is_refused() {
     let stage = Stage::new().await;
     let file = stage.folder.path().join("hosts");
     for (content, why) in [

@@ -18,7 +18,7 @@ fn fixture() -> String {
         .unwrap()
 }
 
-/// Copies in a tenant, and a history of their own.
+/// Copies in a tenant, with their own history.
 struct Shell {
     cloud: Sandbox,
     folder: tempfile::TempDir,
@@ -34,7 +34,7 @@ impl Shell {
         }
     }
 
-    /// `coverage workbook` as JSON, with its exit code and standard error.
+    /// Runs `coverage workbook`; returns exit code, JSON and standard error.
     async fn look(&self, repair: bool) -> (i32, Value, String) {
         let mut variables = self.cloud.variables();
         variables.push(("REPORTS_URL", self.folder.path().display().to_string()));
@@ -73,7 +73,7 @@ impl Shell {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_is_told_and_only_written_when_asked_for() {
+async fn a_copy_is_reported_and_only_written_on_request() {
     let shell = Shell::with(vec![Workbook::new(1, 1, "Coverage", &fixture())]).await;
     let (status, json, said) = shell.look(false).await;
     assert_eq!(
@@ -101,7 +101,7 @@ async fn a_copy_is_told_and_only_written_when_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_way_to_differ_is_told() {
+async fn every_difference_is_reported() {
     let shell = Shell::with(vec![
         Workbook::new(1, 1, "Coverage", &fixture()),
         Workbook::new(2, 2, "Coverage", &fixture()),
@@ -126,7 +126,7 @@ async fn every_way_to_differ_is_told() {
     assert_eq!(
         shell.drift(false).await[0],
         json!(["Patched"]),
-        "an edit is told once, and kept"
+        "an edit is reported once, and kept"
     );
     shell.cloud.set_workbooks(vec![
         Workbook::new(2, 2, "Coverage", &fixture()),
@@ -147,21 +147,21 @@ async fn every_way_to_differ_is_told() {
     assert_eq!(
         later.as_array().unwrap().len(),
         3,
-        "one that is gone is told once: {later}"
+        "a deleted copy is reported once: {later}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_person_took_away_on_purpose_stays_away() {
+async fn what_a_person_removed_on_purpose_stays_removed() {
     let shell = Shell::with(vec![Workbook::new(1, 1, "Coverage", &fixture())]).await;
     shell.look(true).await;
     let mut workbooks = shell.cloud.workbooks();
-    let whole = workbooks[0].content.clone();
-    workbooks[0].content = whole.replace(
+    let before = workbooks[0].content.clone();
+    workbooks[0].content = before.replace(
         "{\"columnId\":\"AIServices\",\"label\":\"AI services\"}",
         "{\"columnId\":\"Other\",\"label\":\"Other\"}",
     );
-    assert_ne!(workbooks[0].content, whole);
+    assert_ne!(workbooks[0].content, before);
     workbooks[0].revision += 1;
     let edited = workbooks[0].content.clone();
     shell.cloud.set_workbooks(workbooks);
@@ -183,7 +183,7 @@ async fn a_copy_with_no_place_for_the_plan_needs_work() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn coverage_w4_a_copy_that_is_changed_meanwhile_is_left_alone() {
+async fn coverage_w4_a_copy_that_is_changed_meanwhile_is_left_unchanged() {
     let shell = Shell::with(vec![Workbook::new(1, 1, "Coverage", &fixture())]).await;
     let edited = fixture().replace("# Coverage", "# Ours");
     shell.cloud.edit_after_next_read(&edited);
@@ -229,7 +229,7 @@ async fn what_may_not_be_read_or_written_says_which_role() {
 }
 
 #[tokio::test]
-async fn the_timer_tells_the_host() {
+async fn the_timer_reports_to_the_host() {
     let app = App::start().await;
     app.cloud
         .set_workbooks(vec![Workbook::new(1, 1, "Coverage", &fixture())]);
@@ -270,7 +270,7 @@ fn the_patched_queries_bind() {
     }
 }
 
-/// Microsoft's own workbook, where it is available: it is not a file of the project.
+/// Microsoft's own workbook, where available: it is not a file of the project.
 #[test]
 fn coverage_w1_microsofts_workbook_gets_nine_edits() {
     let path = "shared/data/microsoft-coverage.workbook.json";
@@ -310,7 +310,7 @@ fn the_queries_of_our_workbook_bind() {
     let asked = queries(&workbook["items"]);
     assert!(asked.len() >= 6, "{}", asked.len());
     for query in &asked {
-        // Parameters are put in by the portal.
+        // The portal fills in the parameters.
         assert_eq!(kql::check(query), "", "{query}");
     }
     let mut names = Vec::new();

@@ -1,6 +1,6 @@
 // Binds a query from standard input against the hunting and Resource Graph tables of tables.json
-// and prints what Microsoft's Kusto language service says: a line for each
-// error or warning. Exit code 1 when there is one.
+// and prints the diagnostics of Microsoft's Kusto language service: one line for each
+// error or warning. The exit code is 1 if there is one.
 // Source of the tables: https://learn.microsoft.com/defender-xdr/advanced-hunting-schema-tables,
 // https://learn.microsoft.com/azure/governance/resource-graph/concepts/query-language
 const fs = require("fs");

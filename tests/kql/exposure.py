@@ -18,7 +18,7 @@ for name, rows in asked["tables"].items():
     marks = ", ".join("?" for _ in rows[0])
     values = [[json.dumps(cell) if isinstance(cell, dict) else cell for cell in row.values()] for row in rows]
     connection.executemany(f'INSERT INTO "{name}" VALUES ({marks})', values)
-# The engine takes a bare `kind` for its own keyword.
+# The engine reads a bare `kind` as its own keyword.
 query = asked["query"].replace(" kind in~", " ['kind'] in~")
 cursor = duckdb_kql.kql(connection, query)
 names = cursor.columns

@@ -1,5 +1,5 @@
-// Parses Power Query text from standard input and prints what Microsoft's
-// parser says of it. Exit code 1 when it says something.
+// Parses Power Query text from standard input with Microsoft's parser and prints
+// its error. The exit code is 1 if there is one.
 // Source: https://github.com/microsoft/powerquery-parser
 const fs = require("fs");
 const PQP = require("@microsoft/powerquery-parser");

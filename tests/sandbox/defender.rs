@@ -1,4 +1,4 @@
-//! The Defender for Endpoint API: files and Indicators, to read.
+//! The Defender for Endpoint API: reading files and Indicators.
 //!
 //! Sources: <https://learn.microsoft.com/defender-endpoint/api/get-file-information>,
 //! <https://learn.microsoft.com/defender-endpoint/api/get-ti-indicators-collection>
@@ -122,7 +122,7 @@ fn file(state: &State, request: &Parts, claims: &Value) -> Response<Body> {
         return error(400, "InvalidHashValue", "neither SHA-1 nor SHA-256");
     }
     if !part.is_empty() && id.len() != 40 {
-        return error(400, "InvalidHashValue", "this endpoint takes SHA-1 alone");
+        return error(400, "InvalidHashValue", "this endpoint takes only SHA-1");
     }
     let same = |hash: &str| hash.eq_ignore_ascii_case(id);
     let file = state
@@ -140,7 +140,7 @@ fn file(state: &State, request: &Parts, claims: &Value) -> Response<Body> {
     }
 }
 
-/// Roles of the Indicators API; the first one shows an application its own.
+/// Roles of the Indicators API; with the first, an application sees only its own.
 const TI_ROLES: [&str; 3] = ["Ti.ReadWrite", "Ti.ReadWrite.All", "Ti.Read.All"];
 
 fn indicators(state: &State, request: &Parts, claims: &Value) -> Response<Body> {
@@ -188,7 +188,7 @@ pub(crate) fn found(body: &Value) -> Response<Body> {
         .into_response()
 }
 
-/// How long until the limits of the minute and the hour let a call through.
+/// The time until the limits of the minute and the hour let a call through.
 fn over_limit(state: &State, path: &str, now: Instant) -> Option<Duration> {
     let accepted: Vec<Instant> = state
         .defender_calls
@@ -215,7 +215,7 @@ fn over_limit(state: &State, path: &str, now: Instant) -> Option<Duration> {
         })
 }
 
-/// Which endpoint below a file a path belongs to: each has limits of its own.
+/// The endpoint below a file that a path belongs to: each has its own limits.
 fn part_of(path: &str) -> &str {
     let path = path.split('?').next().unwrap_or_default();
     path.trim_start_matches("/api/files/")

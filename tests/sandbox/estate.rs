@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-/// What Resource Graph knows.
+/// The resources that Resource Graph returns.
 #[derive(Clone, Debug, Default)]
 pub struct Estate {
     /// Rows of `resourcecontainers`.
@@ -51,7 +51,7 @@ impl Estate {
         self
     }
 
-    /// Gives the plan that was added last these extensions.
+    /// Gives these extensions to the plan that was added last.
     #[must_use]
     pub fn with_extensions(mut self, extensions: &[(&str, &str)]) -> Self {
         let listed: Vec<Value> = extensions
@@ -76,7 +76,7 @@ impl Estate {
         self
     }
 
-    /// Takes a subscription away, with its plans and accounts.
+    /// Removes a subscription, with its plans and accounts.
     #[must_use]
     pub fn without(mut self, number: usize) -> Self {
         let id = subscription_id(number);
@@ -90,7 +90,7 @@ impl Estate {
         self
     }
 
-    /// Gives a plan that is there another tier.
+    /// Changes the tier of an existing plan.
     #[must_use]
     pub fn with_tier(mut self, number: usize, name: &str, tier: &str) -> Self {
         let id = subscription_id(number);
@@ -110,8 +110,9 @@ impl Estate {
         }))
     }
 
-    /// A plan as Resource Manager shows it; none for a subscription that was
-    /// never registered.
+    /// A plan as Resource Manager shows it.
+    ///
+    /// `None` for a subscription that was never registered.
     pub(crate) fn pricing_resource(&self, id: &str, name: &str) -> Option<Value> {
         let mut plans = self.pricings.iter();
         let row = plans.find(|row| row["subscriptionId"] == id && row["name"] == name)?;
@@ -131,8 +132,9 @@ impl Estate {
         Some(json!({ "value": [{ "name": "Default", "properties": { "state": state } }] }))
     }
 
-    /// So many subscriptions with 18 plans and three AI accounts each, rows in
-    /// the order of their ids.
+    /// An estate of `count` subscriptions, each with 18 plans and three AI accounts.
+    ///
+    /// The rows are in the order of their ids.
     pub fn of_size(count: usize) -> Self {
         const PLANS: [&str; 18] = [
             "VirtualMachines",

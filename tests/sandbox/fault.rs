@@ -1,4 +1,4 @@
-//! Ways in which a server can be told to fail.
+//! Ways in which a server can be made to fail.
 
 use std::{
     io::{Error, Write},
@@ -15,10 +15,11 @@ use futures::stream::{self, StreamExt};
 /// A failure that answers the next calls instead of the tenant.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// Only calls whose method and path (`PATCH /subscriptions/...`) contain this; empty
-    /// for every call.
+    /// Text that the method and path of a call must contain; empty for every call.
+    ///
+    /// Example: `PATCH /subscriptions/...`.
     pub path: String,
-    /// How many calls it answers; `None` for all.
+    /// The number of calls it answers; `None` for all.
     pub times: Option<usize>,
     /// Status of the answer.
     pub status: u16,
@@ -39,9 +40,9 @@ pub enum Body {
     TruncatedAfter(String),
     /// One byte a second, without end.
     Dribble,
-    /// A space after the other, as fast as the reader reads.
+    /// Spaces, as fast as the reader reads.
     Endless,
-    /// These bytes, said to be compressed with gzip.
+    /// These bytes, with a header that declares gzip.
     Gzip(Bytes),
 }
 
@@ -77,7 +78,7 @@ impl Fault {
         }
     }
 
-    /// Only the next so many calls.
+    /// Only the next `times` calls.
     #[must_use]
     pub fn times(self, times: usize) -> Self {
         Self {
@@ -137,7 +138,7 @@ impl Fault {
     }
 }
 
-/// The first fault for this call; it is used up by one.
+/// Finds the first fault for this call and uses it up by one.
 pub(crate) fn take(faults: &mut [Fault], method: &Method, target: &str) -> Option<Fault> {
     let call = format!("{method} {target}");
     let fault = faults
@@ -148,7 +149,7 @@ pub(crate) fn take(faults: &mut [Fault], method: &Method, target: &str) -> Optio
 }
 
 impl Body {
-    /// A small body that unpacks to so many spaces.
+    /// A small body that unpacks to this many spaces.
     pub fn gzip_bomb(bytes: usize) -> Self {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         for _ in 0..bytes.div_ceil(1 << 16) {

@@ -21,19 +21,21 @@ use serde_json::{Value, json};
 
 use crate::{Call, IDENTITY_HEADER, State, lock};
 
-/// How the identity endpoint behaves.
+/// The behavior of the identity endpoint.
 #[derive(Clone, Debug)]
-pub struct IdentityBehaviour {
+pub struct IdentityBehavior {
     /// Status of every answer; 200 gives a token.
     pub status: u16,
     /// Time before the answer.
     pub delay: Duration,
-    /// Seconds until `expires_on` of the answer; negative for a token that a
-    /// wrong clock sees as expired. The token itself lives an hour.
+    /// Seconds until `expires_on` of the answer.
+    ///
+    /// It is negative for a token that a wrong clock sees as expired. The token itself
+    /// is valid for an hour.
     pub life_seconds: i64,
 }
 
-impl Default for IdentityBehaviour {
+impl Default for IdentityBehavior {
     fn default() -> Self {
         Self {
             status: 200,
@@ -50,10 +52,10 @@ pub(crate) fn router(state: Arc<Mutex<State>>) -> Router {
 }
 
 async fn token(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) -> Response<Body> {
-    let behaviour = lock(&state).identity.clone();
-    tokio::time::sleep(behaviour.delay).await;
+    let behavior = lock(&state).identity.clone();
+    tokio::time::sleep(behavior.delay).await;
     let mut state = lock(&state);
-    let (status, body) = answer(&mut state, &behaviour, &request);
+    let (status, body) = answer(&mut state, &behavior, &request);
     state.identity_calls.push(Call {
         at: Instant::now(),
         target: request.uri().to_string(),
@@ -68,7 +70,7 @@ async fn token(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) -> 
         .into_response()
 }
 
-fn answer(state: &mut State, behaviour: &IdentityBehaviour, request: &Request) -> (u16, Value) {
+fn answer(state: &mut State, behavior: &IdentityBehavior, request: &Request) -> (u16, Value) {
     let refused = |why: &str| (400, json!({ "statusCode": 400, "message": why }));
     let query: BTreeMap<_, _> =
         url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
@@ -96,8 +98,8 @@ fn answer(state: &mut State, behaviour: &IdentityBehaviour, request: &Request) -
     if query.get("client_id") != state.tenant.client_id.as_ref() {
         return refused("no managed identity of this client id");
     }
-    if behaviour.status != 200 {
-        return (behaviour.status, json!({ "message": "made up" }));
+    if behavior.status != 200 {
+        return (behavior.status, json!({ "message": "made up" }));
     }
     let token = issue(state, resource);
     let expires = seconds() + state.identity.life_seconds;
@@ -145,8 +147,9 @@ pub(crate) fn issue(state: &mut State, audience: &str) -> String {
     token
 }
 
-/// The claims of a bearer token, `None` when this tenant did not issue it or
-/// when it has expired.
+/// The claims of a bearer token.
+///
+/// `None` if this tenant did not issue it or if it has expired.
 pub(crate) fn claims(state: &State, authorization: Option<&header::HeaderValue>) -> Option<Value> {
     let token = authorization?.to_str().ok()?.strip_prefix("Bearer ")?;
     if !state.issued.contains(token) {

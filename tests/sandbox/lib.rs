@@ -1,7 +1,7 @@
 //! The embedded Microsoft cloud: an in-memory tenant behind strict servers.
 //!
 //! Every server listens on loopback, refuses what the real one refuses (path,
-//! method, audience, role), keeps the documented limits, and can be told to
+//! method, audience, role), keeps the documented limits, and can be made to
 //! fail. It shares no type with the product, so that a wrong name in one cannot
 //! cancel out a wrong name in the other.
 
@@ -29,7 +29,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 pub use estate::{Estate, subscription_id};
 pub use fault::{Body, Fault};
-pub use identity::IdentityBehaviour;
+pub use identity::IdentityBehavior;
 pub use tenant::{FileRecord, Tenant, indicator};
 pub use vdi::{VdiDevice, estate as vdi_estate};
 pub use workbook::Workbook;
@@ -70,7 +70,7 @@ pub struct Call {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) tenant: Tenant,
-    pub(crate) identity: IdentityBehaviour,
+    pub(crate) identity: IdentityBehavior,
     pub(crate) faults: Vec<Fault>,
     pub(crate) identity_calls: Vec<Call>,
     pub(crate) defender_calls: Vec<Call>,
@@ -78,7 +78,7 @@ pub(crate) struct State {
     pub(crate) truth: Option<Estate>,
     /// Subscriptions that the identity may not see.
     pub(crate) hidden: HashSet<String>,
-    /// What queries found, until something changes.
+    /// Results of queries, until something changes.
     pub(crate) found: HashMap<String, Arc<Vec<serde_json::Value>>>,
     pub(crate) workbooks: Vec<Workbook>,
     pub(crate) edit_between: Option<String>,
@@ -97,7 +97,7 @@ pub(crate) struct State {
     pub(crate) hunting_rows: usize,
     pub(crate) hunting_bytes: usize,
     pub(crate) tag_batches: Vec<usize>,
-    /// What the identity gets for the product's own API.
+    /// The token that the identity gets for the product's own API.
     pub(crate) caller_token: Option<String>,
     pub(crate) tokens_issued: u64,
     pub(crate) issued: HashSet<String>,
@@ -132,7 +132,7 @@ impl Sandbox {
     pub async fn start(tenant: Tenant) -> std::io::Result<Self> {
         let state = Arc::new(Mutex::new(State {
             tenant,
-            identity: IdentityBehaviour::default(),
+            identity: IdentityBehavior::default(),
             faults: Vec::new(),
             identity_calls: Vec::new(),
             defender_calls: Vec::new(),
@@ -268,7 +268,7 @@ impl Sandbox {
         self.lock().keys_elsewhere = Some(authority.to_owned());
     }
 
-    /// What the authority was asked so far.
+    /// The requests that the authority has received.
     pub fn login_calls(&self) -> Vec<Call> {
         self.lock().login_calls.clone()
     }
@@ -278,7 +278,7 @@ impl Sandbox {
         format!("http://{}", self.defender)
     }
 
-    /// What the identity endpoint gives for the audience of the product's own API.
+    /// Sets the token of the identity endpoint for the product's own API.
     pub fn set_caller_token(&self, token: &str) {
         self.lock().caller_token = Some(token.to_owned());
     }
@@ -303,9 +303,9 @@ impl Sandbox {
         self.lock().tenant.roles = roles.iter().map(|role| (*role).to_owned()).collect();
     }
 
-    /// Replaces the behaviour of the identity endpoint.
-    pub fn set_identity(&self, behaviour: IdentityBehaviour) {
-        self.lock().identity = behaviour;
+    /// Replaces the behavior of the identity endpoint.
+    pub fn set_identity(&self, behavior: IdentityBehavior) {
+        self.lock().identity = behavior;
     }
 
     /// Delays every answer of Defender.
@@ -318,8 +318,9 @@ impl Sandbox {
         self.lock().limits = (per_minute, per_hour);
     }
 
-    /// Lets Defender fail: the first fault that matches a call and is not used
-    /// up answers it.
+    /// Makes Defender fail.
+    ///
+    /// The first fault that matches a call and is not used up answers it.
     pub fn add_fault(&self, fault: Fault) {
         self.lock().faults.push(fault);
     }
@@ -329,7 +330,7 @@ impl Sandbox {
         self.lock().faults.clear();
     }
 
-    /// What Defender was asked so far.
+    /// The requests that Defender has received.
     pub fn defender_calls(&self) -> Vec<Call> {
         self.lock().defender_calls.clone()
     }
@@ -341,19 +342,19 @@ impl Sandbox {
         state.found.clear();
     }
 
-    /// How many subscriptions there are.
+    /// The number of subscriptions.
     pub fn subscriptions(&self) -> usize {
         self.lock().tenant.estate.subscriptions.len()
     }
 
-    /// Takes the role on a subscription from the identity.
+    /// Removes the identity's role on a subscription.
     pub fn hide_subscription(&self, id: &str) {
         let mut state = self.lock();
         state.hidden.insert(id.to_owned());
         state.found.clear();
     }
 
-    /// What Resource Manager knows where Resource Graph is behind.
+    /// Sets what Resource Manager returns while Resource Graph is behind.
     pub fn set_truth(&self, truth: Estate) {
         self.lock().truth = Some(truth);
     }
@@ -370,17 +371,17 @@ impl Sandbox {
         self.lock().workbooks.clone()
     }
 
-    /// Lets somebody save this content right after the next read of a workbook.
+    /// Saves this content, as another person would, right after the next read.
     pub fn edit_after_next_read(&self, content: &str) {
         self.lock().edit_between = Some(content.to_owned());
     }
 
-    /// Whether the identity may write workbooks.
+    /// Sets whether the identity may write workbooks.
     pub fn set_can_write_workbooks(&self, can: bool) {
         self.lock().can_write_workbooks = can;
     }
 
-    /// Where Key Vault listens, without TLS.
+    /// The address of Key Vault, without TLS.
     pub fn key_vault(&self) -> SocketAddr {
         self.key_vault
     }
@@ -392,7 +393,7 @@ impl Sandbox {
             .insert(name.to_owned(), value.to_owned());
     }
 
-    /// Where the webhook listens, without TLS.
+    /// The address of the webhook, without TLS.
     pub fn webhook(&self) -> SocketAddr {
         self.webhook
     }
@@ -412,14 +413,14 @@ impl Sandbox {
         self.lock().posted.clone()
     }
 
-    /// Lets Resource Graph give fewer rows a page than asked for.
+    /// Makes Resource Graph return fewer rows a page than requested.
     pub fn set_graph_page(&self, rows: usize) {
         let mut state = self.lock();
         state.arm_page = rows;
         state.found.clear();
     }
 
-    /// Whether Resource Graph keeps to 15 queries in 5 seconds.
+    /// Sets whether Resource Graph enforces 15 queries in 5 seconds.
     pub fn set_graph_quota(&self, kept: bool) {
         self.lock().arm_quota = kept;
     }
@@ -440,25 +441,26 @@ impl Sandbox {
         vdi::ago(0)
     }
 
-    /// Lets lists of machines give fewer rows a page than asked for, with links to
-    /// the next one or without.
+    /// Makes lists of machines return fewer rows a page than requested.
+    ///
+    /// `links` adds links to the next page.
     pub fn set_machine_page(&self, rows: usize, links: bool) {
         let mut state = self.lock();
         (state.vdi_page, state.vdi_links) = (rows, links);
     }
 
-    /// Whether hunting answers `Results` in place of `results`.
+    /// Sets whether hunting answers `Results` in place of `results`.
     pub fn set_hunting_capitals(&self, capitals: bool) {
         self.lock().hunting_capitals = capitals;
     }
 
-    /// Most rows and bytes of an answer of hunting.
+    /// Sets the maximum rows and bytes of a hunting result.
     pub fn set_hunting_limits(&self, rows: usize, bytes: usize) {
         let mut state = self.lock();
         (state.hunting_rows, state.hunting_bytes) = (rows, bytes);
     }
 
-    /// What Graph was asked so far.
+    /// The requests that Graph has received.
     pub fn graph_calls(&self) -> Vec<Call> {
         self.lock().graph_calls.clone()
     }
@@ -468,12 +470,12 @@ impl Sandbox {
         self.lock().tag_batches.clone()
     }
 
-    /// What Resource Manager was asked so far.
+    /// The requests that Resource Manager has received.
     pub fn arm_calls(&self) -> Vec<Call> {
         self.lock().arm_calls.clone()
     }
 
-    /// What the identity endpoint was asked so far.
+    /// The requests that the identity endpoint has received.
     pub fn identity_calls(&self) -> Vec<Call> {
         self.lock().identity_calls.clone()
     }

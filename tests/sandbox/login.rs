@@ -1,4 +1,4 @@
-//! Entra ID as the callers of the API meet it: `OpenID` metadata, signing keys,
+//! Entra ID as seen by the callers of the API: `OpenID` metadata, signing keys,
 //! and tokens signed with them.
 //!
 //! Source: <https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc>
@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use crate::{API_AUDIENCE, Call, State, TENANT_ID, identity::seconds, lock};
 
-/// The key with which tokens are signed now.
+/// The key with which tokens are currently signed.
 #[derive(Debug)]
 pub(crate) struct SigningKey {
     pub(crate) id: String,
@@ -56,7 +56,7 @@ impl SigningKey {
         let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
         let message = format!("{}.{}", part(header), part(claims));
         let mut signature = vec![0; self.pair.public_modulus_len()];
-        // Fails for a buffer of the wrong length alone.
+        // Fails only for a buffer of the wrong length.
         let _ = self.pair.sign(
             &RSA_PKCS1_SHA256,
             &SystemRandom::new(),

@@ -1,8 +1,8 @@
 //! Azure Resource Manager: Resource Graph queries over the tenant's estate, and
 //! single subscriptions, plans and settings of AI accounts.
 //!
-//! A query is not executed: its table says what is asked for, and its text has to
-//! be pageable (`project id`, `order by id asc`).
+//! A query is not executed: its table determines what is returned, and its text
+//! must be pageable (`project id`, `order by id asc`).
 //! Source: <https://learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources>
 
 use std::{
@@ -122,7 +122,7 @@ fn by_the_book(
     page
 }
 
-/// What is below a management group, and what the identity may do to a workbook.
+/// The contents of a management group, and the identity's rights on a workbook.
 fn list(state: &State, request: &axum::http::request::Parts) -> Option<Vec<Value>> {
     let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
     if let Some(rest) = path.strip_prefix("/providers/Microsoft.Management/managementGroups/") {
@@ -152,8 +152,9 @@ fn list(state: &State, request: &axum::http::request::Parts) -> Option<Vec<Value
     })
 }
 
-/// A single resource: what Resource Manager itself knows, which Resource Graph
-/// may not know yet.
+/// A single resource as Resource Manager has it.
+///
+/// Resource Graph may not have it yet.
 fn single(state: &State, request: &axum::http::request::Parts) -> Response<Body> {
     let estate = state.truth.as_ref().unwrap_or(&state.tenant.estate);
     let segments: Vec<&str> = request.uri.path().split('/').skip(1).collect();
@@ -206,7 +207,7 @@ fn quota_headers(response: &mut Response<Body>, left: usize) {
 
 type Refusal = (&'static str, &'static str);
 
-/// A page of what a query finds. What it finds is kept for the next page.
+/// A page of the results of a query, which are kept for the next page.
 fn page(state: &mut State, body: &Bytes) -> Result<Value, Refusal> {
     let body = serde_json::from_slice::<Value>(body);
     let body = body.map_err(|_| ("InvalidRequestBody", "not JSON"))?;
@@ -297,8 +298,8 @@ impl Scope {
     fn has(&self, subscription: &Value) -> bool {
         let id = subscription["subscriptionId"].as_str().unwrap_or_default();
         let chain = words_of(&subscription["mgChain"], "name");
-        let whole = self.groups.is_empty() && self.subscriptions.is_empty();
-        whole
+        let is_unrestricted = self.groups.is_empty() && self.subscriptions.is_empty();
+        is_unrestricted
             || self
                 .subscriptions
                 .iter()
@@ -335,7 +336,7 @@ fn of<'a>(rows: &'a [Value], visible: &[&Value]) -> Vec<&'a Value> {
         .collect()
 }
 
-/// The outer code says nothing; what is wrong is in the details.
+/// An error whose outer code says nothing; the details say what is wrong.
 pub(crate) fn refusal(status: u16, code: &str, message: &str) -> Response<Body> {
     let body = json!({ "error": {
         "code": "BadRequest",

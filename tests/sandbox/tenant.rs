@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::estate::Estate;
 
-/// What the identity may read unless a test says otherwise.
+/// The identity's roles unless a test sets others.
 const ROLES: [&str; 4] = [
     "File.Read.All",
     "Alert.Read.All",
@@ -12,12 +12,12 @@ const ROLES: [&str; 4] = [
     "ThreatHunting.Read.All",
 ];
 
-/// What the servers know.
+/// The tenant's data that the servers return.
 #[derive(Clone, Debug)]
 pub struct Tenant {
     /// Files that Microsoft has seen.
     pub files: Vec<FileRecord>,
-    /// Indicators of the tenant, as the API tells them.
+    /// Indicators of the tenant, as the API returns them.
     pub indicators: Vec<Value>,
     /// Subscriptions, plans and AI accounts.
     pub estate: Estate,
@@ -27,7 +27,7 @@ pub struct Tenant {
     pub client_id: Option<String>,
 }
 
-/// A file as the Files API tells it.
+/// A file as the Files API returns it.
 #[derive(Clone, Debug)]
 pub struct FileRecord {
     /// SHA-1, 40 digits.
@@ -42,13 +42,13 @@ pub struct FileRecord {
     pub global_prevalence: u64,
     /// Name in the certificate; null for an unsigned file.
     pub signer: Option<String>,
-    /// Alerts of the tenant that involve it, as the API tells them.
+    /// Alerts of the tenant that involve it, as the API returns them.
     pub alerts: Vec<Value>,
-    /// Devices of the tenant that saw it, as the API tells them.
+    /// Devices of the tenant that saw it, as the API returns them.
     pub devices: Vec<Value>,
 }
 
-/// An Indicator that another application made, as the API tells it.
+/// An Indicator that another application made, as the API returns it.
 pub fn indicator(hash: &str, action: &str) -> Value {
     json!({
         "id": "995", "indicatorValue": hash, "indicatorType": if hash.len() == 40 { "FileSha1" } else { "FileSha256" },
@@ -133,7 +133,7 @@ impl FileRecord {
         })
     }
 
-    /// What the Files API answers.
+    /// The response of the Files API.
     pub fn to_json(&self) -> Value {
         json!({
             "@odata.context": "https://api.security.microsoft.com/api/$metadata#Files/$entity",
@@ -158,9 +158,11 @@ impl FileRecord {
 }
 
 impl Default for Tenant {
-    /// The files of two public texts and a few of everyday: the hash of the
-    /// article that the product comes from, and those of the CISA analysis
-    /// report AR18-337B, `SamSam2`. What Defender says of them is made up.
+    /// The files of two public texts and a few everyday ones.
+    ///
+    /// These are the hash of the article that the product comes from, and those of the
+    /// CISA analysis report AR18-337B, `SamSam2`. Defender's answers about them are
+    /// made up.
     fn default() -> Self {
         let file = FileRecord::new;
         Self {

@@ -1,8 +1,8 @@
 //! Virtual desktops of the tenant, as hunting, the machines API and the antivirus
-//! health API tell of them.
+//! health API return them.
 //!
-//! A hunting query is not executed: what it summarises says which of the two
-//! shapes is asked for, and `hash(DeviceId, N) == K` in it takes a part.
+//! A hunting query is not executed: what it summarizes determines which of the two
+//! shapes is returned, and `hash(DeviceId, N) == K` in it selects a part.
 //! Sources: <https://learn.microsoft.com/graph/api/security-security-runhuntingquery>,
 //! <https://learn.microsoft.com/defender-endpoint/api/get-machines>,
 //! <https://learn.microsoft.com/defender-endpoint/device-health-export-antivirus-health-report-api>
@@ -28,7 +28,7 @@ use crate::{
     fault, identity, lock,
 };
 
-/// Rows of a page that nobody asked for.
+/// Rows of a page when the request does not set a size.
 const DEFAULT_ANTIVIRUS_PAGE: usize = 20;
 const PAGE: usize = 10_000;
 const BULK: usize = 500;
@@ -40,9 +40,9 @@ pub struct VdiDevice {
     pub id: String,
     /// Its latest name.
     pub name: String,
-    /// Names with the hours ago between which it reported under them.
+    /// Names, each with the hours ago of its first and last report.
     pub names: Vec<(String, u64, u64)>,
-    /// Hours since it was last heard of.
+    /// Hours since it last reported.
     pub hours: u64,
     /// Its state in hunting; the machines API writes it in lower case.
     pub onboarding: String,
@@ -56,9 +56,9 @@ pub struct VdiDevice {
     pub dynamic_tags: Vec<String>,
     /// Mode of its antivirus; `None` for no row.
     pub mode: Option<String>,
-    /// Whether security intelligence, engine and platform are up to date.
+    /// State of security intelligence, engine and platform: `True` if up to date.
     pub up_to_date: [String; 3],
-    /// Whether the machines API hides it as a duplicate.
+    /// True if the machines API hides it as a duplicate.
     pub is_hidden: bool,
 }
 
@@ -81,7 +81,7 @@ impl VdiDevice {
         }
     }
 
-    /// Heard of so many hours ago.
+    /// Last reported this many hours ago.
     #[must_use]
     pub fn seen(self, hours: u64) -> Self {
         let health = if hours > 168 { "Inactive" } else { "Active" };
@@ -152,7 +152,7 @@ impl VdiDevice {
     }
 }
 
-/// An estate with every finding, and beside them what is none.
+/// An estate with every finding, and with devices that have none.
 pub fn estate() -> Vec<VdiDevice> {
     let name = |number: usize| format!("vdi-{number:03}.corp.contoso.com");
     let mut all: Vec<VdiDevice> = (1..=12)
@@ -204,7 +204,7 @@ pub fn estate() -> Vec<VdiDevice> {
     all
 }
 
-/// A time so many hours ago, as Defender writes it.
+/// The time this many hours ago, as Defender writes it.
 pub(crate) fn ago(hours: u64) -> String {
     let at = identity::seconds() - i64::try_from(hours * 3_600).unwrap_or_default();
     let (days, rest) = (at.div_euclid(86_400), at.rem_euclid(86_400));
@@ -222,7 +222,7 @@ pub(crate) fn ago(hours: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.1234567Z")
 }
 
-/// Microsoft Graph: hunting alone.
+/// Microsoft Graph: only hunting.
 pub(crate) fn router(state: Arc<Mutex<State>>) -> Router {
     Router::new().fallback(graph).with_state(state)
 }
@@ -284,7 +284,7 @@ pub(crate) fn hunt(
     capitals: bool,
 ) -> Response<Body> {
     let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
-        return error(400, "BadRequest", "the body is no JSON object");
+        return error(400, "BadRequest", "the body is not a JSON object");
     };
     let query = body.get("Query").and_then(Value::as_str);
     let (Some(query), true) = (query, body.keys().all(|key| fields.contains(&key.as_str()))) else {
@@ -309,7 +309,7 @@ pub(crate) fn hunt(
     ([(header::CONTENT_TYPE, "application/json")], answer).into_response()
 }
 
-/// The rows of a query, as many as an answer may have.
+/// The rows of a query, up to the maximum of a result.
 fn rows(state: &State, query: &str) -> Vec<String> {
     let part = query.split_once("hash(DeviceId, ").and_then(|(_, rest)| {
         let (of, rest) = rest.split_once(") == ")?;

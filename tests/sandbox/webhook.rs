@@ -1,4 +1,4 @@
-//! A Workflows webhook: takes an Adaptive Card of at most 28 KB.
+//! A Workflows webhook that accepts an Adaptive Card of at most 28 KB.
 //! Source: <https://learn.microsoft.com/power-automate/teams/send-a-message-in-teams>
 
 use std::sync::{Arc, Mutex};

@@ -15,13 +15,13 @@ use crate::{State, resource_manager::refusal, subscription_id};
 pub struct Workbook {
     /// Resource id.
     pub id: String,
-    /// Its name for people.
+    /// Its display name.
     pub display_name: String,
     /// Its content, a JSON text.
     pub content: String,
-    /// Counts the changes.
+    /// The number of changes.
     pub revision: u64,
-    /// Where the content lies when it lies in a storage account.
+    /// The storage URI of content that is stored in a storage account.
     pub storage: Option<String>,
 }
 
@@ -66,7 +66,7 @@ impl Workbook {
     }
 }
 
-/// Answers what is about a workbook.
+/// Answers a request about a workbook.
 pub(crate) fn answer(state: &mut State, request: &Parts, body: &Bytes) -> Option<Response<Body>> {
     let path = request.uri.path();
     if !path.contains("/providers/Microsoft.Insights/workbooks/") {
@@ -116,7 +116,7 @@ pub(crate) fn answer(state: &mut State, request: &Parts, body: &Bytes) -> Option
         workbook.revision += 1;
         workbook.resource(false)
     };
-    // Somebody saves it right after it was read.
+    // Another person saves it right after it was read.
     if let Some(content) = edit {
         workbook.content = content;
         workbook.revision += 1;

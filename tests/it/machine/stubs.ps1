@@ -1,5 +1,5 @@
-# Windows commands for the scripts under test. C:\state holds what the machine
-# remembers, so that a change is seen by the next script.
+# Windows commands for the scripts under test. C:\state stores the state of the
+# machine, so that the next script sees a change.
 function Read-State { param($Name) Get-Content -LiteralPath "C:\state\$Name.json" -Raw -Encoding utf8 | ConvertFrom-Json }
 function Write-State { param($Name, $Value) Set-Content -Encoding utf8 -LiteralPath "C:\state\$Name.json" -Value (ConvertTo-Json -InputObject $Value -Depth 5) }
 

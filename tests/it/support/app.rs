@@ -1,4 +1,4 @@
-//! A tenant, and the packaged executable under the simulated host beside it.
+//! A tenant, with the packaged executable running under the simulated host.
 
 use std::{
     io::Write,
@@ -15,12 +15,12 @@ use super::{
     package,
 };
 
-/// The article's own hash; the sandbox knows it as malware.
+/// The article's own hash; the sandbox has it as malware.
 pub const MALWARE: &str = "97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe";
 /// The documented sample, unwanted software, by both of its hashes.
 pub const PUA: &str = "413c58c8267d2c8648d8f6384bacc2ae9c929b2b96578b6860b5087cd1bd6462";
 pub const PUA_SHA1: &str = "4388963aaa83afe2042a46a3c017ad50bdcdafb3";
-/// A file that the sandbox calls clean.
+/// A file that the sandbox reports as clean.
 pub const CLEAN: &str = "a660cc6155b307c0957c4c6ea119a295a852d28097196d85f00f5517944a3dcb";
 
 /// The product, running, and the cloud that it talks to.
@@ -28,7 +28,7 @@ pub struct App {
     pub cloud: Sandbox,
     pub host: SimulatedHost,
     client: reqwest::Client,
-    /// Where its reports lie, unless a setting says otherwise.
+    /// The folder of its reports, unless a setting names another.
     pub reports: tempfile::TempDir,
 }
 
@@ -49,7 +49,7 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The code of a problem body, which must be one in every part.
+    /// The code of a problem body, which must be complete.
     #[track_caller]
     pub fn problem(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{self:?}");
@@ -74,7 +74,7 @@ impl App {
         Self::start_with(&[]).await
     }
 
-    /// With more settings.
+    /// Starts with more settings.
     pub async fn start_with(settings: &[(&'static str, &str)]) -> Self {
         let cloud = Sandbox::start(Tenant::default())
             .await
@@ -82,7 +82,7 @@ impl App {
         Self::start_on(cloud, settings).await
     }
 
-    /// With callers that need a token of the tenant.
+    /// Starts with callers that need a token of the tenant.
     pub async fn start_guarded(settings: &[(&'static str, &str)]) -> Self {
         let cloud = Sandbox::start(Tenant::default())
             .await
@@ -97,7 +97,7 @@ impl App {
         Self::start_on(cloud, &all).await
     }
 
-    /// On a cloud that is there already; a setting replaces the cloud's own.
+    /// Starts on an existing cloud; a setting replaces the cloud's own.
     pub async fn start_on(cloud: Sandbox, settings: &[(&'static str, &str)]) -> Self {
         let mut variables = cloud.variables();
         variables.push(("API_AUTH", "off".to_owned()));
@@ -149,18 +149,18 @@ impl App {
         }
     }
 
-    /// A plain client for what no host would send.
+    /// A plain client for requests that no host would send.
     pub fn client(&self) -> &reqwest::Client {
         &self.client
     }
 
-    /// How often Defender was asked.
+    /// The number of calls that Defender received.
     pub fn calls(&self) -> usize {
         self.cloud.defender_calls().len()
     }
 }
 
-/// Ends a test when a captured log holds a secret: D7 for every test there is.
+/// Fails a test if a captured log holds a secret: D7, for every test.
 pub fn check_no_secret(console: &[ConsoleLine]) {
     for line in console {
         for secret in [
@@ -178,7 +178,7 @@ pub fn check_no_secret(console: &[ConsoleLine]) {
     }
 }
 
-/// The default tenant, without the quota of Resource Graph, which takes its time.
+/// The default tenant, without the slow quota of Resource Graph.
 pub async fn cloud() -> Sandbox {
     let cloud = Sandbox::start(Tenant::default()).await;
     let cloud = cloud.expect("loopback ports");

@@ -21,18 +21,18 @@ use super::{host::free_port, tls::Authority, tools};
 
 const ACCOUNT: &str = "contoso";
 
-/// What happens to a request that changes something.
+/// The fate of a request that changes something.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fate {
     /// It goes through.
     Pass,
-    /// It does not arrive, and this is the answer.
+    /// It does not arrive, and this is the response.
     Refused(u16),
     /// The writer is killed before it arrives.
     KilledBefore,
     /// It is made, then the writer is killed.
     KilledAfter,
-    /// It is made, but the answer is this.
+    /// It is made, but the response is this.
     Lost(u16),
 }
 
@@ -51,7 +51,7 @@ struct Front {
 pub struct Azurite {
     child: Child,
     front: Arc<Front>,
-    /// Endpoint of the account, as a client has to name it.
+    /// Endpoint of the account, as a client must name it.
     pub endpoint: String,
     /// The file that makes its certificates trusted.
     pub trusted: PathBuf,
@@ -134,7 +134,7 @@ impl Azurite {
         panic!("Azurite does not answer");
     }
 
-    /// Makes a container; its URL as `REPORTS_URL` takes it.
+    /// Makes a container; returns its URL for `REPORTS_URL`.
     pub async fn container(&self, name: &str, token: &str) -> String {
         let url = format!("{}/{ACCOUNT}/{name}?restype=container", self.front.behind);
         let made = self
@@ -163,7 +163,7 @@ impl Azurite {
         found.then(|| (text, kind.unwrap_or_default()))
     }
 
-    /// Puts a file in place of what is there.
+    /// Replaces a file.
     pub async fn write(&self, path: &str, text: String, token: &str) {
         let url = format!("{}/{ACCOUNT}/{path}", self.front.behind);
         let request = self
@@ -180,23 +180,23 @@ impl Azurite {
             .header("x-ms-version", "2023-11-03")
     }
 
-    /// Decides about every write from now on: its number from 0 and its path.
+    /// Decides about every write from now on, by its number from 0 and its path.
     pub fn judge(&self, judge: impl FnMut(usize, &str) -> Fate + Send + 'static) {
         *self.front.judge.lock().expect("not poisoned") = Box::new(judge);
         self.front.writes.lock().expect("not poisoned").clear();
     }
 
-    /// The process that a judgement kills.
+    /// Sets the process that `Fate::KilledBefore` and `Fate::KilledAfter` kill.
     pub fn writer(&self, pid: u32) {
         *self.front.writer.lock().expect("not poisoned") = Some(pid);
     }
 
-    /// Refuses so many of the next reads with a status.
+    /// Refuses this many of the next reads with a status.
     pub fn refuse_reads(&self, count: usize, status: u16) {
         *self.front.refused_reads.lock().expect("not poisoned") = (count, status);
     }
 
-    /// Paths of the writes since the last judge.
+    /// Paths of the writes since the last `judge`.
     pub fn writes(&self) -> Vec<String> {
         self.front.writes.lock().expect("not poisoned").clone()
     }

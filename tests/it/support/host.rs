@@ -1,6 +1,7 @@
-//! The Functions host, as far as a custom handler can tell: reads `host.json`,
-//! starts the executable, waits until it answers, forwards or wraps calls,
-//! restarts it, sorts its output by level.
+//! The Functions host, as far as a custom handler can see it.
+//!
+//! It reads `host.json`, starts the executable, waits until it answers, forwards or
+//! wraps calls, restarts it, and sorts its output by level.
 
 use std::{
     collections::BTreeMap,
@@ -17,13 +18,13 @@ use serde_json::Value;
 
 use super::wire::{self, Completed, InvocationFailure};
 
-/// Version that the simulated host claims.
+/// Version that the simulated host reports.
 pub const HOST_VERSION: &str = "4.1045.200.26071";
 
 /// Longest wait for the handler to become ready.
 const INITIALIZATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How an HTTP function is reached.
+/// The ways to reach an HTTP function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpMode {
     Envelope,
@@ -40,16 +41,18 @@ pub struct CustomHandler {
     pub mode: HttpMode,
 }
 
-/// Why the host does not start a handler.
+/// The reason the host does not start a handler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostConfigurationError(pub String);
 
 impl CustomHandler {
-    /// Reads and joins as the host does; `overrides` are environment settings
-    /// such as `AzureFunctionsJobHost__customHandler__port`.
+    /// Reads `host.json` and joins paths as the host does.
+    ///
+    /// `overrides` are environment settings such as
+    /// `AzureFunctionsJobHost__customHandler__port`.
     pub fn read(root: &Path, overrides: &Overrides<'_>) -> Result<Self, HostConfigurationError> {
         let text = std::fs::read(root.join("host.json")).map_err(refuse("host.json is missing"))?;
-        let host: Value = serde_json::from_slice(&text).map_err(refuse("host.json is no JSON"))?;
+        let host: Value = serde_json::from_slice(&text).map_err(refuse("host.json is not JSON"))?;
         if host["version"] != "2.0" {
             return Err(refuse("host.json has another version")(()));
         }
@@ -80,8 +83,10 @@ fn refuse<E>(why: &'static str) -> impl FnOnce(E) -> HostConfigurationError {
     move |_| HostConfigurationError(why.to_owned())
 }
 
+/// The path of the executable as the host finds it.
+///
 /// `%VAR%` is expanded; a relative path is joined to the worker directory; a
-/// file that is not there is looked up on the search path.
+/// missing file is looked up on the search path.
 fn executable(
     root: &Path,
     description: &Value,
@@ -109,10 +114,10 @@ fn arguments(
     overrides: &Overrides<'_>,
 ) -> Result<Vec<String>, HostConfigurationError> {
     match overrides.get("AzureFunctionsJobHost__customHandler__description__arguments") {
-        Some(json) => serde_json::from_str(json).map_err(refuse("arguments are no JSON array")),
+        Some(json) => serde_json::from_str(json).map_err(refuse("arguments are not a JSON array")),
         None if description["arguments"].is_null() => Ok(Vec::new()),
         None => serde_json::from_value(description["arguments"].clone())
-            .map_err(refuse("arguments are no texts")),
+            .map_err(refuse("arguments are not texts")),
     }
 }
 
@@ -126,10 +131,12 @@ fn port(handler: &Value, overrides: &Overrides<'_>) -> Result<Option<u16>, HostC
         (None, Value::String(text)) => text.clone(),
         (None, number) => number.to_string(),
     };
-    text.parse().map(Some).map_err(refuse("port is no number"))
+    text.parse()
+        .map(Some)
+        .map_err(refuse("port is not a number"))
 }
 
-/// One line that the handler wrote, with the level the host gives it.
+/// One line that the handler wrote, with the level the host assigns to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsoleLine {
     pub level: &'static str,
@@ -150,7 +157,7 @@ pub struct SimulatedHost {
     client: reqwest::Client,
 }
 
-/// How a handler ended.
+/// The ways a handler ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum AfterExit {
     /// Exit 0: not started again.
@@ -169,7 +176,7 @@ impl SimulatedHost {
             .unwrap_or_else(|(status, console)| panic!("not ready: {status:?} {console:#?}"))
     }
 
-    /// As `start`, or the exit status and output of a handler that ended.
+    /// Like `start`, but returns the exit status and output of a handler that ended.
     pub async fn try_start(
         root: &Path,
         variables: &[(&str, String)],
@@ -246,7 +253,7 @@ impl SimulatedHost {
         self.post_envelope(function, envelope).await?.read()
     }
 
-    /// As `invoke`, with the reply as it came.
+    /// Like `invoke`, with the reply unread.
     pub async fn post_envelope(
         &self,
         function: &str,
@@ -255,7 +262,7 @@ impl SimulatedHost {
         post_envelope(&self.client, self.port, function, envelope).await
     }
 
-    /// Sends a client's HTTP request the way of `mode`; the answer's status and body.
+    /// Sends a client's HTTP request by `mode`; returns the status and body.
     pub async fn http(&self, mode: HttpMode, request: ClientRequest<'_>) -> (u16, String) {
         match mode {
             HttpMode::Envelope => {
@@ -281,8 +288,10 @@ impl SimulatedHost {
         }
     }
 
-    /// Forwards (adds the host's headers behind the client's) or proxies (puts
-    /// them in their place, tries again while the handler is not there).
+    /// Forwards or proxies a client's HTTP request.
+    ///
+    /// Forwarding adds the host's headers after the client's. Proxying replaces them, and
+    /// tries again while the handler is down.
     pub async fn forward(&self, mode: HttpMode, request: ClientRequest<'_>) -> reqwest::Response {
         let mut wait = Duration::from_millis(50);
         for _ in 0..10 {
@@ -332,7 +341,7 @@ impl SimulatedHost {
         }
     }
 
-    /// What the handler wrote so far, by level.
+    /// The lines that the handler has written, by level.
     pub fn console(&self) -> Vec<ConsoleLine> {
         self.console.lock().expect("no panic while held").clone()
     }
@@ -395,7 +404,7 @@ impl SimulatedHost {
             / 1_024
     }
 
-    /// Waits for the handler to end and does what the host does then.
+    /// Waits for the handler to end and reacts as the host does.
     pub async fn after_exit(&mut self) -> AfterExit {
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
@@ -439,7 +448,7 @@ impl Drop for SimulatedHost {
     }
 }
 
-/// A reply as it came.
+/// A reply, unread.
 #[derive(Clone, Debug)]
 pub struct RawReply {
     pub invocation_id: String,
@@ -449,13 +458,13 @@ pub struct RawReply {
 }
 
 impl RawReply {
-    /// What the host makes of it.
+    /// Reads the reply as the host does.
     pub fn read(&self) -> Result<Completed, InvocationFailure> {
         wire::read_reply(self.status, self.content_type.as_deref(), &self.body)
     }
 }
 
-/// Posts an envelope, chunked and without a length as the host does.
+/// Posts an envelope as the host does: chunked and without a length.
 pub async fn post_envelope(
     client: &reqwest::Client,
     port: u16,
@@ -487,7 +496,7 @@ pub async fn post_envelope(
     })
 }
 
-/// What a client of the function app sends.
+/// A request of a client of the function app.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientRequest<'a> {
     pub method: &'a str,
@@ -520,7 +529,7 @@ impl<'a> ClientRequest<'a> {
     }
 }
 
-/// A query as a forwarding host writes it anew: repeated keys joined by a comma.
+/// A query as a forwarding host rewrites it: repeated keys joined by a comma.
 fn rebuild_query(target: &str) -> String {
     let Some((path, query)) = target.split_once('?') else {
         return target.to_owned();
@@ -543,7 +552,7 @@ pub fn build_and_get_uri(port: u16, path: &str) -> String {
     format!("http://127.0.0.1:{port}/{path}")
 }
 
-/// The level that the host gives a line of the handler's output.
+/// The level that the host assigns to a line of the handler's output.
 pub fn level_of(from_stderr: bool, line: &str) -> &'static str {
     match (from_stderr, line.to_lowercase().contains("warn")) {
         (false, _) => "Information",

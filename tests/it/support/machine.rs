@@ -1,4 +1,4 @@
-//! A Windows machine to run scripts on: Microsoft's `PowerShell` engine over a
+//! A Windows machine that runs scripts: Microsoft's `PowerShell` engine over a
 //! simulated registry, drive and share.
 
 use std::{
@@ -14,7 +14,7 @@ use super::{package::repository, tools::outside};
 pub const SENSOR: &str = r"HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection";
 pub const POLICY: &str = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection";
 
-/// The engine; `None` where there is none.
+/// The path of the engine; `None` if there is none.
 pub fn engine() -> Option<PathBuf> {
     outside(
         "shared/tools/pwsh-engine",
@@ -29,8 +29,10 @@ pub struct Machine {
     pub elevated: bool,
 }
 
-/// A golden image before anybody looked after it: an installed Windows with
-/// `FSLogix` that was onboarded by mistake and offboarded again.
+/// A golden image before any configuration.
+///
+/// It is an installed Windows with `FSLogix` that was onboarded by mistake and
+/// offboarded again.
 impl Machine {
     pub fn neglected() -> Option<Self> {
         let root = tempfile::tempdir().expect("a folder");
@@ -84,7 +86,7 @@ impl Machine {
             "AntivirusSignatureAge": 0, "AntivirusSignatureLastUpdated": "2026-11-23T05:00:00Z", "IsTamperProtected": true,
         }));
         machine.write("c/state/preferences.json", &neglected_preferences());
-        // The engine writes the registry in a form of its own.
+        // The engine writes the registry in its own format.
         machine.run("$null", &[], &[]);
         Some(machine)
     }
@@ -101,14 +103,14 @@ impl Machine {
         json_of(&self.path(file))
     }
 
-    /// Changes a file of JSON.
+    /// Changes a JSON file.
     pub fn change(&self, file: &str, change: impl FnOnce(&mut Value)) {
         let mut value = self.read(file);
         change(&mut value);
         self.write(file, &value);
     }
 
-    /// Runs a script; the registry keeps what it did.
+    /// Runs a script; the registry keeps its changes.
     pub fn run(&self, script: &str, options: &[&str], arguments: &[&str]) -> Output {
         let file = self.path("script.ps1");
         fs::write(&file, script).expect("written");
@@ -151,7 +153,7 @@ impl Machine {
         command.output().expect("the engine runs")
     }
 
-    /// Everything that the machine holds: registry and files.
+    /// The complete state of the machine: registry and files.
     pub fn state(&self) -> String {
         let mut files = Vec::new();
         collect(self.root.path(), &mut files);
@@ -160,14 +162,14 @@ impl Machine {
     }
 }
 
-/// A file of JSON, with a byte order mark or without.
+/// Reads a JSON file, with or without a byte order mark.
 fn json_of(path: &Path) -> Value {
     let text = fs::read(path).expect("a file");
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
     serde_json::from_slice(text).expect("JSON")
 }
 
-/// Settings that nobody chose well.
+/// Settings of an image that was not configured.
 fn neglected_preferences() -> Value {
     json!({
         "MAPSReporting": 0, "SubmitSamplesConsent": 2, "DisableBlockAtFirstSeen": true, "CloudBlockLevel": 0, "CloudExtendedTimeout": 0,

@@ -1,4 +1,4 @@
-//! What the tests stand on: the package, the host simulator, typed requests.
+//! Shared parts of the tests: the package, the host simulator, typed requests.
 
 pub mod app;
 pub mod azurite;

@@ -11,8 +11,10 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The executable under test: that of a release, when the environment names
-/// one in `PACKAGED_EXECUTABLE`, else the one that cargo built for the tests.
+/// The executable under test.
+///
+/// It is that of a release if `PACKAGED_EXECUTABLE` names one, else the one that
+/// cargo built for the tests.
 pub fn executable() -> PathBuf {
     let named = handler::config::environment()
         .get("PACKAGED_EXECUTABLE")
@@ -20,12 +22,12 @@ pub fn executable() -> PathBuf {
     named.unwrap_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_defender-functions")))
 }
 
-/// Whether the executable under test is that of a release.
+/// Returns true if the executable under test is that of a release.
 pub fn is_released() -> bool {
     handler::config::environment().contains_key("PACKAGED_EXECUTABLE")
 }
 
-/// Runs the packaging script; the folder `out` and the zip beside it.
+/// Runs the packaging script, which writes the folder `out` and a zip next to it.
 pub fn make(out: &Path, arguments: &[&str]) {
     let made = Command::new("python3")
         .arg(repository().join("infra/package.py"))
@@ -45,7 +47,7 @@ pub fn make(out: &Path, arguments: &[&str]) {
     );
 }
 
-/// The zip beside a package's folder.
+/// The zip next to a package's folder.
 pub fn zip_of(out: &Path) -> PathBuf {
     PathBuf::from(format!("{}.zip", out.display()))
 }
@@ -72,7 +74,7 @@ pub fn unpacked() -> &'static Path {
     })
 }
 
-/// Unpacks the zip with the modes that are written in it.
+/// Unpacks the zip with the modes that are stored in it.
 pub fn unpack_into(folder: &Path) -> PathBuf {
     let script = "import os, sys, zipfile\n\
         with zipfile.ZipFile(sys.argv[1]) as z:\n\

@@ -1,5 +1,5 @@
-//! The library in the test's own process: for what needs a clock that the test
-//! moves, or functions that only a test has.
+//! The library in the test's own process, for tests that need a clock they can
+//! move, or their own functions.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -20,8 +20,10 @@ use super::{
     wire::InvocationFailure,
 };
 
-/// Asks the sandbox's identity endpoint as the SDK's credential would; that one
-/// reads the environment of the process, which tests share.
+/// Requests tokens from the sandbox's identity endpoint.
+///
+/// The SDK's credential would do the same, but it reads the environment of the
+/// process, which tests share.
 #[derive(Debug)]
 struct SandboxCredential {
     endpoint: String,
@@ -74,7 +76,7 @@ impl TokenCredential for SandboxCredential {
     }
 }
 
-/// The identity that the sandbox gives.
+/// The identity that the sandbox provides.
 pub fn identity(cloud: &Sandbox) -> Arc<Identity> {
     let endpoint = cloud
         .variables()
@@ -105,14 +107,14 @@ pub fn services(cloud: &Sandbox) -> Services {
     )
 }
 
-/// Moves the clock that lives and limits are counted on.
+/// Advances the clock that lifetimes and limits use.
 pub async fn time_passes(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();
 }
 
-/// Functions of a test's own, served on loopback by the product's router.
+/// Functions of a test, served on loopback by the product's router.
 pub struct Stage {
     pub port: u16,
     client: reqwest::Client,
@@ -123,7 +125,7 @@ impl Stage {
         Self::start_with(functions, listen::HEADER_TIME).await
     }
 
-    /// With another time for the header of a request.
+    /// Starts with another time limit for the header of a request.
     pub async fn start_with(functions: Functions, header_time: Duration) -> Self {
         let app: App = functions.build(Gate::Open).expect("good names");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))

@@ -1,5 +1,5 @@
 //! A TLS server on loopback in front of a plain one, with certificates of a
-//! test's own authority.
+//! test authority.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -16,7 +16,7 @@ use tokio_rustls::{
     },
 };
 
-/// What is wrong with the server's certificate.
+/// The kind of the server's certificate.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Certificate {
     Good,
@@ -24,7 +24,7 @@ pub enum Certificate {
     Expired,
 }
 
-/// An authority of a test's own, and the file that makes it trusted.
+/// A test authority, and the file that makes it trusted.
 pub struct Authority {
     pub trusted: PathBuf,
     issuer: Issuer<'static, KeyPair>,
@@ -39,7 +39,7 @@ pub struct Issued {
 }
 
 impl Authority {
-    /// A new one; nobody else trusts it.
+    /// A new authority, trusted only by those who read its file.
     pub fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut parameters = CertificateParams::new(Vec::new()).expect("parameters");
@@ -83,7 +83,7 @@ impl Authority {
         }
     }
 
-    /// Serves these names on a free port of loopback and passes everything on.
+    /// Serves these names on a free loopback port and forwards everything.
     pub async fn serve(&self, names: &[&str], behind: SocketAddr) -> u16 {
         listen(self.issue(names, false), behind).await
     }
@@ -96,7 +96,7 @@ pub struct Server {
     _authority: Authority,
 }
 
-/// Serves `localhost` with this certificate and passes everything on.
+/// Serves `localhost` with this certificate and forwards everything.
 pub async fn start(certificate: Certificate, behind: SocketAddr) -> Server {
     let authority = Authority::new();
     let name = if certificate == Certificate::WrongHost {
@@ -120,8 +120,9 @@ async fn listen(issued: Issued, behind: SocketAddr) -> u16 {
     port
 }
 
-/// A proxy on loopback that knows a few names and refuses all others: so the
-/// product reaches `*.vault.azure.net` here, with the settings it has in Azure.
+/// A proxy on loopback that knows a few names and refuses all others.
+///
+/// The product reaches `*.vault.azure.net` through it, with its settings in Azure.
 pub async fn proxy(names: Vec<(&'static str, u16)>) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let port = listener.local_addr().expect("bound").port();

@@ -1,9 +1,9 @@
-//! Tools of other languages that tests run: installed on their first use, from
-//! the package registries, at the versions that are written down here.
+//! Tools of other languages that tests run: installed on first use, from the
+//! package registries, at pinned versions.
 
 use std::{
     io::Write,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
     sync::Mutex,
 };
@@ -48,7 +48,7 @@ pub fn python_command(name: &str, command: &str) -> Command {
     Command::new(folder.join("bin").join(command))
 }
 
-/// Runs a command that has to succeed.
+/// Runs a command that must succeed.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
     let output = command.output().expect("it runs");
@@ -62,16 +62,16 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
-/// A command `az` that a script answers for, in a folder of its own.
+/// A command `az` that a script implements, in a separate folder.
 pub struct AzureCli {
-    /// The folder; a script may note there what it was asked.
+    /// The folder; a script may record there what it was asked.
     pub folder: tempfile::TempDir,
-    /// `PATH` with it and the tools of a shell.
+    /// `PATH` with `az` and the tools of a shell.
     pub path: String,
 }
 
 impl AzureCli {
-    /// One that this Bash script, without its first line, answers for.
+    /// An `az` that this Bash script, without its first line, implements.
     pub fn answering(script: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let az = folder.path().join("az");
@@ -81,8 +81,7 @@ impl AzureCli {
         Self { folder, path }
     }
 
-    /// Runs a command line in the folder, where its script may leave a note `asked`;
-    /// what it left.
+    /// Runs a command line in the folder; returns the script's note `asked`.
     pub fn asked_by(&self, line: &str) -> String {
         let mut shell = Command::new("bash");
         shell.args(["-c", line]).current_dir(self.folder.path());
@@ -96,8 +95,9 @@ impl AzureCli {
     }
 }
 
-/// A file next to the repository that only some machines have; `what` it is for is
-/// listed at the end of the run where it is missing.
+/// A file next to the repository that only some machines have.
+///
+/// If it is missing, the end of the run lists `what` it is for.
 pub fn outside(path: &str, what: &str) -> Option<PathBuf> {
     let file = repository().join("..").join(path);
     if file.is_file() {
@@ -107,9 +107,10 @@ pub fn outside(path: &str, what: &str) -> Option<PathBuf> {
     None
 }
 
-/// Lists at the end of the run what a test left out.
+/// Adds a line to the list of what did not run.
 pub fn not_run(what: &str) {
-    let list = repository().join("target/not-run.txt");
+    // Cargo creates this folder of its target for integration tests.
+    let list = Path::new(env!("CARGO_TARGET_TMPDIR")).join("not-run.txt");
     let mut list = std::fs::OpenOptions::new()
         .create(true)
         .append(true)

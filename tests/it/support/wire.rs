@@ -1,6 +1,6 @@
-//! What the Functions host puts on the wire, and how it reads replies.
+//! The data that the Functions host sends, and how it reads replies.
 //!
-//! Written from the host's sources, see the ids of the conformance tests.
+//! Written from the host's sources; see the ids of the conformance tests.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +16,10 @@ pub enum Bound {
     Other(Value),
 }
 
-/// How the host writes a value: bytes as base64, dates and objects as they
-/// are, everything else as JSON inside a JSON string.
+/// Writes a value as the host does.
+///
+/// Bytes are base64, dates and objects are unchanged, everything else is JSON inside
+/// a JSON string.
 pub fn convert(value: &Bound) -> Value {
     match value {
         Bound::Bytes(bytes) => STANDARD.encode(bytes).into(),
@@ -65,7 +67,7 @@ pub fn http_envelope(
     )
 }
 
-/// What the host makes of a reply to an envelope.
+/// The result that the host reads from a reply to an envelope.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completed {
     pub outputs: Map<String, Value>,
@@ -73,12 +75,12 @@ pub struct Completed {
     pub return_value: Value,
 }
 
-/// Why the host fails an invocation, or never ends it.
+/// The reasons the host fails an invocation, or never ends it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InvocationFailure {
     /// Connection refused, reset, or not 2xx.
     HttpRequest(String),
-    /// 2xx with something that is no result.
+    /// 2xx with a body that is not a result.
     InvalidOperation(String),
     /// 204, an empty body or `null`: waits for the function's time-out.
     Hangs,
@@ -133,14 +135,14 @@ pub fn read_reply(
     })
 }
 
-/// What an HTTP output binding answers: status and body.
+/// The status and body that an HTTP output binding answers.
 pub fn bind_http(output: Option<&Value>) -> Result<(u16, String), InvocationFailure> {
     let Some(output) = output else {
         return Ok((200, "{}".to_owned()));
     };
     let Value::Object(response) = output else {
         return Err(InvocationFailure::InvalidOperation(
-            "the HTTP output is no object".to_owned(),
+            "the HTTP output is not an object".to_owned(),
         ));
     };
     let status = match response.get("statusCode") {
