@@ -1,5 +1,5 @@
-//! Coverage of Defender for Cloud plans: what Azure Resource Graph answers, the
-//! state of every plan in every subscription, and the report that follows.
+//! Coverage of Defender for Cloud plans: the records of Azure Resource Graph, the state of
+//! every plan in every subscription, and the report that follows.
 //!
 //! In reading order: the records, the state of a plan, the report, its files.
 
@@ -37,14 +37,14 @@ pub const PRICINGS: Query = Query {
     text: include_str!("coverage/pricings.kql"),
 };
 
-/// Subscriptions with AI accounts whose AI plan is not on, for people to run by
-/// hand; the report does not need it. Two rows of one plan would count twice.
+/// Subscriptions with AI accounts without Defender for AI, for people to run by hand; the
+/// report does not need it. Two rows of one plan would count twice.
 pub const EXPOSURE: Query = Query {
     name: "exposure",
     text: include_str!("coverage/exposure.kql"),
 };
 
-/// What the AI plan protects, and what lies beside it.
+/// AI accounts, and the resources that belong to them.
 pub const AI_RESOURCES: Query = Query {
     name: "ai_resources",
     text: include_str!("coverage/ai_resources.kql"),

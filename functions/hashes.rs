@@ -1,4 +1,4 @@
-//! File hashes: reading them, judging what Defender says of them, the answer.
+//! File hashes: the input, the verdict on the file, and the answer.
 //!
 //! In reading order: what a caller sends, what Microsoft Defender for Endpoint
 //! answers, the verdict that follows, and the answer that goes back.

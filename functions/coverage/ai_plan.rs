@@ -1,5 +1,5 @@
-//! The AI plan of every subscription, as people read it at a shell: from a report,
-//! or from its files.
+//! Defender for AI in every subscription, as text for a shell: from a report, or from its
+//! files.
 
 use std::cmp::Reverse;
 
@@ -16,11 +16,11 @@ pub struct AiPlan {
     pub state: String,
     /// AI accounts; empty when they could not be read.
     pub ai_accounts: String,
-    /// `true` when AI accounts lie open.
+    /// `true` if AI accounts are exposed.
     pub exposed: String,
     /// GUID of the subscription.
     pub subscription_id: String,
-    /// Its name, anybody's choice.
+    /// The display name, which anyone with rights on the subscription can choose.
     pub subscription_name: String,
     /// `Enabled` for one in use.
     pub subscription_state: String,
@@ -52,7 +52,7 @@ impl AiPlan {
     /// The lines of a `coverage.csv`, exposed ones first.
     ///
     /// # Errors
-    /// When it is no such file.
+    /// [`csv::Error`] if the file is not a `coverage.csv`.
     pub fn read(csv: &str) -> Result<Vec<Self>, csv::Error> {
         let text = csv.trim_start_matches('\u{feff}');
         let mut reader = csv::Reader::from_reader(text.as_bytes());
@@ -65,27 +65,27 @@ impl AiPlan {
         Ok(rows)
     }
 
-    /// Whether AI accounts lie open.
+    /// Returns true if AI accounts are exposed.
     pub fn is_exposed(&self) -> bool {
         self.exposed == "true"
     }
 
-    /// Whether the subscription is in use.
+    /// Returns true if the subscription is enabled.
     pub fn is_enabled(&self) -> bool {
         let state = &self.subscription_state;
         state.is_empty() || state.eq_ignore_ascii_case("enabled")
     }
 }
 
-/// The sums of `summary.json` that are told at a shell.
+/// The totals of `summary.json` that are shown at a shell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
-    /// When the facts were read, RFC 3339 in UTC.
+    /// The time at which the facts were read, RFC 3339 in UTC.
     pub as_of: String,
-    /// Whether everything could be read.
+    /// True if everything could be read.
     pub complete: bool,
-    /// Why not, a sentence each.
+    /// The reasons why not, a sentence each.
     pub reasons: Vec<String>,
     subscriptions: usize,
     disabled_subscriptions: usize,
@@ -100,7 +100,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// The sums of a report.
+    /// The totals of a report.
     pub fn of(summary: &Summary) -> Self {
         let value = serde_json::to_value(summary).unwrap_or_default();
         serde_json::from_value(value).unwrap_or_default()
@@ -113,7 +113,7 @@ impl Totals {
             |exposed| exposed.to_string(),
         );
         format!(
-            "{} subscriptions ({} not enabled): AI plan on in {}, off in {}, not registered in {}, not listed in {}, not available in {}, not readable in {}\n\
+            "{} subscriptions ({} not enabled): Defender for AI on in {}, off in {}, not registered in {}, not listed in {}, not available in {}, not readable in {}\n\
              {exposed} AI accounts exposed; {} paid plans on",
             self.subscriptions,
             self.disabled_subscriptions,

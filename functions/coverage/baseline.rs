@@ -1,5 +1,5 @@
-//! What a report is compared with: the last readable state of every plan, kept
-//! beside the files of a run as `baseline.json`.
+//! The facts that the next report is compared with: the last readable state of every plan,
+//! stored next to the files of a run as `baseline.json`.
 //!
 //! A plan that could not be read keeps the state that was read last, so that an
 //! incomplete run hides no change from the next one.
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CoverageReport, PlanCoverage, PlanState, Summary, plan::AI};
 
-/// Most runs that are told of.
+/// Most runs in the history.
 const MAX_POINTS: usize = 100;
 
 /// The last readable state of everything.
@@ -21,27 +21,27 @@ pub struct Baseline {
     pub scope: String,
     /// By id.
     pub subscriptions: BTreeMap<String, SubscriptionBaseline>,
-    /// Whether the list of subscriptions never came whole: then one that is not in
-    /// it may have been there.
+    /// True if the list of subscriptions was never complete. Then a subscription that is
+    /// missing here may have existed.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_short: bool,
     /// The runs up to here, the oldest first.
     pub history: Vec<Point>,
 }
 
-/// What is known of a subscription.
+/// The known facts of a subscription.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SubscriptionBaseline {
     /// Its name.
     pub name: String,
-    /// Whether it was not in use.
+    /// True if it was not enabled.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_disabled: bool,
-    /// AI accounts that lay open.
+    /// AI accounts that were exposed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub exposed: usize,
-    /// Whether it was never read if AI accounts lay open.
+    /// True if exposure was never read.
     #[serde(default, skip_serializing_if = "is_false")]
     pub exposure_unread: bool,
     /// Plans that were on; another that was read was not.
@@ -64,20 +64,20 @@ pub struct EnabledPlan {
     pub extensions: Vec<String>,
 }
 
-/// The sums of a run, for the line over time.
+/// The totals of a run, for the line over time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Point {
-    /// When its facts were read.
+    /// The time at which its facts were read.
     pub as_of: String,
     /// Subscriptions that were visible.
     pub subscriptions: usize,
-    /// Enabled ones with the AI plan on.
+    /// Enabled subscriptions with Defender for AI on.
     pub ai_on: usize,
-    /// AI accounts that lay open; null when they could not all be read.
+    /// Exposed AI accounts; null if not all could be read.
     #[serde(default)]
     pub exposed: Option<usize>,
-    /// Whether everything could be read.
+    /// True if everything could be read.
     pub complete: bool,
 }
 
@@ -118,8 +118,8 @@ impl Baseline {
         self.subscriptions.values().flat_map(of).collect()
     }
 
-    /// What the next report is compared with: the states of this one, and those
-    /// of `before` where this one could not read them.
+    /// The baseline for the next report: the states of this one, and those of `before` that
+    /// this one could not read.
     pub fn after(report: &CoverageReport, before: Option<&Self>, scope: &str) -> Self {
         let before = before.filter(|before| before.scope.eq_ignore_ascii_case(scope));
         let subscriptions: BTreeMap<String, SubscriptionBaseline> = report

@@ -9,7 +9,7 @@ use super::{
     plan::AI,
 };
 
-/// What happened, the worst first.
+/// The kind of a change, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ChangeKind {
@@ -17,7 +17,7 @@ pub enum ChangeKind {
     Disabled,
     /// A subscription is not there any more.
     Gone,
-    /// AI accounts lie open that did not.
+    /// AI accounts are exposed that were not.
     NewlyExposed,
     /// A plan that stays on has another sub-plan.
     SubPlanChanged,
@@ -54,8 +54,8 @@ impl ChangeKind {
         }
     }
 
-    /// Whether less is protected than before. People are notified of these, and
-    /// Resource Manager is asked whether they are true.
+    /// Returns true if less is protected than before. People are notified of these, and
+    /// Resource Manager is asked to confirm them.
     pub fn is_downgrade(self) -> bool {
         matches!(self, Self::Disabled | Self::Gone | Self::NewlyExposed)
     }
@@ -66,9 +66,9 @@ impl ChangeKind {
 #[serde(rename_all = "camelCase")]
 #[schema(as = CoverageChange)]
 pub struct Change {
-    /// What happened.
+    /// The kind of the change.
     pub change: ChangeKind,
-    /// Where.
+    /// The subscription.
     pub subscription_id: String,
     /// Its name.
     pub subscription_name: String,
@@ -76,13 +76,14 @@ pub struct Change {
     pub plan: String,
     /// Its name in the portal.
     pub plan_label: String,
-    /// What was read before.
+    /// The value before.
     pub before: String,
-    /// What is read now.
+    /// The value now.
     pub after: String,
     /// AI accounts in the subscription; 0 when that is not known.
     pub ai_accounts: usize,
-    /// Whether Resource Manager says the same; `None` for what it is not asked.
+    /// True if Resource Manager confirms the change, false if it does not; `None` if it was
+    /// not asked.
     pub confirmed: Option<bool>,
     /// More for people; empty for nothing.
     pub reason: String,
@@ -105,7 +106,7 @@ impl SubscriptionBaseline {
     }
 }
 
-/// The changes of what is in the report, as Resource Graph tells them.
+/// The changes of everything in the report, as Resource Graph has them.
 pub(super) fn compare(report: &CoverageReport, before: &Baseline) -> Vec<Change> {
     report
         .by_subscription()
@@ -118,7 +119,7 @@ pub(super) fn compare(report: &CoverageReport, before: &Baseline) -> Vec<Change>
                     .iter()
                     .flat_map(|row| compare_plan(row, known))
                     .collect(),
-                // Of a list that never came whole, nobody knows what is new.
+                // If the list was never complete, new subscriptions cannot be recognized.
                 None if before.is_short => Vec::new(),
                 None => {
                     let ai = rows.iter().find(|row| &*row.plan == AI).unwrap_or(&rows[0]);

@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 
 use super::{Pricing, Subscription};
 
-/// What Resource Manager is asked. One GET each.
+/// A question to Resource Manager. Each costs one GET.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Question {
-    /// Whether a subscription is there.
+    /// The existence of a subscription.
     Subscription(String),
     /// The plan of a subscription.
     Plan(String, String),
 }
 
-/// What Resource Manager answers. What could not be asked has no answer.
+/// A response of Resource Manager. A question that was not asked, or whose call failed, has none.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// The subscription, with its name and state.

@@ -1,4 +1,4 @@
-//! What Azure Resource Graph answers: the wire records, read leniently.
+//! The records of Azure Resource Graph, read leniently.
 //!
 //! Values of open sets are kept as text; booleans come as booleans or as the
 //! texts "True" and "False".
@@ -21,14 +21,14 @@ pub struct Estate {
     pub subscriptions: Vec<Subscription>,
     /// All rows of plans.
     pub pricings: Vec<Pricing>,
-    /// AI accounts and what lies beside them.
+    /// AI accounts, and the resources that belong to them.
     pub ai_resources: Vec<AiResource>,
     /// Plans that the report before knew: each has a column, whether it is listed
     /// now or not.
     pub known_plans: BTreeSet<String>,
-    /// Why it may not be whole, a sentence each; empty when it is.
+    /// The reasons why it may be incomplete, a sentence each; empty if it is complete.
     pub gaps: Vec<String>,
-    /// Names of the queries that did not come whole.
+    /// Names of the queries whose rows are incomplete.
     pub partial: BTreeSet<&'static str>,
 }
 
@@ -39,7 +39,7 @@ pub struct Subscription {
     /// Its GUID; compared in lower case.
     #[serde(deserialize_with = "lower")]
     pub subscription_id: String,
-    /// Its name, anybody's choice.
+    /// The display name, which anyone with rights on the subscription can choose.
     #[serde(deserialize_with = "text")]
     pub name: String,
     /// The tenant that it belongs to.
@@ -54,8 +54,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Whether it is in use: the counts of a report are of these. One whose state
-    /// is not told counts, because nothing says that it is not.
+    /// Returns true if it is enabled, so that it counts in a report. A subscription without
+    /// a state counts too.
     pub fn is_enabled(&self) -> bool {
         self.state.is_empty() || self.state.eq_ignore_ascii_case("enabled")
     }
@@ -76,7 +76,7 @@ impl Subscription {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ManagementGroup {
-    /// What people call it; empty where only the id is told.
+    /// The display name; empty if only the id is known.
     #[serde(deserialize_with = "text")]
     pub display_name: String,
     /// Its id.
@@ -116,19 +116,19 @@ pub struct Pricing {
     /// `FullyCovered`, `PartiallyCovered`, `NotCovered`, or empty.
     #[serde(deserialize_with = "text")]
     pub coverage: String,
-    /// When it was turned on, as Azure wrote it; empty where it does not say.
+    /// The time at which it was turned on, as Azure wrote it; empty if Azure has none.
     #[serde(deserialize_with = "text")]
     pub enablement_time: String,
     /// ISO 8601 duration; `PT0S` or empty for none.
     #[serde(deserialize_with = "text")]
     pub free_trial_remaining_time: String,
-    /// Whether Microsoft has deprecated the plan.
+    /// True if Microsoft has deprecated the plan.
     #[serde(deserialize_with = "flag")]
     pub deprecated: Option<bool>,
     /// Plans in its place.
     #[serde(deserialize_with = "list")]
     pub replaced_by: Vec<String>,
-    /// Whether resources may not differ from it.
+    /// True if resources may not differ from it.
     #[serde(deserialize_with = "flag")]
     pub enforce: Option<bool>,
     /// Its extensions.
@@ -137,7 +137,7 @@ pub struct Pricing {
 }
 
 impl Pricing {
-    /// Whether it is of the whole subscription, not of one resource.
+    /// Returns true for the plan of a subscription, false for that of one resource.
     pub fn is_of_subscription(&self) -> bool {
         let id = self.id.to_ascii_lowercase();
         let scope = id.split("/providers/microsoft.security/pricings/").next();
@@ -152,14 +152,14 @@ pub struct Extension {
     /// Such as `AIPromptEvidence`; an open set.
     #[serde(deserialize_with = "text")]
     pub name: String,
-    /// Whether it is on; `None` where Azure says neither.
+    /// True if it is on; `None` if Azure has another value.
     #[serde(deserialize_with = "flag")]
     pub is_enabled: Option<bool>,
-    /// Its last operation, where it is told.
+    /// The last operation; `None` if Azure has none.
     pub operation_status: Option<OperationStatus>,
 }
 
-/// How the last operation of an extension ended.
+/// The outcome of the last operation of an extension.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OperationStatus {

@@ -121,8 +121,8 @@ struct Wide<'a> {
 }
 
 impl Wide<'_> {
-    /// What the article's query calls the level, without its mistake: the
-    /// sub-plan or tier of what is on, else `Free`, empty without a row.
+    /// The level as the article's query has it, without its mistake: the sub-plan or tier
+    /// of a plan that is on, else `Free`; empty without a row.
     fn level(&self, name: &str) -> String {
         let row = self.rows.iter().find(|row| &*row.plan == name);
         match row {

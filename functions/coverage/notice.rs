@@ -1,4 +1,4 @@
-//! What is posted to people when something was downgraded.
+//! The message to people about downgrades.
 //!
 //! One digest as an Adaptive Card, for a Teams channel's Workflows webhook.
 //! Source: <https://learn.microsoft.com/power-automate/teams/send-a-message-in-teams>
@@ -11,7 +11,7 @@ use crate::report::markup;
 /// Most changes that a digest names; the report has them all.
 const MAX_ROWS: usize = Summary::MAX_DOWNGRADES;
 
-/// Longest name that is told; a webhook takes 28 KB.
+/// Longest name that is shown; a webhook accepts 28 KB.
 const LONGEST_NAME: usize = 80;
 
 /// The message; `None` when nothing was downgraded.

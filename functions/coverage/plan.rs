@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::Pricing;
 
-/// The plan for AI services.
+/// Defender for AI Services.
 pub const AI: &str = "AI";
 
-/// Extensions of the AI plan.
+/// Extensions of Defender for AI.
 pub const AI_EXTENSIONS: [&str; 3] = [
     "AIPromptEvidence",
     "AIPromptSharingWithPurview",
@@ -25,7 +25,7 @@ pub struct Plan {
     pub name: &'static str,
     /// Its name in the portal.
     pub label: &'static str,
-    /// Whether it costs nothing, so that it is no paid coverage when it is on.
+    /// True if it is free, so that it is not paid coverage when it is on.
     pub is_free: bool,
 }
 
@@ -74,8 +74,7 @@ pub fn known(name: &str) -> Option<&'static Plan> {
         .find(|plan| plan.name.eq_ignore_ascii_case(name))
 }
 
-/// Whether a plan is in effect in a subscription. Trial and partial coverage are
-/// told beside it.
+/// The state of a plan in a subscription. Trial and partial coverage are separate fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum PlanState {
     /// Tier Standard.
@@ -88,12 +87,12 @@ pub enum PlanState {
     NotListed,
     /// The plan does not exist in this cloud.
     NotAvailable,
-    /// Azure told no tier, or one that nobody knows.
+    /// Azure has no tier, or an unknown one.
     NotReadable,
 }
 
 impl PlanState {
-    /// Every state, in the order in which they are told.
+    /// Every state, in the order in which they are shown.
     pub const ALL: [Self; 6] = [
         Self::On,
         Self::Off,
@@ -115,7 +114,7 @@ impl PlanState {
         }
     }
 
-    /// Whether AI accounts under it lie open: it is known not to be on.
+    /// Returns true if AI accounts under it are exposed: it is known not to be on.
     pub fn leaves_open(self) -> bool {
         matches!(self, Self::Off | Self::NotRegistered | Self::NotListed)
     }
@@ -125,7 +124,7 @@ impl PlanState {
 /// on. Source: <https://learn.microsoft.com/rest/api/defenderforcloud/pricings/list>
 const DEPRECATED: [(&str, &str); 2] = [("KeyVaults", "PerTransaction"), ("Arm", "PerApiCall")];
 
-/// Whether Microsoft has deprecated a plan, or the sub-plan that it is on with.
+/// Returns true if Microsoft has deprecated a plan, or its sub-plan that is on.
 pub fn is_deprecated(pricing: &Pricing) -> bool {
     let is_sub_plan = |(plan, sub_plan): &(&str, &str)| {
         plan.eq_ignore_ascii_case(&pricing.name)
@@ -135,7 +134,7 @@ pub fn is_deprecated(pricing: &Pricing) -> bool {
     pricing.deprecated == Some(true) || DEPRECATED.iter().any(is_sub_plan)
 }
 
-/// The state that a row tells; a left-over sub-plan says nothing.
+/// The state of a row. A left-over sub-plan does not count.
 pub fn state_of(pricing: &Pricing) -> PlanState {
     if pricing.tier.eq_ignore_ascii_case("standard") {
         PlanState::On

@@ -71,7 +71,7 @@ pub fn reconcile(
     report
 }
 
-/// Writes the worst change of each row beside it.
+/// Writes the worst change of each row into the row.
 fn mark_rows(report: &mut CoverageReport, changes: &[Change]) {
     let mut worst: BTreeMap<(&str, &str), ChangeKind> = BTreeMap::new();
     for change in changes {

@@ -1,6 +1,6 @@
-//! The coverage report: every subscription times every plan, what is exposed,
-//! and the sums. The left side is the list of subscriptions, so one that was
-//! never registered is there as well.
+//! The coverage report: every subscription times every plan, the exposed accounts, and the
+//! totals. Rows start from the list of subscriptions, so one that was never registered is
+//! included.
 
 mod join;
 mod row;
@@ -17,24 +17,24 @@ pub use row::{Cloud, PlanCoverage};
 use row::{Facts, Plan, coverage};
 pub use summary::{PlanCounts, Summary};
 
-/// A whole report, sorted, so that the same facts give the same bytes.
+/// A report, sorted, so that the same facts give the same bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CoverageReport {
-    /// Sums.
+    /// The totals.
     pub summary: Summary,
     /// By subscription, then by plan.
     pub rows: Vec<PlanCoverage>,
-    /// AI accounts and what lies beside them, by id.
+    /// AI accounts and the resources that belong to them, by id.
     pub ai_resources: Vec<AiResource>,
     /// Rows of single resources, by id.
     pub overrides: Vec<Pricing>,
-    /// What changed since the report before, the worst first.
+    /// The changes since the previous report, the worst first.
     pub changes: Vec<Change>,
     /// The runs before, the oldest first.
     pub history: Vec<Point>,
-    /// Whether the list of subscriptions came whole.
+    /// True if the list of subscriptions is complete.
     pub subscriptions_are_complete: bool,
-    /// Whether the AI accounts did.
+    /// True if the list of AI accounts is complete.
     pub accounts_are_complete: bool,
     plans: Vec<Plan>,
     cloud: Cloud,
@@ -75,7 +75,7 @@ impl CoverageReport {
             let plans = of_subscription(&pricings, id);
             let facts = Facts {
                 pricings: (!plans.is_empty()).then_some(plans),
-                is_whole: pricings_are_complete,
+                is_complete: pricings_are_complete,
                 // None that were found are none only where all were read.
                 accounts: accounts
                     .get(id)
@@ -108,8 +108,8 @@ impl CoverageReport {
         })
     }
 
-    /// Puts what Resource Manager answered in place of a row; without an answer
-    /// the plan cannot be read. The sums are those from before.
+    /// Replaces a row by the response of Resource Manager; without one, the plan is not
+    /// readable. The totals stay as they were.
     pub(super) fn correct(&mut self, subscription: &str, plan: &str, pricing: Option<&Pricing>) {
         let (plans, cloud) = (&self.plans, self.cloud);
         let wanted = self
@@ -121,18 +121,17 @@ impl CoverageReport {
         };
         let facts = Facts {
             pricings: pricing.map(std::slice::from_ref),
-            is_whole: false,
+            is_complete: false,
             accounts: row.ai_accounts,
         };
         *row = coverage(Arc::clone(&row.subscription), plan, facts, cloud);
     }
 
-    /// Adds subscriptions whose plans cannot be read. The sums are those from
-    /// before.
+    /// Adds subscriptions whose plans cannot be read. The totals stay as they were.
     pub(super) fn add_unreadable(&mut self, subscriptions: Vec<Subscription>) {
         let facts = Facts {
             pricings: None,
-            is_whole: false,
+            is_complete: false,
             accounts: None,
         };
         for subscription in subscriptions {
@@ -150,8 +149,8 @@ impl CoverageReport {
         });
     }
 
-    /// Adds what the scope names and Azure did not tell of: a subscription that the
-    /// identity cannot read is no reason to leave it out.
+    /// Adds the subscriptions of the scope that Azure did not list, so that one the
+    /// identity cannot read is not left out.
     pub fn expect(&mut self, ids: &[String]) {
         let seen: BTreeSet<&str> = self
             .by_subscription()

@@ -1,9 +1,9 @@
 //! The AI column of Microsoft's Coverage workbook, in saved copies of it.
 //!
-//! The gallery's workbook dates from before the plan for AI, and a saved copy is
-//! never refreshed. A copy is patched as parsed JSON, with the order of its keys
-//! kept, and items are found by what they ask, not by name. Queries hold
-//! no-break spaces and either line end, so anchors take any white space.
+//! The gallery's workbook is older than Defender for AI, and a saved copy is never
+//! refreshed. A copy is patched as parsed JSON, with the order of its keys kept, and items
+//! are found by their queries, not by name. Queries have no-break spaces and either line
+//! end, so anchors accept any white space.
 //! Source: <https://github.com/microsoft/Application-Insights-Workbooks>,
 //! `Workbooks/Azure Security Center/Coverage`
 
@@ -17,36 +17,36 @@ use serde_json::Value;
 use additions::Work;
 pub use canonical::canonical;
 
-/// Column of the AI plan, unless a copy has one of another name.
+/// The column of Defender for AI, unless a copy has one of another name.
 const COLUMN: &str = "AIServices";
 
-/// What is known of a copy from its content.
+/// The state of a copy by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchState {
-    /// It shows no plans of Defender for Cloud as the Coverage workbook does, or
-    /// so changed that nothing can be added safely.
+    /// It does not show plans of Defender for Cloud as the Coverage workbook does, or is so
+    /// changed that nothing can be added safely.
     NotCoverage,
-    /// Nothing of the AI plan is in it.
+    /// It has no part of Defender for AI.
     Unpatched,
-    /// Something is, something is missing.
+    /// It has some parts; others are missing.
     PartlyPatched,
-    /// Everything is there.
+    /// It has every part.
     Patched,
 }
 
-/// A copy with the AI plan in it.
+/// A copy with Defender for AI in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// What it was before.
+    /// The state before.
     pub coverage: PatchState,
-    /// What was added, a sentence each; empty for nothing.
+    /// The additions, a sentence each; empty for none.
     pub edits: Vec<String>,
-    /// Whether all that was added is how a column looks, not what is asked.
+    /// True if the additions only change how a column looks, not a query.
     pub is_look_only: bool,
-    /// Why nothing could be added to a copy that shows plans, and what to do;
-    /// empty for nothing.
+    /// The reason why nothing could be added to a copy that shows plans, and what to do;
+    /// empty for none.
     pub problem: String,
-    /// The content; the same bytes when nothing was added.
+    /// The content; the same bytes if nothing was added.
     pub content: String,
 }
 
@@ -61,13 +61,13 @@ impl Patch {
         }
     }
 
-    /// A copy that needs nothing.
-    pub fn whole(content: &str) -> Self {
+    /// A copy that needs no additions.
+    pub fn complete(content: &str) -> Self {
         Self::nothing(PatchState::Patched, content)
     }
 }
 
-/// Adds what is missing of the AI plan to a workbook.
+/// Adds the missing parts of Defender for AI to a workbook.
 pub fn patch(content: &str) -> Patch {
     let unchanged = |coverage| Patch::nothing(coverage, content);
     let Ok(mut workbook) = serde_json::from_str::<Value>(content.trim_start_matches('\u{feff}'))

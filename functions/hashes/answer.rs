@@ -1,4 +1,4 @@
-//! The answer to a list: one result for each input, and the sum of them.
+//! The answer to a list: one result for each input, and their totals.
 
 use std::borrow::Cow;
 
@@ -21,14 +21,13 @@ pub struct Summary {
     pub unknown: usize,
     /// Results with the verdict Clean.
     pub clean: usize,
-    /// Inputs that are no SHA-1 or SHA-256.
+    /// Inputs that are not a SHA-1 or SHA-256.
     pub invalid: usize,
     /// Hashes without a verdict: throttled or failed.
     pub failed: usize,
-    /// The most severe verdict. Null while an item is not `ok` and none is
-    /// Malicious or Suspicious: what was not asked is not Clean, nor is what
-    /// is told as stale. An unusable hash of a file whose other hash was
-    /// answered does not count.
+    /// The most severe verdict. Null while an item is not `ok` and none is Malicious or
+    /// Suspicious: an item that was not checked is not Clean, and neither is a stale one.
+    /// An unusable hash of a file whose other hash has a verdict does not count.
     pub worst: Option<Verdict>,
 }
 
@@ -49,10 +48,10 @@ impl Summary {
             } += 1;
         }
         let worst = results.iter().filter_map(|result| result.verdict).max();
-        let told_old =
+        let is_stale =
             |result: &HashResult| result.stale && result.verdict < Some(Verdict::Suspicious);
         let all_asked = summary.failed == 0
-            && !results.iter().any(told_old)
+            && !results.iter().any(is_stale)
             && results.iter().all(|result| {
                 result.status != ItemStatus::Invalid || is_of_answered_file(result, results)
             });
@@ -61,8 +60,8 @@ impl Summary {
     }
 }
 
-/// Whether an invalid item is a hash of a file whose other hash was answered:
-/// its MD5, or a hash that the sender's entities join with another one.
+/// Returns true if an invalid item is a hash of a file whose other hash has a verdict: its
+/// MD5, or a hash that the sender's entities join with another one.
 fn is_of_answered_file(item: &HashResult, results: &[HashResult]) -> bool {
     let is_md5 = item
         .error
@@ -87,11 +86,11 @@ fn is_of_answered_file(item: &HashResult, results: &[HashResult]) -> bool {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LookupAnswer {
-    /// When the answer was made, RFC 3339 in UTC.
+    /// The time of the answer, RFC 3339 in UTC.
     pub as_of: String,
     /// Version of the verdict rules.
     pub rule_set: Cow<'static, str>,
-    /// Whether every item is `ok` or `invalid`.
+    /// True if every item is `ok` or `invalid`.
     pub complete: bool,
     /// Counts and the worst verdict.
     pub summary: Summary,
@@ -100,7 +99,7 @@ pub struct LookupAnswer {
 }
 
 impl LookupAnswer {
-    /// Sums up results; `as_of` is the present time, RFC 3339 in UTC.
+    /// Counts the results; `as_of` is the present time, RFC 3339 in UTC.
     pub fn new(as_of: String, results: Vec<HashResult>) -> Self {
         let summary = Summary::of(&results);
         Self {
@@ -121,8 +120,8 @@ impl LookupAnswer {
             .max()
     }
 
-    /// Whether a hash was given that could not be asked: one without a verdict,
-    /// or an unusable one of a file that was not answered by another hash.
+    /// Returns true if a hash was not checked: one without a verdict, or an unusable one of
+    /// a file without a verdict by another hash.
     pub fn has_unasked(&self) -> bool {
         let unasked = |result: &HashResult| match result.status {
             ItemStatus::Ok => false,

@@ -1,8 +1,9 @@
-//! Evidence beside a verdict: what the tenant knows of a file.
+//! Evidence that accompanies a verdict: statistics, alerts, devices and Indicators of the
+//! tenant.
 //!
-//! It never changes the verdict. Each source stands for itself: one that could
-//! not be read says why, and the others are there.
-//! Sources: <https://learn.microsoft.com/defender-endpoint/api/get-file-statistics>,
+//! It never changes the verdict. Each source is independent: one that could not be read has
+//! an error, and the others are complete. Sources:
+//! <https://learn.microsoft.com/defender-endpoint/api/get-file-statistics>,
 //! <https://learn.microsoft.com/defender-endpoint/api/get-file-related-alerts>,
 //! <https://learn.microsoft.com/defender-endpoint/api/get-file-related-machines>,
 //! <https://learn.microsoft.com/defender-endpoint/api/get-ti-indicators-collection>
@@ -25,24 +26,24 @@ pub const MAX_SHOWN: usize = 20;
 /// One source: what it says, or why it says nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Source<T> {
-    /// What it says; its fields lie beside `error`. Absent with an error.
+    /// The data; its fields are on the same level as `error`. Absent with an error.
     #[serde(flatten)]
     pub data: Option<T>,
-    /// Why it could not be read; null when it could.
+    /// The reason why it could not be read; null if it was read.
     pub error: Option<ItemError>,
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Source<T> {
-    /// What a source says beside an error is nothing.
+    /// A source with an error has no data.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(bound = "T: Deserialize<'de>")]
-        struct Told<T> {
+        struct Wire<T> {
             #[serde(flatten)]
             data: Option<T>,
             error: Option<ItemError>,
         }
-        let Told { data, error } = Told::deserialize(deserializer)?;
+        let Wire { data, error } = Wire::deserialize(deserializer)?;
         let data = data.filter(|_| error.is_none());
         Ok(Self { data, error })
     }
@@ -67,10 +68,10 @@ impl<T> Source<T> {
 /// A list of a source: all of them counted, some of them shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Listed<T> {
-    /// How many there are; at least so many where `more` is true.
+    /// The number of records; the lowest possible one if `more` is true.
     #[schema(required = false)]
     pub count: usize,
-    /// Whether Defender has more of them on further pages, which are not read.
+    /// True if Defender has more on further pages, which are not read.
     #[schema(required = false)]
     pub more: bool,
     /// The first 20; null where the caller may only count them.
@@ -93,7 +94,8 @@ impl<T> Listed<T> {
 /// The evidence that was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Evidence {
-    /// How often the tenant saw the file; null unless `include` lists `stats`.
+    /// The number of devices of the tenant that saw the file; null unless `include` lists
+    /// `stats`.
     pub stats: Option<Source<FileStats>>,
     /// Alerts that involve the file; null unless `include` lists `alerts`.
     pub alerts: Option<Source<Listed<Alert>>>,

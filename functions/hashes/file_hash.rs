@@ -124,7 +124,7 @@ impl FromStr for FileHash {
     }
 }
 
-/// The character where it is printable ASCII, else its code point.
+/// The character if it is printable ASCII, else its code point.
 fn visible(character: char) -> String {
     match character {
         ' '..='~' => character.to_string(),

@@ -1,4 +1,4 @@
-//! What the Files API answers about one file: the wire record.
+//! The record of a file in the Files API.
 //!
 //! Every field is optional and read leniently (a number sent as text, an
 //! unknown field, a null), because the set of values is not published.
@@ -23,8 +23,8 @@ pub struct FileProfile {
     /// MD5, which no document lists but real answers carry; absent otherwise.
     #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub md5: Option<String>,
-    /// What Defender says the file is, such as `Malware`, `Pua` or `Unknown`;
-    /// the raw word, of an open set. Judged by [`super::judge`].
+    /// The determination of Defender, such as `Malware`, `Pua` or `Unknown`: the word as
+    /// sent, of an open set. Judged by [`super::judge`].
     #[serde(deserialize_with = "text")]
     pub determination_type: Option<String>,
     /// The name of the threat, such as `PUA:Win32/FusionCore`, or a word that
@@ -38,11 +38,12 @@ pub struct FileProfile {
     /// Devices worldwide that saw the file; null when not counted.
     #[serde(deserialize_with = "number")]
     pub global_prevalence: Option<u64>,
-    /// When the file was first seen anywhere, as Defender wrote it (RFC 3339,
+    /// The time at which the file was first seen anywhere, as Defender wrote it (RFC 3339,
     /// up to 7 fraction digits); null for the year 1.
     #[serde(deserialize_with = "instant")]
     pub global_first_observed: Option<String>,
-    /// When the file was last seen anywhere, as `globalFirstObserved`.
+    /// The time at which the file was last seen anywhere, in the format of
+    /// `globalFirstObserved`.
     #[serde(deserialize_with = "instant")]
     pub global_last_observed: Option<String>,
     /// Size in bytes; null when unknown.
@@ -51,14 +52,14 @@ pub struct FileProfile {
     /// Such as `APP` or `PortableExecutable`; an open set.
     #[serde(deserialize_with = "text")]
     pub file_type: Option<String>,
-    /// Whether the file is a Windows executable; Defender enforces Indicators
-    /// on these alone. Null when unknown.
+    /// True if the file is a Windows executable; Defender enforces Indicators only on
+    /// these. Null if unknown.
     #[serde(deserialize_with = "flag")]
     pub is_pe_file: Option<bool>,
-    /// Company name of the version resource, which anybody can write.
+    /// Company name of the version resource, which anyone can write.
     #[serde(deserialize_with = "text")]
     pub file_publisher: Option<String>,
-    /// Product name of the version resource, which anybody can write.
+    /// Product name of the version resource, which anyone can write.
     #[serde(deserialize_with = "text")]
     pub file_product_name: Option<String>,
     /// Name in the signing certificate; null for an unsigned file. Means
@@ -68,12 +69,12 @@ pub struct FileProfile {
     /// Who issued the signing certificate.
     #[serde(deserialize_with = "text")]
     pub issuer: Option<String>,
-    /// Whether Defender found the signature valid; null when unknown.
+    /// True if Defender found the signature valid; null if unknown.
     #[serde(deserialize_with = "flag")]
     pub is_valid_certificate: Option<bool>,
 }
 
-/// Why an answer of the Files API is not about the file that was asked for.
+/// The reason why a response of the Files API is not about the requested file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableProfile {
     /// Not a JSON object, or without the hash that was asked for.
@@ -85,14 +86,13 @@ pub enum UnusableProfile {
 }
 
 impl FileProfile {
-    /// Reads the answer to a question about `asked`, JSON text.
+    /// Reads the response about `asked`, JSON text.
     ///
-    /// An answer that has a field twice is refused: it would be anybody's guess
-    /// which one counts.
+    /// A response that has a field twice is refused, because either could count.
     ///
     /// # Errors
-    /// [`UnusableProfile`] when the answer is not about `asked`; a retry may
-    /// help, a verdict must not be made of it.
+    /// [`UnusableProfile`] if the response is not about `asked`. A retry may help; no
+    /// verdict may be based on it.
     pub fn read(answer: &[u8], asked: FileHash) -> Result<Self, UnusableProfile> {
         let profile: Self =
             serde_json::from_slice(answer).map_err(|_| UnusableProfile::NamesNoFile)?;

@@ -1,4 +1,4 @@
-//! What stands between a verdict and an Indicator: facts that make one useless or harmful.
+//! The guard between a verdict and an Indicator: facts that make one useless or harmful.
 
 use super::FileProfile;
 

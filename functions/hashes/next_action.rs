@@ -1,4 +1,4 @@
-//! What to do next about a file: advice with a reason, never an action taken.
+//! Advice about a file, each piece with a reason. Nothing here acts.
 //!
 //! Source of how file Indicators behave:
 //! <https://learn.microsoft.com/defender-endpoint/indicator-file>

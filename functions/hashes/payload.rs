@@ -1,10 +1,10 @@
 //! The body of `POST /api/hashes`: which hashes a caller asks about.
 //!
-//! Recognised without a flag: a list; the trigger bodies of Sentinel (incident,
-//! alert, entity); the output of the connector's "Entities - Get `FileHashes`";
-//! STAT's base module; and an advisory as plain text or HTML. An input that is
-//! no hash stays in the list with its reason: nothing that was asked is dropped.
-//! Hashes come from entities, never from an incident's title or description.
+//! Recognized without a flag: a list; the trigger bodies of Sentinel (incident, alert,
+//! entity); the output of the connector's "Entities - Get `FileHashes`"; STAT's base
+//! module; and an advisory as plain text or HTML. An input that is no hash stays in the
+//! list with its reason: nothing that was asked is dropped. Hashes come from entities,
+//! never from an incident's title or description.
 
 mod error;
 mod no_repeats;
@@ -54,7 +54,7 @@ pub fn parse(content_type: &str, body: &[u8]) -> Result<Vec<Observable>, Unusabl
                 column: error.column(),
             })?;
         serde_json::from_slice::<NoRepeats>(body).map_err(|_| UnusableRequest::RepeatedKey)?;
-        recognise(&value)?
+        recognize(&value)?
     };
     let distinct = inputs
         .iter()
@@ -70,8 +70,8 @@ pub fn parse(content_type: &str, body: &[u8]) -> Result<Vec<Observable>, Unusabl
     Ok(inputs)
 }
 
-/// The text in these bytes: UTF-16 where its mark says so, else UTF-8, where an
-/// odd byte ends a word. `None` for what is no text.
+/// The text in these bytes: UTF-16 if its mark says so, else UTF-8, in which an invalid
+/// byte ends a word. `None` if it is not text.
 pub fn decode(bytes: &[u8]) -> Option<String> {
     let utf16 = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
         let units = bytes.chunks_exact(2).map(|pair| read([pair[0], pair[1]]));
@@ -92,9 +92,9 @@ pub fn decode(bytes: &[u8]) -> Option<String> {
 
 /// Reads a file of hashes, or an advisory.
 ///
-/// Where every line is one word it is a list: a line that is no hash stays in
-/// it with its reason. Else it is prose, and its hashes are taken out. Empty
-/// lines and lines that start with `#` are skipped.
+/// If every line is one word, it is a list, and a line that is not a hash stays in it with
+/// its reason. Otherwise it is prose, and its hashes are extracted. Empty lines and lines
+/// that start with `#` are skipped.
 pub fn read_text(text: &str) -> Vec<Observable> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text
@@ -125,7 +125,7 @@ fn too_many_values(body: &[u8]) -> Result<(), UnusableRequest> {
     }
 }
 
-fn recognise(body: &Value) -> Result<Vec<Observable>, UnusableRequest> {
+fn recognize(body: &Value) -> Result<Vec<Observable>, UnusableRequest> {
     let too_many = || UnusableRequest::TooMany {
         items: MAX_VALUES,
         distinct: MAX_VALUES,

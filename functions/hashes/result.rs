@@ -11,20 +11,20 @@ use super::{
     next_action::{advise, advise_on_evidence},
 };
 
-/// What Defender said of a hash, and when.
+/// The response of Defender about a hash, with its time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DefenderAnswer {
     /// The file, or `None` where Microsoft has never seen it.
     pub profile: Option<FileProfile>,
-    /// When Defender said so, RFC 3339 in UTC.
+    /// The time of the response, RFC 3339 in UTC.
     pub as_of: String,
-    /// Whether it was remembered, not asked for this time.
+    /// True if it comes from the cache.
     pub cached: bool,
-    /// Whether it is older than it may be, told because Defender is down.
+    /// True if it is too old, but shown because Defender is down.
     pub stale: bool,
 }
 
-/// How the look-up of one input ended. JSON `status`.
+/// The outcome of the look-up of one input. JSON `status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ItemStatus {
@@ -38,13 +38,13 @@ pub enum ItemStatus {
     Failed,
 }
 
-/// Why an item has no verdict. JSON `error`.
+/// The reason why an item has no verdict. JSON `error`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemError {
     /// Stable code, such as `hash_md5`, `upstream_throttled`, `missing_permission`.
     pub code: String,
-    /// What happened and what to do, for a person.
+    /// The cause and the remedy, for a person.
     pub detail: String,
     /// Seconds after which a retry may help; null where it does not or where
     /// it is not known.
@@ -62,28 +62,28 @@ pub struct HashResult {
     pub hash: String,
     /// `sha1` or `sha256`; null for an invalid item.
     pub hash_type: Option<Cow<'static, str>>,
-    /// How the look-up ended.
+    /// The outcome of the look-up.
     pub status: ItemStatus,
     /// The verdict; null unless `status` is `ok`.
     pub verdict: Option<Verdict>,
-    /// Why this verdict, the reason that decided first; empty without one.
+    /// The reasons for the verdict, the decisive one first; empty without one.
     pub reasons: Vec<Reason>,
-    /// Whether Microsoft has seen the file; null without a verdict.
+    /// True if Microsoft has seen the file; null without a verdict.
     pub found: Option<bool>,
-    /// Whether the answer was remembered, not asked for this time.
+    /// True if the answer comes from the cache.
     pub cached: bool,
-    /// Whether the answer is older than it may be, because Defender is down.
+    /// True if the answer is too old, but shown because Defender is down.
     pub stale: bool,
-    /// When Defender said so, RFC 3339 in UTC; null without a verdict.
+    /// The time of the response of Defender, RFC 3339 in UTC; null without a verdict.
     pub as_of: Option<String>,
     /// The file as Defender describes it; null when not found.
     pub file: Option<FileProfile>,
-    /// What the tenant knows of the file; each source is null unless asked for.
+    /// The evidence of the tenant; each source is null unless requested.
     #[serde(flatten)]
     pub evidence: Evidence,
     /// Advice what to do next, the most urgent first; empty without a verdict.
     pub next_actions: Vec<NextAction>,
-    /// Why there is no verdict; null when there is one.
+    /// The reason why there is no verdict; null if there is one.
     pub error: Option<ItemError>,
     /// Results with the same number are of one file; not part of the answer.
     #[serde(skip)]
@@ -107,8 +107,7 @@ impl HashResult {
         }
     }
 
-    /// The result with evidence beside it, and the advice that follows. The
-    /// verdict stays as it is.
+    /// Adds evidence and the advice that follows from it. The verdict does not change.
     #[must_use]
     pub fn with_evidence(mut self, evidence: Evidence, setting: &AdviceContext) -> Self {
         if let Some(verdict) = self.verdict {
@@ -123,7 +122,7 @@ impl HashResult {
         Self { evidence, ..self }
     }
 
-    /// Whether a source of evidence that was asked for could not be read.
+    /// Returns true if a source of evidence was requested but could not be read.
     pub fn lacks_evidence(&self) -> bool {
         !self.evidence.errors().is_empty()
     }
@@ -139,12 +138,12 @@ impl HashResult {
         hashes
     }
 
-    /// The result for a hash that could not be asked: `Throttled` or `Failed`.
+    /// The result for a hash that could not be checked: `Throttled` or `Failed`.
     pub fn unanswered(hash: &str, kind: HashKind, status: ItemStatus, error: ItemError) -> Self {
         Self::without_verdict(hash, Some(kind), status, Some(error))
     }
 
-    /// The result for an input that is no hash; `None` for one that is.
+    /// The result for an input that is not a hash; `None` for one that is.
     pub fn invalid(input: &Observable) -> Option<Self> {
         let reason = input.hash.as_ref().err()?;
         let error = ItemError {

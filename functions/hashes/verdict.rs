@@ -1,9 +1,9 @@
 //! The verdict on a file: rule set 1, as one table.
 //!
-//! The determination alone decides. Prevalence, signer, alerts and the tenant's
-//! own Indicators are evidence beside the verdict, never part of it. The values
-//! of `determinationType` are not published, so a word that the table does not
-//! have is `Unknown`, with a reason that says so.
+//! Only the determination decides. Prevalence, signer, alerts and the tenant's own
+//! Indicators are evidence, never part of the verdict. The values of `determinationType`
+//! are not published, so a word that is not in the table is `Unknown`, with a reason that
+//! says so.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use super::FileProfile;
 /// Version of the rules below, JSON `ruleSet`; changes when a verdict could.
 pub const RULE_SET: &str = "1";
 
-/// What the product says of a file. Ordered by severity, the least one first.
+/// The verdict on a file. Ordered by severity, the least severe first.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]

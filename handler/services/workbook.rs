@@ -292,7 +292,7 @@ impl WorkbookKeeper {
         let mut patched = patch(content);
         if before.is_some() && patched.is_look_only {
             // It was seen complete: a person removed the color or the label.
-            patched = Patch::whole(content);
+            patched = Patch::complete(content);
         }
         let edited = before.is_some_and(|kept| kept.sha256 != fingerprint(content));
         copy.drift = vec![match patched.coverage {

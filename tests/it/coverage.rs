@@ -63,7 +63,7 @@ async fn the_table_has_every_subscription_the_exposed_ones_first() {
      NotListed (Disabled)   0            00000000-0000-4000-8000-000000000003  Contoso Old
      NotListed              0            00000000-0000-4000-8000-000000000005  Contoso Data
 
-    5 subscriptions (1 not enabled): AI plan on in 1, off in 1, not registered in 1, not listed in 1, not available in 0, not readable in 0
+    5 subscriptions (1 not enabled): Defender for AI on in 1, off in 1, not registered in 1, not listed in 1, not available in 0, not readable in 0
     3 AI accounts exposed; 5 paid plans on
     ");
 }

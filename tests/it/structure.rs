@@ -302,7 +302,7 @@ fn strange_words(source: &Source) -> Vec<String> {
     let code = flat(&source.code);
     let strange = RESERVED
         .iter()
-        .filter(|one| !one.owners.iter().any(|own| owns(own)));
+        .filter(|one| !one.owners.iter().any(owns));
     strange
         .flat_map(|one| one.words.iter().map(move |word| (one.what, word)))
         .filter(|(_, word)| code.contains(*word))

@@ -4,7 +4,7 @@ use super::lenient::{flag, lower, text};
 use crate::query::Record;
 use serde::Deserialize;
 
-/// An AI account or what lies beside it. `resources`.
+/// An AI account, or a resource that belongs to one. Table `resources`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AiResource {
@@ -32,17 +32,17 @@ pub struct AiResource {
     /// `Enabled`, `Disabled`; an open set.
     #[serde(deserialize_with = "text")]
     pub public_network_access: String,
-    /// Whether keys are turned off; `None` where Azure does not say.
+    /// True if keys are turned off; `None` if Azure has no value.
     #[serde(deserialize_with = "flag")]
     pub disable_local_auth: Option<bool>,
-    /// The setting of the account beside the plan: `Enabled`, `Disabled`,
-    /// `NotReadable`; empty when it was not asked for. Not of Resource Graph.
+    /// The setting of the account itself: `Enabled`, `Disabled` or `NotReadable`; empty if
+    /// it was not read. Resource Graph does not have it.
     #[serde(skip)]
     pub defender_for_ai: String,
 }
 
 impl AiResource {
-    /// Whether the AI plan protects it: Microsoft's own tools count the kinds
+    /// Returns true if Defender for AI protects it: Microsoft's own tools count the kinds
     /// `OpenAI` and `AIServices`.
     pub fn is_ai_account(&self) -> bool {
         let kinds = ["openai", "aiservices"];

@@ -10,19 +10,19 @@ use crate::coverage::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where a subscription has to be to belong to the report.
+/// The subscriptions that belong to the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScopeMembership {
     /// In the tenant: none can leave it.
     Tenant,
-    /// Among these, as Resource Manager tells the management groups of the scope.
+    /// These, by the management groups that Resource Manager lists in the scope.
     These(BTreeSet<String>),
-    /// Below management groups that could not be asked.
+    /// Those below management groups that could not be read.
     Unknown,
 }
 
 impl ScopeMembership {
-    /// Whether a subscription is known to be elsewhere.
+    /// Returns true if a subscription is known to be elsewhere.
     pub(super) fn is_left_by(&self, id: &str) -> bool {
         matches!(self, Self::These(ids) if !ids.contains(id))
     }
@@ -36,8 +36,8 @@ pub(super) fn note_unreadable(report: &mut CoverageReport, count: usize) {
     }
 }
 
-/// What became of the subscriptions that are not in the list any more: those that
-/// are gone. The others stay in the report, as not readable.
+/// The changes for subscriptions that are gone. Other subscriptions that are missing in the
+/// list stay in the report as not readable.
 pub(super) fn judge_vanished(
     report: &mut CoverageReport,
     before: &Baseline,
@@ -60,15 +60,15 @@ pub(super) fn judge_vanished(
     }
     let (mut gone, mut kept, mut unreadable, mut stale) = (Vec::new(), Vec::new(), 0, 0);
     for (id, known) in vanished {
-        let told = |confirmed, reason| gone_as(&id, &known, confirmed, reason);
+        let row = |confirmed, reason| gone_as(&id, &known, confirmed, reason);
         match answer(&id) {
             _ if !report.subscriptions_are_complete => kept.push(known.subscription(&id)),
-            Some(Answer::NotFound) => gone.push(told(true, "")),
+            Some(Answer::NotFound) => gone.push(row(true, "")),
             Some(Answer::Subscription(_)) if within.is_left_by(&id) => {
-                gone.push(told(true, "it left the scope of the report"));
+                gone.push(row(true, "it left the scope of the report"));
             }
             Some(Answer::Elsewhere) if !unclear.contains(&id) => {
-                gone.push(told(true, "it belongs to another tenant"));
+                gone.push(row(true, "it belongs to another tenant"));
             }
             Some(Answer::Subscription(found)) => {
                 kept.push(found.clone());
@@ -79,7 +79,7 @@ pub(super) fn judge_vanished(
                 unreadable += 1;
             }
             _ if suspicious => kept.push(known.subscription(&id)),
-            _ => gone.push(told(false, "Resource Manager could not be asked")),
+            _ => gone.push(row(false, "Resource Manager could not confirm it")),
         }
     }
     report.add_unreadable(kept);

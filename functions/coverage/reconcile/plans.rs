@@ -41,7 +41,7 @@ pub(super) fn correct_plans(
         }
     }
     note_unreadable(report, unreadable.len());
-    // Where Resource Graph is contradicted so often, nothing it says alone counts.
+    // If Resource Graph is contradicted so often, no unconfirmed state of it counts.
     let contradicted = report.summary.stale_rows - stale;
     if are_many(contradicted, answered) && contradicted >= FEW && !unasked.is_empty() {
         report.summary.reasons.push(format!(

@@ -12,14 +12,14 @@ use std::{cmp::Reverse, collections::BTreeSet};
 /// Contradictions that say nothing yet of what was not asked.
 pub(super) const FEW: usize = 5;
 
-/// Whether so many of `all` vanished that a lost grant is likelier than a
+/// Returns true if so many of `all` vanished that a lost grant is more likely than a
 /// clean-up: more than 5 %.
 pub(super) fn are_many(vanished: usize, all: usize) -> bool {
     vanished * 20 > all
 }
 
-/// What to ask Resource Manager before changes are told, at most `most`: the AI
-/// plan where most accounts lie first, then vanished subscriptions, then the rest.
+/// The questions to Resource Manager before changes are reported, at most `most`: Defender
+/// for AI with the most accounts first, then vanished subscriptions, then the rest.
 pub fn questions(report: &CoverageReport, before: &Baseline, most: usize) -> Vec<Question> {
     let mut asked = BTreeSet::new();
     let mut changes = compare(report, before);

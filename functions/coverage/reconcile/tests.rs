@@ -11,7 +11,7 @@ use crate::coverage::{Pricing, Subscription, confirmation::plan_of};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Subscriptions `a`, `b`, ... with the AI plan of these tiers; without one
+/// Subscriptions `a`, `b`, ... with Defender for AI of these tiers; without one
 /// there is a row of another plan alone.
 fn estate(tiers: &[Option<&str>]) -> Estate {
     let mut estate = Estate::default();
@@ -54,7 +54,7 @@ fn account(id: &str) -> AiResource {
     }
 }
 
-fn told(changes: &[Change]) -> Vec<(&str, &str, &str, Option<bool>)> {
+fn rows(changes: &[Change]) -> Vec<(&str, &str, &str, Option<bool>)> {
     changes
         .iter()
         .map(|c| {
@@ -73,7 +73,7 @@ fn asked(id: &str) -> Question {
 }
 
 #[test]
-fn every_change_is_told_the_worst_first() {
+fn every_change_is_reported_the_worst_first() {
     let before = baseline(estate(&[
         Some("Standard"),
         Some("Standard"),
@@ -105,7 +105,7 @@ fn every_change_is_told_the_worst_first() {
     let answers = BTreeMap::from([(asked("e"), Answer::NotFound)]);
     let report = reconcile(report, &before, &answers, &ScopeMembership::Tenant);
     assert_eq!(
-        told(&report.changes),
+        rows(&report.changes),
         [
             ("disabled", "e", "AI", Some(true)),
             ("disabled", "a", "AI", Some(false)),
@@ -171,10 +171,10 @@ fn a_plan_that_this_version_does_not_know_is_compared_as_well() {
         )
     };
     let same = next(quantum("quantum", "Standard"), &before);
-    assert_eq!(told(&same.changes), [], "another spelling is no change");
+    assert_eq!(rows(&same.changes), [], "another spelling is no change");
     let disabled = [("disabled", "a", "Quantum", Some(false))];
     let gone = next(estate(&[Some("Free")]), &before);
-    assert_eq!(told(&gone.changes), disabled);
+    assert_eq!(rows(&gone.changes), disabled);
     // A run that could not read the plans hides it from no later one.
     let short = Estate {
         pricings: Vec::new(),
@@ -183,10 +183,10 @@ fn a_plan_that_this_version_does_not_know_is_compared_as_well() {
         ..estate(&[Some("Free")])
     };
     let short = next(short, &before);
-    assert_eq!(told(&short.changes), []);
+    assert_eq!(rows(&short.changes), []);
     let between = Baseline::after(&short, Some(&before), "tenant");
     let off = next(quantum("Quantum", "Free"), &between);
-    assert_eq!(told(&off.changes), disabled);
+    assert_eq!(rows(&off.changes), disabled);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_downgrade_is_confirmed_by_what_says_the_same_alone() {
         let answers = BTreeMap::from([(asked("a"), Answer::Plan(Box::new(pricing)))]);
         let report = reconcile(report(now), &before, &answers, &ScopeMembership::Tenant);
         assert_eq!(
-            told(&report.changes),
+            rows(&report.changes),
             [("disabled", "a", "AI", Some(confirmed))],
             "{tier}; a subscription without a state counts"
         );
@@ -294,7 +294,7 @@ fn a_subscription_is_gone_only_when_resource_manager_says_so() {
         )
     };
     let report = gone(Some(Answer::NotFound), &ScopeMembership::Tenant);
-    assert_eq!(told(&report.changes), [("gone", "b", "", Some(true))]);
+    assert_eq!(rows(&report.changes), [("gone", "b", "", Some(true))]);
     let known = Subscription {
         subscription_id: "b".into(),
         name: "B".into(),
@@ -352,7 +352,7 @@ fn one_of_many_that_vanished_is_told_as_not_confirmed() {
         &BTreeMap::new(),
         &ScopeMembership::Tenant,
     );
-    assert_eq!(told(&report.changes), [("gone", "z", "", Some(false))]);
+    assert_eq!(rows(&report.changes), [("gone", "z", "", Some(false))]);
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn a_list_that_did_not_come_whole_tells_of_none_that_are_gone() {
     );
 }
 
-/// What is told of a run after the one that `before` was made of.
+/// The changes of a run after the one that `before` was made of.
 fn since(before: &Baseline, now: Estate) -> CoverageReport {
     reconcile(
         report(now),
@@ -392,27 +392,27 @@ fn with_accounts(tiers: &[Option<&str>], accounts: &[&str]) -> Estate {
 
 #[test]
 fn accounts_that_could_not_be_read_are_neither_none_nor_new() {
-    let whole = || with_accounts(&[Some("Free"), Some("Free")], &["a"]);
-    let first = baseline(whole());
+    let complete = || with_accounts(&[Some("Free"), Some("Free")], &["a"]);
+    let first = baseline(complete());
     let partial = Estate {
         ai_resources: Vec::new(),
         partial: [crate::coverage::AI_RESOURCES.name].into(),
-        ..whole()
+        ..complete()
     };
     let second = since(&first, partial);
     assert_eq!(second.summary.exposed, None);
     let ai = second.rows.iter().find(|row| &*row.plan == AI).unwrap();
     assert_eq!((ai.ai_accounts, ai.exposed), (None, false));
     let second = Baseline::after(&second, Some(&first), "tenant");
-    let third = since(&second, whole());
+    let third = since(&second, complete());
     assert_eq!(third.changes, []);
-    // A history that begins without them tells of no flood when they come.
+    // A history that begins without them reports no flood when they come.
     let partial = Estate {
         ai_resources: Vec::new(),
         partial: [crate::coverage::AI_RESOURCES.name].into(),
-        ..whole()
+        ..complete()
     };
-    assert_eq!(since(&baseline(partial), whole()).changes, []);
+    assert_eq!(since(&baseline(partial), complete()).changes, []);
 }
 
 #[test]
@@ -424,14 +424,14 @@ fn what_came_new_in_an_incomplete_run_is_told_when_it_lies_open() {
         ..with_accounts(&[Some("Free"), Some("Free")], &["b"])
     };
     let second = since(&first, partial);
-    assert_eq!(told(&second.changes), [("new", "b", "", None)]);
+    assert_eq!(rows(&second.changes), [("new", "b", "", None)]);
     let second = Baseline::after(&second, Some(&first), "tenant");
     let third = since(
         &second,
         with_accounts(&[Some("Free"), Some("Free")], &["b"]),
     );
     assert_eq!(
-        told(&third.changes),
+        rows(&third.changes),
         [("newlyExposed", "b", "AI", Some(false))]
     );
 }
@@ -518,7 +518,7 @@ fn a_list_that_never_came_whole_makes_nothing_new() {
     let second = Baseline::after(&second, Some(&first), "tenant");
     let third = since(&second, with_accounts(&[Some("Free"); 4], &["b", "c", "d"]));
     assert_eq!(
-        told(&third.changes),
+        rows(&third.changes),
         [
             ("newlyExposed", "d", "AI", Some(false)),
             ("new", "d", "", None)

@@ -7,9 +7,8 @@ use crate::coverage::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Rows in the order of subscription and plan, and those of single resources.
-/// Two rows of one plan that differ are told; the one that covers less comes
-/// first, and counts.
+/// Rows in the order of subscription and plan, and those of single resources. If two rows
+/// of one plan differ, that is a gap, and the one that covers less comes first and counts.
 pub(super) fn by_subscription(
     mut pricings: Vec<Pricing>,
     gaps: &mut Vec<String>,
@@ -54,8 +53,8 @@ pub(super) fn of_subscription<'a>(pricings: &'a [Pricing], id: &str) -> &'a [Pri
     &rest[..count]
 }
 
-/// The known plans, those that the report before had beside them, and those that
-/// the data have, in this order and each with its first spelling.
+/// The known plans, further ones of the previous report, and further ones of the data, in
+/// this order and each with its first spelling.
 pub(super) fn plans(pricings: &[Pricing], before: &BTreeSet<String>) -> Vec<Plan> {
     let is_unknown = |name: &&str| plan::known(name).is_none() && !name.is_empty();
     let before = before.iter().map(String::as_str).filter(is_unknown);
@@ -94,7 +93,8 @@ pub(crate) fn first<'a>(ids: impl Iterator<Item = &'a str>) -> String {
     ids.join(", ")
 }
 
-/// Rows of subscriptions that the list does not have: the list is not whole.
+/// Records a gap if rows belong to subscriptions that are not in the list. Returns true if
+/// the list is incomplete.
 pub(super) fn note_strangers(
     subscriptions: &[Subscription],
     pricings: &[Pricing],

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub enum Cloud {
     /// Azure public: every plan exists.
     Public,
-    /// A sovereign cloud, where the AI plan does not exist.
+    /// A sovereign cloud, where Defender for AI does not exist.
     Sovereign,
 }
 
@@ -22,24 +22,24 @@ pub struct PlanCoverage {
     pub subscription: Arc<Subscription>,
     /// Name of the plan in the API.
     pub plan: Arc<str>,
-    /// Name in the portal; the plan's own where it is not known.
+    /// The name in the portal, or the plan's own if it is unknown.
     pub label: Arc<str>,
-    /// Whether it is in effect.
+    /// The state of the plan.
     pub state: PlanState,
-    /// Tier as Azure tells it; empty without a row.
+    /// The tier as Azure has it; empty without a row.
     pub tier: String,
-    /// Sub-plan as Azure tells it, also of a plan that is off.
+    /// The sub-plan as Azure has it, also of a plan that is off.
     pub sub_plan: String,
     /// `FullyCovered`, `PartiallyCovered`, `NotCovered`, or empty.
     pub resources_coverage_status: String,
-    /// When it was turned on.
+    /// The time at which it was turned on.
     pub enablement_time: String,
-    /// What is left of the trial, ISO 8601; empty for none.
+    /// The rest of the trial, ISO 8601; empty for none.
     pub free_trial_remaining: String,
-    /// Whether resources may not differ from it.
+    /// True if resources may not differ from it.
     pub enforce: Option<bool>,
-    /// Whether Microsoft has deprecated it, or the sub-plan that it is on with: once
-    /// off it cannot be turned on.
+    /// True if Microsoft has deprecated it, or its sub-plan that is on: once off, it cannot
+    /// be turned on.
     pub deprecated: bool,
     /// Plans in its place.
     pub replaced_by: Vec<String>,
@@ -47,10 +47,10 @@ pub struct PlanCoverage {
     pub extensions_on: Vec<String>,
     /// Extensions that are off or unclear, sorted.
     pub extensions_off: Vec<String>,
-    /// AI accounts in the subscription; 0 for other plans, `None` when they could
-    /// not be read.
+    /// AI accounts in the subscription; 0 for other plans, `None` if they could not be
+    /// read.
     pub ai_accounts: Option<usize>,
-    /// Whether they lie open: the AI plan is not on.
+    /// True if AI accounts are exposed: Defender for AI is not on.
     pub exposed: bool,
     /// The worst that changed since the report before; `None` for nothing, and
     /// in a report without one before it.
@@ -63,13 +63,13 @@ pub(super) struct Plan {
     pub(super) label: Arc<str>,
 }
 
-/// What is known of the plans of a subscription.
+/// The known facts of the plans of a subscription.
 #[derive(Clone, Copy)]
 pub(super) struct Facts<'a> {
     pub(super) pricings: Option<&'a [Pricing]>,
-    /// Whether a plan that is not among them is none.
-    pub(super) is_whole: bool,
-    /// AI accounts; `None` when they could not be read.
+    /// True if a plan that is missing here does not exist in the subscription.
+    pub(super) is_complete: bool,
+    /// AI accounts; `None` if they could not be read.
     pub(super) accounts: Option<usize>,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn coverage(
     let state = match (pricing, facts.pricings) {
         _ if is_ai && cloud == Cloud::Sovereign => PlanState::NotAvailable,
         (Some(pricing), _) => state_of(pricing),
-        (None, _) if !facts.is_whole => PlanState::NotReadable,
+        (None, _) if !facts.is_complete => PlanState::NotReadable,
         (None, Some(_)) => PlanState::NotListed,
         (None, None) => PlanState::NotRegistered,
     };

@@ -21,15 +21,15 @@ pub struct PlanCounts {
     pub states: BTreeMap<&'static str, usize>,
 }
 
-/// The sums. `summary.json`.
+/// The totals of a report. `summary.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = CoverageSummary)]
 pub struct Summary {
-    /// When the facts were read, RFC 3339 in UTC.
+    /// The time at which the facts were read, RFC 3339 in UTC.
     pub as_of: String,
-    /// When the facts that this is compared with were read; `None` for a report
-    /// that begins a history.
+    /// The time of the facts that this report is compared with; `None` for the first report
+    /// of a history.
     pub since: Option<String>,
     /// Changes since then, by kind.
     pub changes: BTreeMap<&'static str, usize>,
@@ -40,20 +40,20 @@ pub struct Summary {
     pub subscriptions: usize,
     /// Those that are not enabled; no other count has them.
     pub disabled_subscriptions: usize,
-    /// Enabled subscriptions with the AI plan on.
+    /// Enabled subscriptions with Defender for AI on.
     pub ai_on: usize,
-    /// With it off.
+    /// Those with it off.
     pub ai_off: usize,
-    /// Without a row of any plan.
+    /// Those without a row of any plan.
     pub ai_not_registered: usize,
-    /// With rows, but none of the AI plan.
+    /// Those with rows, but none of Defender for AI.
     pub ai_not_listed: usize,
-    /// In a cloud without the AI plan.
+    /// Those in a cloud without Defender for AI.
     pub ai_not_available: usize,
-    /// Whose AI plan could not be read.
+    /// Those whose Defender for AI could not be read.
     pub ai_not_readable: usize,
-    /// AI accounts in enabled subscriptions whose AI plan is not on; null when the
-    /// AI accounts could not all be read.
+    /// AI accounts in enabled subscriptions without Defender for AI; null if not all AI
+    /// accounts could be read.
     pub exposed: Option<usize>,
     /// Plans that cost and are on, over all enabled subscriptions.
     pub paid_plans_on: usize,
@@ -61,16 +61,16 @@ pub struct Summary {
     pub stale_rows: usize,
     /// Resources that differ from the plan of their subscription.
     pub overrides: usize,
-    /// Whether everything could be read.
+    /// True if everything could be read.
     pub complete: bool,
-    /// Why not, a sentence each.
+    /// The reasons why not, a sentence each.
     pub reasons: Vec<String>,
     /// Every plan that is known or that the data have.
     pub plans: Vec<PlanCounts>,
 }
 
 impl Summary {
-    /// Most downgrades that are told one by one.
+    /// Most downgrades that are listed.
     pub const MAX_DOWNGRADES: usize = 20;
 }
 

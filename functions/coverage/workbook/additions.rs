@@ -19,18 +19,18 @@ pub(super) const MAX_DEPTH: usize = 20;
 pub(super) struct Work {
     /// Items that show plans.
     pub(super) found: usize,
-    /// Places where the AI plan is already.
+    /// Parts of Defender for AI that exist already.
     pub(super) there: usize,
     pub(super) edits: Vec<String>,
-    /// Whether a query got a line or a column.
+    /// True if a query got a line or a column.
     pub(super) asks_more: bool,
-    /// Why an item that shows plans cannot get a line; empty for nothing.
+    /// The reason why an item that shows plans cannot get a line; empty for none.
     pub(super) problem: String,
-    /// Names of the items that count plans, with the column of the AI plan.
+    /// Names of the items that count plans, with the column of Defender for AI.
     pub(super) numbers: BTreeMap<String, String>,
 }
 
-/// Does work on the content of an item, which old copies hold as a JSON text.
+/// Changes the content of an item, which old copies have as a JSON text.
 pub(super) fn with_content(item: &mut Value, work: impl FnOnce(&mut Value)) {
     match item.get_mut("content") {
         Some(Value::String(text)) => {
@@ -77,7 +77,7 @@ impl Work {
             }
             PlanColumn::NameIsTaken => {
                 self.problem = format!(
-                    "{name}: the column `{COLUMN}` is something else: add the plan for AI by hand, under another name"
+                    "{name}: the column `{COLUMN}` is something else: add Defender for AI by hand, under another name"
                 );
                 return;
             }
@@ -87,7 +87,7 @@ impl Work {
                     return;
                 }
                 self.edits
-                    .push(format!("{name}: the query reads the AI plan"));
+                    .push(format!("{name}: the query reads Defender for AI"));
                 COLUMN.to_owned()
             }
         };
@@ -114,14 +114,14 @@ impl Work {
                     return;
                 }
                 self.edits
-                    .push(format!("{name}: the query counts the AI plan"));
+                    .push(format!("{name}: the query counts Defender for AI"));
                 column.to_owned()
             }
         };
         self.numbers.insert(name.to_owned(), sum);
     }
 
-    /// Colours and names the column of a grid.
+    /// Colors and names the column of a grid.
     pub(super) fn grid(&mut self, name: &str, content: &mut Value, column: &str) {
         let settings = &mut content["gridSettings"];
         let of = |list| Entry {
@@ -137,8 +137,8 @@ impl Work {
         self.entry(name, settings, &of("labelSettings"), |_| label(column));
     }
 
-    /// Adds an entry for a column to a list, behind the one of the column that
-    /// it is made after.
+    /// Adds an entry for a column to a list, after the one of the column that it is modeled
+    /// on.
     pub(super) fn entry(
         &mut self,
         name: &str,
@@ -167,11 +167,10 @@ impl Work {
         let new = make(at.and_then(|at| entries.get(at).cloned()));
         entries.insert(at.map_or(entries.len(), |at| at + 1), new);
         self.edits
-            .push(format!("{name}: {} has the AI plan", entry.list));
+            .push(format!("{name}: {} has Defender for AI", entry.list));
     }
 
-    /// Puts a line behind the first anchor that is there, with its indent and
-    /// its line end.
+    /// Puts a line after the first anchor that exists, with its indent and its line end.
     pub(super) fn add_line(
         &mut self,
         name: &str,
@@ -182,7 +181,7 @@ impl Work {
         let code = without_comments(query);
         let Some(found) = anchors.iter().find_map(|anchor| anchor.captures(&code)) else {
             self.problem = format!(
-                "{name}: the query has no line of a plan behind which the plan for AI could go: add `{line}` by hand"
+                "{name}: the query has no line of a plan after which Defender for AI could go: add `{line}` by hand"
             );
             return false;
         };
@@ -197,7 +196,7 @@ impl Work {
 pub(super) struct Entry<'a> {
     pub(super) list: &'static str,
     pub(super) column: &'a str,
-    /// Column behind whose entry it goes.
+    /// The column after whose entry it goes.
     pub(super) model: &'static str,
 }
 

@@ -5,12 +5,12 @@ use regex::{Captures, Regex};
 use serde_json::Value;
 use std::sync::LazyLock;
 
-/// How a query shows the plan for AI.
+/// The way in which a query shows Defender for AI.
 pub(super) enum PlanColumn {
     None,
     /// As the plain level, in a column of this name.
     Known(String),
-    /// As somebody wrote it: nothing can be added that is sure to be right.
+    /// In a form of its own, to which nothing can be added safely.
     OfItsOwn,
     /// Not at all, and the name of its column is something else.
     NameIsTaken,
@@ -42,7 +42,7 @@ fn words(code: &str) -> impl Iterator<Item = &str> {
     code.split(|c: char| !c.is_alphanumeric() && c != '_')
 }
 
-/// How often a name gets a value.
+/// The number of times that a name gets a value.
 fn assigned(code: &str, name: &str) -> usize {
     ASSIGNED
         .captures_iter(code)
@@ -50,7 +50,7 @@ fn assigned(code: &str, name: &str) -> usize {
         .count()
 }
 
-/// The column that counts a column, whatever it compares it with.
+/// The column that counts a column, whatever it is compared with.
 pub(super) fn counted(code: &str, column: &str) -> Option<String> {
     let counts = |found: &Captures<'_>| words(&found["what"]).any(|word| word == column);
     let found = COUNT_COLUMN.captures_iter(code).find(counts)?;
@@ -70,7 +70,7 @@ pub(super) fn without_comments(query: &str) -> String {
         .into_owned()
 }
 
-/// Whether an item asks Resource Graph for a bag of plans by subscription.
+/// Returns true if an item asks Resource Graph for a bag of plans by subscription.
 pub(super) fn shows_plans(content: &Value) -> bool {
     let query = text(&content["query"]);
     let lower = query.to_ascii_lowercase();
@@ -106,8 +106,8 @@ patterns! {
     ANY_COUNT = r"(?m)^(?P<indent>[^\S\r\n]*)\w+\s*=\s*countif\s*\([^\r\n]*\)\s*,[^\S\r\n]*(?P<end>\r?\n)";
 }
 
-/// Lines behind which the column of the plan goes, best first.
+/// Lines after which the column of the plan goes, best first.
 pub(super) static PLAN_LINES: [&LazyLock<Regex>; 2] = [&APP_SERVICES_LINE, &ANY_PLAN_LINE];
 
-/// Lines behind which its count goes, best first.
+/// Lines after which its count goes, best first.
 pub(super) static COUNT_LINES: [&LazyLock<Regex>; 2] = [&APP_SERVICES_COUNT, &ANY_COUNT];

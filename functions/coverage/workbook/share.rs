@@ -33,7 +33,7 @@ impl Work {
             self.there += 1;
         } else {
             self.edits
-                .push(format!("{name}: the columns have the AI plan"));
+                .push(format!("{name}: the columns have Defender for AI"));
             self.asks_more = true;
             content["query"] = json!(merge.to_string());
         }
@@ -65,9 +65,8 @@ impl Work {
     }
 }
 
-/// Adds the share of what `sum` counts to the columns of a merge; the name of
-/// its column. `None` when the columns cannot be told apart: the merge is left
-/// as it is then.
+/// Adds the share of what `sum` counts to the columns of a merge, and returns the name of
+/// its column. `None` if the columns are ambiguous: then the merge stays as it is.
 fn add_share(merge: &mut Value, table: &str, sum: &str) -> Option<String> {
     let id = merge["merges"][0]["id"].clone();
     let columns = merge.get_mut("projectRename")?.as_array_mut()?;

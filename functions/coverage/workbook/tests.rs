@@ -170,7 +170,7 @@ fn coverage_w2_what_somebody_wrote_in_a_way_of_their_own_is_left_alone() {
 }
 
 #[test]
-fn coverage_w2_a_name_that_is_taken_is_told() {
+fn coverage_w2_a_name_that_is_taken_is_reported() {
     let before = by_hand("AIServices = defenderPlans.Arm,\\n", "");
     let patched = patch(&before);
     assert_eq!(
@@ -226,27 +226,27 @@ fn coverage_w2_a_line_in_a_comment_is_no_line() {
 
 #[test]
 fn coverage_w2_a_share_of_another_form_is_a_share() {
-    let whole = patch(FIXTURE).content;
-    let before = whole.replace(
+    let complete = patch(FIXTURE).content;
+    let before = complete.replace(
         r#"[\\\"AIServices\\\"]/[\\\"totalSubs\\\"]*100"#,
         r#"round([\\\"AIServices\\\"] * 100 / [\\\"totalSubs\\\"])"#,
     );
-    assert_ne!(before, whole);
+    assert_ne!(before, complete);
     assert_eq!(patch(&before).edits, [""; 0]);
-    let taken = whole.replace(r#"[\\\"AIServices\\\"]/"#, r#"[\\\"KeyVaults\\\"]/"#);
-    assert_ne!(taken, whole);
+    let taken = complete.replace(r#"[\\\"AIServices\\\"]/"#, r#"[\\\"KeyVaults\\\"]/"#);
+    assert_ne!(taken, complete);
     assert_eq!(patch(&taken).edits, [""; 0], "no name twice");
 }
 
 #[test]
 fn what_is_only_how_a_column_looks_is_told_apart() {
     assert!(!patch(FIXTURE).is_look_only);
-    let whole = patch(FIXTURE).content;
-    let without = whole.replace(
+    let complete = patch(FIXTURE).content;
+    let without = complete.replace(
         "{\"columnId\":\"AIServices\",\"label\":\"AI services\"}",
         "{\"columnId\":\"Other\"}",
     );
-    assert_ne!(without, whole);
+    assert_ne!(without, complete);
     assert!(patch(&without).is_look_only);
 }
 

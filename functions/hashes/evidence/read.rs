@@ -8,8 +8,8 @@ use serde::{Deserialize, de::Error as _};
 /// Reads the Indicators for `value`.
 ///
 /// # Errors
-/// When the answer has another shape, or holds an Indicator of another value:
-/// then it was not filtered, and what is not on its page is not known.
+/// If the response has another shape, or has an Indicator of another value: then it was not
+/// filtered, and Indicators on other pages are unknown.
 pub fn read_indicators(
     answer: &[u8],
     value: FileHash,
@@ -35,10 +35,10 @@ struct Page<T> {
     next: Option<String>,
 }
 
-/// Reads the answer of a list, also an empty one.
+/// Reads the response for a list, also an empty one.
 ///
 /// # Errors
-/// When the answer is none of the documented shape.
+/// If the response does not have the documented shape.
 pub fn read_list<T: for<'de> Deserialize<'de>>(
     answer: &[u8],
 ) -> Result<Listed<T>, serde_json::Error> {

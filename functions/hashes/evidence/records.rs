@@ -25,7 +25,7 @@ pub struct Alert {
     /// `New`, `InProgress`, `Resolved`; an open set.
     #[serde(deserialize_with = "text")]
     pub status: Option<String>,
-    /// When it was raised.
+    /// The time at which it was raised.
     #[serde(deserialize_with = "instant")]
     pub alert_creation_time: Option<String>,
 }
@@ -67,7 +67,7 @@ pub struct Indicator {
     /// `Informational`, `Low`, `Medium`, `High`; an open set.
     #[serde(deserialize_with = "text")]
     pub severity: Option<String>,
-    /// When it ends; null for never.
+    /// The time at which it expires; null for never.
     #[serde(deserialize_with = "instant")]
     pub expiration_time: Option<String>,
     /// Device groups that it is for; empty for all devices.
@@ -79,17 +79,17 @@ pub struct Indicator {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Indicators {
-    /// How many the identity can see.
+    /// The number that the identity can see.
     #[schema(required = false)]
     pub count: usize,
-    /// Whether there are more than `items` shows.
+    /// True if there are more than `items` shows.
     #[schema(required = false)]
     pub more: bool,
     /// The first 20.
     #[schema(required = false)]
     pub items: Vec<Indicator>,
-    /// Whether the identity's role shows it those alone that it made itself:
-    /// then there may be more.
+    /// True if the identity's role shows only those that it created: then there may be
+    /// more.
     #[schema(required = false)]
     pub own_only: bool,
 }

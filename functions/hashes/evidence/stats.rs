@@ -1,4 +1,4 @@
-//! What Microsoft Defender counts about a file.
+//! The statistics of Microsoft Defender about a file.
 
 use super::MAX_SHOWN;
 use crate::hashes::file_profile::{instant, number};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// How often the tenant saw a file in the last 30 days. `/files/{id}/stats`.
+/// The statistics of a file in the tenant over the last 30 days. `/files/{id}/stats`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FileStats {
@@ -14,10 +14,10 @@ pub struct FileStats {
     /// either of two names; null when not counted.
     #[serde(alias = "orgPrevalence", deserialize_with = "number")]
     pub organization_prevalence: Option<u64>,
-    /// When the tenant first saw it.
+    /// The time at which the tenant first saw it.
     #[serde(deserialize_with = "instant")]
     pub org_first_seen: Option<String>,
-    /// When the tenant last saw it.
+    /// The time at which the tenant last saw it.
     #[serde(deserialize_with = "instant")]
     pub org_last_seen: Option<String>,
     /// Names under which it was seen most.
@@ -26,11 +26,10 @@ pub struct FileStats {
 }
 
 impl FileStats {
-    /// Reads the answer. Of the twin names of a count the first one that holds
-    /// a number counts.
+    /// Reads the response. If a count has two names, the first one with a number counts.
     ///
     /// # Errors
-    /// When the answer is no object of the documented shape.
+    /// If the response is not an object of the documented shape.
     pub fn read(answer: &[u8]) -> Result<Self, serde_json::Error> {
         let mut fields: serde_json::Map<String, Value> = serde_json::from_slice(answer)?;
         if !["sha1", "orgPrevalence", "organizationPrevalence"]

@@ -6,8 +6,8 @@ use super::{FileHash, HashKind, visible};
 /// One thing that a caller asked about, valid or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observable {
-    /// The hash in lower case where it is one, else what was sent, made
-    /// visible and cut to 100 characters. JSON `hash`.
+    /// The hash in lowercase; if it is not one, the text as sent, with hidden characters
+    /// shown and cut to 100 characters. JSON `hash`.
     pub text: String,
     /// The hash, or why there is none.
     pub hash: Result<FileHash, UnusableHash>,

@@ -1,6 +1,6 @@
 //! The reasons why a text is not a SHA-1 or SHA-256.
 
-/// Why a text is no hash that can be looked up; the text says what to do.
+/// The reason why a text is not a hash that can be looked up. Its message says what to do.
 ///
 /// A retry does not help: the caller has to send something else.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,16 +19,16 @@ pub enum UnusableHash {
     /// A prefix such as `sha1:` before a hash of the other kind.
     #[error("the prefix or algorithm says {prefix}, but the {digits} digits do not")]
     PrefixMismatch {
-        /// What the prefix names.
+        /// The algorithm that the prefix names.
         prefix: &'static str,
-        /// How many hexadecimal digits follow it.
+        /// The number of hexadecimal digits after it.
         digits: usize,
     },
-    /// A character that is no hexadecimal digit; look-alikes and invisible
-    /// characters are named by their code point.
+    /// A character that is not a hexadecimal digit; look-alikes and invisible characters
+    /// are named by their code point.
     #[error("the character {character} at position {position} is not a hexadecimal digit")]
     Character {
-        /// The character itself where it is printable ASCII, else `U+XXXX`.
+        /// The character itself if it is printable ASCII, else `U+XXXX`.
         character: String,
         /// Its position in the trimmed text, counted from 1.
         position: usize,
@@ -38,7 +38,7 @@ pub enum UnusableHash {
         "this is an Authenticode hash (SHA256AC), which the Files API does not know; send the SHA-1 or SHA-256 of the file"
     )]
     Authenticode,
-    /// A JSON value that is no text.
+    /// A JSON value that is not a text.
     #[error("{0} is not a text; send each hash as a JSON string")]
     NotText(&'static str),
 }

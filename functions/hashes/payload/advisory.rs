@@ -1,11 +1,11 @@
-//! Hashes in an advisory, pasted as it is.
+//! Hashes in an advisory, as it was pasted.
 //!
-//! A hash is a whole word of 32, 40 or 64 hexadecimal digits, also with its
-//! label glued to it (`SHA1ff2f...`, as tables lose their borders). A hash
-//! inside a longer run of letters and digits is none. Each is taken once.
+//! A hash is a complete word of 32, 40 or 64 hexadecimal digits, also with its label in
+//! front (`SHA1ff2f...`, where a table lost its borders). Digits inside a longer run of
+//! letters and digits are not a hash. Each hash is reported once.
 //!
-//! HTML is read twice, so that no hash is lost to a tag: once with every tag as
-//! text between blanks, and once without the tags that stand inside a word.
+//! HTML is read twice, so that no hash is lost to a tag: once with every tag as text
+//! between blanks, and once without the tags inside a word.
 
 use std::collections::HashSet;
 
@@ -53,8 +53,8 @@ fn hash_of_word(word: &str) -> Option<&str> {
     })
 }
 
-/// The text in lower case, without characters that nobody sees, with character
-/// references read and labels in one spelling.
+/// The text in lowercase, without invisible characters, with character references read and
+/// labels in one spelling.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut at = 0;
@@ -86,8 +86,8 @@ fn plain(text: &str) -> String {
         })
 }
 
-/// What a character reference behind `&` stands for, and its length; a blank
-/// for one that matters to no hash.
+/// The character of a reference after `&`, and its length; a blank if it cannot be part of
+/// a hash.
 fn reference(rest: &str) -> (char, usize) {
     const INVISIBLE: [&str; 7] = [
         "shy",
@@ -145,7 +145,7 @@ struct Tags<'a> {
 }
 
 impl Tags<'_> {
-    /// Where the tag ends that begins at `start`; `None` where none does.
+    /// The end of the tag that begins at `start`; `None` if there is no tag.
     fn end(&mut self, start: usize) -> Option<usize> {
         if self.close.is_none_or(|close| close < start) {
             let next = self.text[start..]

@@ -43,7 +43,7 @@ pub(super) fn of_body(body: &Value) -> Option<Vec<Value>> {
     Some(all)
 }
 
-/// Whether an item of a bare array can be an entity.
+/// Returns true if an item of a bare array can be an entity.
 pub(super) fn is_entity(item: &Value) -> bool {
     ["kind", "Type", "$ref"]
         .iter()
@@ -65,8 +65,8 @@ pub(super) fn hashes(items: &[Value]) -> Option<Vec<Observable>> {
     (walk.visits <= MAX_VISITS && !walk.too_deep).then_some(walk.found)
 }
 
-/// The items of an array, also of one that arrives as a JSON text; nothing for
-/// an absent one, `None` for what is no list.
+/// The items of an array, also of one that arrives as a JSON text; empty for an absent one,
+/// `None` for a value that is not a list.
 fn list(value: Option<&Value>) -> Option<Vec<Value>> {
     match value {
         None | Some(Value::Null) => Some(Vec::new()),

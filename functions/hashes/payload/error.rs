@@ -2,7 +2,7 @@
 
 use super::{MAX_DISTINCT, MAX_ITEMS};
 
-/// Why a body holds no list; the text says what to send. A retry of the same
+/// The reason why a body has no list. Its message says what to send. A retry of the same
 /// body does not help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableRequest {
@@ -21,7 +21,7 @@ pub enum UnusableRequest {
     },
     /// A text in an encoding that is not read, or a compressed one.
     #[error(
-        "the body is no text in UTF-8 or UTF-16 (with its mark); send it in one of them, not compressed"
+        "the body is not text in UTF-8 or UTF-16 (with its mark); send it in one of them, not compressed"
     )]
     NotText,
     /// A key is there twice.

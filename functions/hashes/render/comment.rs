@@ -18,7 +18,7 @@ const CLEAN_MEANS: &str = "Clean means \"no detection by Microsoft\", not an app
 /// The columns of the table.
 pub(super) const COLUMNS: [&str; 4] = ["Verdict", "Hash", "Devices worldwide", "Why"];
 
-/// How the parts of a comment are written. Each part escapes the texts that it takes.
+/// The format of a comment. Each part escapes its texts.
 pub(super) struct Style {
     /// A sentence.
     pub(super) paragraph: fn(&str) -> String,

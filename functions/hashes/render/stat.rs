@@ -1,5 +1,5 @@
-//! An answer as STAT, the triage assistant for Sentinel, takes it, so that its
-//! users can switch one step of a playbook.
+//! An answer in the format of STAT, the triage assistant for Sentinel, so that its users
+//! can switch one step of a playbook.
 //!
 //! Source: <https://github.com/briandelmsft/SentinelAutomationModules>
 
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::words::{why, word};
 use crate::hashes::{HashResult, LookupAnswer, Verdict};
 
-/// What STAT's scoring module takes from a custom module.
+/// The input of STAT's scoring module from a custom module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct StatAnswer {
@@ -23,7 +23,7 @@ pub struct StatAnswer {
     pub analyzed_entities: usize,
     /// Hashes without one.
     pub not_checked_count: usize,
-    /// Whether every hash could be asked.
+    /// True if every hash was checked.
     pub complete: bool,
 }
 
@@ -33,14 +33,14 @@ pub struct StatAnswer {
 pub struct StatScore {
     /// 10 a malicious file, 5 a suspicious one, 0 for what was not checked.
     pub score: u8,
-    /// What the points are for.
+    /// The reason for the points.
     pub score_label: String,
 }
 
 impl LookupAnswer {
-    /// What STAT's scoring module takes: 10 points a malicious file, 5 a
-    /// suspicious one, 0 for what is not known; hashes that were not checked
-    /// are named, and score nothing.
+    /// The input of STAT's scoring module: 10 points for a malicious file, 5 for a
+    /// suspicious one, 0 for an unknown one. Hashes that were not checked are named, and
+    /// score 0.
     pub fn to_stat(&self) -> StatAnswer {
         let mut seen = HashSet::new();
         // Both hashes of a file, or one that is there twice, score once.
@@ -75,7 +75,7 @@ fn score(result: &HashResult) -> u8 {
     }
 }
 
-/// What two results of one file have in common.
+/// The hash that all results of one file share.
 fn file_of(result: &HashResult) -> String {
     let file = result.file.as_ref();
     let hash = file.and_then(|file| file.sha256.clone().or_else(|| file.sha1.clone()));

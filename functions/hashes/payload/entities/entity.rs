@@ -53,7 +53,7 @@ pub(super) fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     })
 }
 
-/// A field of an entity: in its `properties`, or beside them.
+/// A field of an entity: in its `properties`, or next to them.
 pub(super) fn property<'a>(entity: &'a Value, name: &str) -> Option<&'a Value> {
     let inside = field(entity, "properties")
         .and_then(|inside| field(inside, name))
@@ -83,7 +83,7 @@ fn value_of(entity: &Value) -> Option<&str> {
         .find_map(|name| property(entity, name)?.as_str())
 }
 
-/// Whether an entity is a hash: by its kind, or by its fields where none says.
+/// Returns true if an entity is a hash: by its kind, or by its fields if it has no kind.
 pub(super) fn is_hash(entity: &Value, listed: bool) -> bool {
     match kind(entity).as_str() {
         "filehash" | "filehashes" => true,

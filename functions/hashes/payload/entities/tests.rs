@@ -130,7 +130,7 @@ fn deep_wide_and_tangled_bodies_end() {
     for _ in 0..100 {
         deep = json!({ "Type": "file", "FileHashes": [deep] });
     }
-    assert_eq!(hashes(&[deep]), None, "too deep is told, not cut");
+    assert_eq!(hashes(&[deep]), None, "too deep is refused, not cut");
     let id = |number: usize| format!("e{number}");
     let tangled: Vec<Value> = (0..14)
         .map(|number| json!({ "id": id(number), "kind": "File", "properties": { "fileHashEntityIds": vec![id(number + 1); 40] } }))

@@ -43,8 +43,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Looks for hashes in a value that belongs to `file`. `listed` tells that
-    /// it stands where hashes are expected.
+    /// Looks for hashes in a value that belongs to `file`. `listed` is true in a place
+    /// where hashes are expected.
     pub(super) fn visit(
         &mut self,
         value: &'a Value,
