@@ -1,11 +1,12 @@
 //! The coverage report, read from Azure Resource Graph by the real executable.
 
-use std::time::Duration;
-
-use sandbox::{Estate, Fault, Sandbox, Tenant, subscription_id};
-use serde_json::{Value, json};
+mod join;
+mod page;
 
 use crate::support::{app, package::repository, tools};
+use sandbox::{Estate, Fault, Sandbox, Tenant, subscription_id};
+use serde_json::{Value, json};
+use std::time::Duration;
 
 struct Run {
     status: i32,
@@ -299,146 +300,6 @@ async fn d11_an_estate_that_cannot_be_read_is_not_reported_as_complete() {
     let run = coverage(&cloud, &[], &[]).await;
     assert_eq!(run.status, 3);
     assert!(run.stdout.contains("0 subscriptions") && run.stderr.contains("NOT complete"));
-}
-
-/// Opens the page of a report in headless Chromium; returns its bars and rows.
-async fn open_page(html: &str, name: &'static str) -> Value {
-    let folder = repository().join("target/screenshots");
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join(format!("{name}.html"));
-    std::fs::write(&file, html).unwrap();
-    let mut node = std::process::Command::new("node");
-    node.arg(tools::node_folder("browser").join("report.js"))
-        .arg(file)
-        .arg(folder.join(name));
-    let run = move || serde_json::from_slice(&tools::run(&mut node).stdout).expect("JSON");
-    tokio::task::spawn_blocking(run).await.expect("no panic")
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_page_opens_in_a_browser_without_script() {
-    let run = coverage(&cloud().await, &["--format", "html"], &[]).await;
-    assert_eq!(run.status, 0, "{}", run.stderr);
-    let opened = open_page(&run.stdout, "coverage").await;
-    assert_eq!(opened["bars"], 18);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_of_ten_thousand_subscriptions_opens_and_stays_below_five_megabytes() {
-    let rows = |table: &str, count: usize| -> Vec<Value> {
-        let row = |number: usize| match table {
-            "subscriptions" => json!({
-                "subscriptionId": subscription_id(number), "name": format!("Landing zone subscription {number}"), "state": "Enabled",
-                "mgChain": [{ "displayName": format!("Group {}", number % 40), "name": "x" }, { "displayName": "Contoso", "name": "root" }],
-            }),
-            "pricings" => json!({
-                "id": format!("/subscriptions/{}/providers/Microsoft.Security/pricings/AI", subscription_id(number)), "name": "AI",
-                "subscriptionId": subscription_id(number), "tier": if number.is_multiple_of(2) { "Free" } else { "Standard" },
-            }),
-            _ => {
-                json!({ "type": "microsoft.cognitiveservices/accounts", "kind": "OpenAI", "subscriptionId": subscription_id(number) })
-            }
-        };
-        (0..count).map(row).collect()
-    };
-    fn read<T: serde::de::DeserializeOwned>(rows: Vec<Value>) -> Vec<T> {
-        serde_json::from_value(json!(rows)).unwrap()
-    }
-    let estate = functions::coverage::Estate {
-        subscriptions: read(rows("subscriptions", 10_000)),
-        pricings: read(rows("pricings", 10_000)),
-        ai_resources: read(rows("resources", 10_000)),
-        ..functions::coverage::Estate::default()
-    };
-    let report = functions::coverage::CoverageReport::new(
-        estate,
-        functions::coverage::Cloud::Public,
-        "2026-11-23T06:00:00Z",
-    );
-    let html = functions::coverage::html::render(&report);
-    assert!(html.len() < 5_000_000, "{}", html.len());
-    let opened = open_page(&html, "coverage-large").await;
-    assert!(opened["rows"].as_u64().unwrap() > 11_000, "{opened}");
-}
-
-/// A random estate: rows as both engines read them.
-fn random_estate(random: &mut fastrand::Rng) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
-    let (mut subscriptions, mut pricings, mut resources) = (Vec::new(), Vec::new(), Vec::new());
-    for number in 0..random.usize(1..120) {
-        let id = subscription_id(number);
-        subscriptions.push(json!({ "subscriptionId": id, "state": "Enabled" }));
-        for plan in ["AI", "VirtualMachines", "Api"] {
-            if random.u8(..3) > 0 {
-                let tier = ["Free", "Standard"][random.usize(..2)];
-                pricings.push(json!({
-                    "id": format!("/subscriptions/{id}/providers/Microsoft.Security/pricings/{plan}"),
-                    "type": "microsoft.security/pricings", "name": plan, "subscriptionId": id, "tier": tier,
-                    "properties": { "pricingTier": tier },
-                }));
-            }
-        }
-        for account in 0..random.usize(..4) {
-            let kind = ["OpenAI", "openai", "AIServices", "SpeechServices"][random.usize(..4)];
-            resources.push(json!({
-                "id": format!("{id}/{account}"), "type": "microsoft.cognitiveservices/accounts", "kind": kind, "subscriptionId": id,
-            }));
-        }
-    }
-    (subscriptions, pricings, resources)
-}
-
-/// The other engine's result for the query that people use.
-fn asked_elsewhere(pricings: &[Value], resources: &[Value]) -> Vec<(String, u64)> {
-    let query = functions::coverage::EXPOSURE.text;
-    let tables = json!({ "resources": resources, "securityresources": pricings });
-    let mut python = tools::python_command("kql", "python")
-        .arg(repository().join("tests/kql/exposure.py"))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("python runs");
-    let asked = json!({ "query": query, "tables": tables }).to_string();
-    std::io::Write::write_all(&mut python.stdin.take().unwrap(), asked.as_bytes()).unwrap();
-    let output = python.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-    let text = |row: &Value| row["subscriptionId"].as_str().unwrap().to_owned();
-    rows.iter()
-        .map(|row| (text(row), row["aiAccounts"].as_u64().unwrap()))
-        .collect()
-}
-
-#[test]
-fn the_join_agrees_with_another_engine_on_random_estates() {
-    for seed in 1..=6 {
-        let mut random = fastrand::Rng::with_seed(seed);
-        let (subscriptions, pricings, resources) = random_estate(&mut random);
-        if pricings.is_empty() || resources.is_empty() {
-            continue;
-        }
-        let expected = asked_elsewhere(&pricings, &resources);
-        let estate = functions::coverage::Estate {
-            subscriptions: serde_json::from_value(json!(subscriptions)).unwrap(),
-            pricings: serde_json::from_value(json!(pricings)).unwrap(),
-            ai_resources: serde_json::from_value(json!(resources)).unwrap(),
-            ..functions::coverage::Estate::default()
-        };
-        let cloud = functions::coverage::Cloud::Public;
-        let report = functions::coverage::CoverageReport::new(estate, cloud, "");
-        let mut found: Vec<(String, u64)> = report
-            .exposed()
-            .iter()
-            .map(|row| {
-                (
-                    row.subscription.subscription_id.clone(),
-                    row.ai_accounts.unwrap() as u64,
-                )
-            })
-            .collect();
-        found.sort();
-        assert_eq!(found, expected, "seed {seed}");
-        assert!(!expected.is_empty());
-    }
 }
 
 #[test]

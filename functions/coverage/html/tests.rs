@@ -1,3 +1,5 @@
+//! The page of a report.
+
 use super::*;
 use crate::coverage::{
     AiResource, Cloud, Estate, Subscription,

@@ -1,7 +1,6 @@
 //! Subscriptions that are missing in the list: gone, moved, or no longer readable.
 
-use super::plans::unclear;
-use super::questions::{are_many, vanished};
+use super::questions::{FEW, are_many, vanished};
 use crate::coverage::{
     CoverageReport,
     baseline::{Baseline, SubscriptionBaseline},
@@ -107,4 +106,26 @@ fn gone_as(id: &str, known: &SubscriptionBaseline, confirmed: bool, reason: &str
         confirmed: Some(confirmed),
         reason: reason.to_owned(),
     }
+}
+
+/// The subscriptions that vanished and are not known to be gone.
+///
+/// One may have moved to another tenant. If several did, it is more likely that our token
+/// belongs to another tenant, or that a delegation was withdrawn.
+fn unclear(
+    vanished: &[(String, SubscriptionBaseline)],
+    answers: &BTreeMap<Question, Answer>,
+    within: &ScopeMembership,
+) -> BTreeSet<String> {
+    let answer = |id: &String| answers.get(&Question::Subscription(id.clone()));
+    let moved = |id: &&String| answer(id) == Some(&Answer::Elsewhere);
+    let ids = vanished.iter().map(|(id, _)| id);
+    let all_moved = ids.clone().filter(moved).count();
+    let is_unclear = |id: &&String| match answer(id) {
+        Some(Answer::NotFound) => false,
+        Some(Answer::Subscription(_)) => !within.is_left_by(id),
+        Some(Answer::Elsewhere) => all_moved >= FEW,
+        _ => true,
+    };
+    ids.filter(is_unclear).cloned().collect()
 }

@@ -1,10 +1,10 @@
 //! Plans whose state in Resource Graph differs from the one in Resource Manager.
 
-use super::gone::{ScopeMembership, note_unreadable};
+use super::gone::note_unreadable;
 use super::questions::{FEW, are_many};
 use crate::coverage::{
     CoverageReport, PlanState,
-    baseline::{Baseline, SubscriptionBaseline},
+    baseline::Baseline,
     change::compare,
     confirmation::{Answer, Question},
     plan::{self},
@@ -52,26 +52,4 @@ pub(super) fn correct_plans(
             report.correct(&subscription, &plan, None);
         }
     }
-}
-
-/// Which of the subscriptions that vanished are not known to be gone.
-///
-/// One may move to another tenant; where several did, it is our token that is of
-/// another one, or a delegation that was withdrawn.
-pub(super) fn unclear(
-    vanished: &[(String, SubscriptionBaseline)],
-    answers: &BTreeMap<Question, Answer>,
-    within: &ScopeMembership,
-) -> BTreeSet<String> {
-    let answer = |id: &String| answers.get(&Question::Subscription(id.clone()));
-    let moved = |id: &&String| answer(id) == Some(&Answer::Elsewhere);
-    let ids = vanished.iter().map(|(id, _)| id);
-    let all_moved = ids.clone().filter(moved).count();
-    let is_unclear = |id: &&String| match answer(id) {
-        Some(Answer::NotFound) => false,
-        Some(Answer::Subscription(_)) => !within.is_left_by(id),
-        Some(Answer::Elsewhere) => all_moved >= FEW,
-        _ => true,
-    };
-    ids.filter(is_unclear).cloned().collect()
 }

@@ -1,3 +1,5 @@
+//! Changes, questions to Resource Manager, and what its responses make of them.
+
 use super::*;
 use crate::coverage::{AiResource, Cloud, Estate, estate::Extension};
 use crate::coverage::{

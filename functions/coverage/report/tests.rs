@@ -1,3 +1,5 @@
+//! Reports from facts: states, exposure, gaps.
+
 use super::*;
 use crate::coverage::estate::Extension;
 use crate::coverage::{

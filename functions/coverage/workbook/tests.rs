@@ -1,3 +1,5 @@
+//! Patches of Microsoft's workbook and of changed copies.
+
 use super::*;
 use serde_json::{Value, json};
 

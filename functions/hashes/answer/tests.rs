@@ -1,3 +1,5 @@
+//! Totals of an answer, and the verdict that counts.
+
 use super::*;
 use crate::hashes::{
     AdviceContext, Evidence, HashKind, ItemError, Observable, Source,

@@ -1,3 +1,5 @@
+//! Lenient reading of evidence.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Texts that are a hash, and the reasons why others are not.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Advice for every verdict.
+
 use super::*;
 use crate::hashes::evidence::{Indicator, Indicators};
 

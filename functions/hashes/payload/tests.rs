@@ -1,3 +1,5 @@
+//! Bodies and files of hashes.
+
 use super::*;
 use crate::hashes::UnusableHash;
 

@@ -3,145 +3,32 @@
 //! It reads `host.json`, starts the executable, waits until it answers, forwards or
 //! wraps calls, restarts it, and sorts its output by level.
 
+mod description;
+mod process;
+mod request;
+
+use super::wire::{self, Completed, InvocationFailure};
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader},
-    net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus},
     sync::{Arc, Mutex},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
-
-use super::wire::{self, Completed, InvocationFailure};
+pub use description::{CustomHandler, HostConfigurationError, HttpMode};
+pub use process::{ClosedPort, ConsoleLine, free_port, invocation_id};
+use process::{child_variables, spawn};
+use request::rebuild_query;
+pub use request::{ClientRequest, RawReply, build_and_get_uri, post_envelope};
 
 /// Version that the simulated host reports.
 pub const HOST_VERSION: &str = "4.1045.200.26071";
 
 /// Longest wait for the handler to become ready.
 const INITIALIZATION_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The ways to reach an HTTP function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpMode {
-    Envelope,
-    Forwarding,
-    Proxying,
-}
-
-/// `customHandler` of `host.json` as the host binds it.
-#[derive(Clone, Debug)]
-pub struct CustomHandler {
-    pub executable: PathBuf,
-    pub arguments: Vec<String>,
-    pub port: Option<u16>,
-    pub mode: HttpMode,
-}
-
-/// The reason the host does not start a handler.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HostConfigurationError(pub String);
-
-impl CustomHandler {
-    /// Reads `host.json` and joins paths as the host does.
-    ///
-    /// `overrides` are environment settings such as
-    /// `AzureFunctionsJobHost__customHandler__port`.
-    pub fn read(root: &Path, overrides: &Overrides<'_>) -> Result<Self, HostConfigurationError> {
-        let text = std::fs::read(root.join("host.json")).map_err(refuse("host.json is missing"))?;
-        let host: Value = serde_json::from_slice(&text).map_err(refuse("host.json is not JSON"))?;
-        if host["version"] != "2.0" {
-            return Err(refuse("host.json has another version")(()));
-        }
-        let handler = &host["customHandler"];
-        if !handler["description"].is_object() {
-            return Err(refuse("Missing WorkerDescription for HttpWorker")(()));
-        }
-        let flag = |name: &str| handler[name] == true;
-        Ok(Self {
-            executable: executable(root, &handler["description"], overrides)?,
-            arguments: arguments(&handler["description"], overrides)?,
-            port: port(handler, overrides)?,
-            mode: match (
-                flag("enableProxyingHttpRequest"),
-                flag("enableForwardingHttpRequest"),
-            ) {
-                (true, _) => HttpMode::Proxying,
-                (false, true) => HttpMode::Forwarding,
-                (false, false) => HttpMode::Envelope,
-            },
-        })
-    }
-}
-
-type Overrides<'a> = BTreeMap<&'a str, String>;
-
-fn refuse<E>(why: &'static str) -> impl FnOnce(E) -> HostConfigurationError {
-    move |_| HostConfigurationError(why.to_owned())
-}
-
-/// The path of the executable as the host finds it.
-///
-/// `%VAR%` is expanded; a relative path is joined to the worker directory; a
-/// missing file is looked up on the search path.
-fn executable(
-    root: &Path,
-    description: &Value,
-    overrides: &Overrides<'_>,
-) -> Result<PathBuf, HostConfigurationError> {
-    let path = description["defaultExecutablePath"]
-        .as_str()
-        .filter(|path| !path.is_empty());
-    let path = path.ok_or_else(|| refuse("defaultExecutablePath is required")(()))?;
-    let expand =
-        |path: String, (name, value): (&&str, &String)| path.replace(&format!("%{name}%"), value);
-    let path = overrides.iter().fold(path.to_owned(), expand);
-    let joined = root
-        .join(description["workerDirectory"].as_str().unwrap_or_default())
-        .join(&path);
-    Ok(if joined.is_file() {
-        joined
-    } else {
-        PathBuf::from(path)
-    })
-}
-
-fn arguments(
-    description: &Value,
-    overrides: &Overrides<'_>,
-) -> Result<Vec<String>, HostConfigurationError> {
-    match overrides.get("AzureFunctionsJobHost__customHandler__description__arguments") {
-        Some(json) => serde_json::from_str(json).map_err(refuse("arguments are not a JSON array")),
-        None if description["arguments"].is_null() => Ok(Vec::new()),
-        None => serde_json::from_value(description["arguments"].clone())
-            .map_err(refuse("arguments are not texts")),
-    }
-}
-
-fn port(handler: &Value, overrides: &Overrides<'_>) -> Result<Option<u16>, HostConfigurationError> {
-    let text = match (
-        overrides.get("AzureFunctionsJobHost__customHandler__port"),
-        &handler["port"],
-    ) {
-        (Some(text), _) => text.clone(),
-        (None, Value::Null) => return Ok(None),
-        (None, Value::String(text)) => text.clone(),
-        (None, number) => number.to_string(),
-    };
-    text.parse()
-        .map(Some)
-        .map_err(refuse("port is not a number"))
-}
-
-/// One line that the handler wrote, with the level the host assigns to it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConsoleLine {
-    pub level: &'static str,
-    pub text: String,
-}
 
 /// A running handler under the simulated host.
 pub struct SimulatedHost {
@@ -446,210 +333,4 @@ impl Drop for SimulatedHost {
         }
         super::app::check_no_secret(&self.console());
     }
-}
-
-/// A reply, unread.
-#[derive(Clone, Debug)]
-pub struct RawReply {
-    pub invocation_id: String,
-    pub status: u16,
-    pub content_type: Option<String>,
-    pub body: Vec<u8>,
-}
-
-impl RawReply {
-    /// Reads the reply as the host does.
-    pub fn read(&self) -> Result<Completed, InvocationFailure> {
-        wire::read_reply(self.status, self.content_type.as_deref(), &self.body)
-    }
-}
-
-/// Posts an envelope as the host does: chunked and without a length.
-pub async fn post_envelope(
-    client: &reqwest::Client,
-    port: u16,
-    function: &str,
-    envelope: &Value,
-) -> Result<RawReply, InvocationFailure> {
-    let failure = |error: reqwest::Error| InvocationFailure::HttpRequest(error.to_string());
-    let invocation_id = invocation_id();
-    let piece = Ok::<_, std::io::Error>(envelope.to_string());
-    let response = client
-        .post(build_and_get_uri(port, function))
-        .header("Content-Type", "application/json; charset=utf-8")
-        .header("X-Azure-Functions-HostVersion", HOST_VERSION)
-        .header("X-Azure-Functions-InvocationId", &invocation_id)
-        .header("User-Agent", format!("Azure-Functions-Host/{HOST_VERSION}"))
-        .body(reqwest::Body::wrap_stream(futures::stream::iter([piece])))
-        .send()
-        .await
-        .map_err(failure)?;
-    Ok(RawReply {
-        invocation_id,
-        status: response.status().as_u16(),
-        content_type: response
-            .headers()
-            .get("content-type")
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned),
-        body: response.bytes().await.map_err(failure)?.to_vec(),
-    })
-}
-
-/// A request of a client of the function app.
-#[derive(Clone, Copy, Debug)]
-pub struct ClientRequest<'a> {
-    pub method: &'a str,
-    pub target: &'a str,
-    pub headers: &'a [(&'a str, &'a str)],
-    pub body: Option<&'a str>,
-}
-
-impl<'a> ClientRequest<'a> {
-    pub fn get(target: &'a str) -> Self {
-        Self {
-            method: "GET",
-            target,
-            headers: &[],
-            body: None,
-        }
-    }
-
-    pub fn post(target: &'a str, body: &'a str) -> Self {
-        Self {
-            method: "POST",
-            target,
-            headers: &[("Content-Type", "application/json")],
-            body: Some(body),
-        }
-    }
-
-    pub fn with(self, headers: &'a [(&'a str, &'a str)]) -> Self {
-        Self { headers, ..self }
-    }
-}
-
-/// A query as a forwarding host rewrites it: repeated keys joined by a comma.
-fn rebuild_query(target: &str) -> String {
-    let Some((path, query)) = target.split_once('?') else {
-        return target.to_owned();
-    };
-    let mut joined: Vec<(String, String)> = Vec::new();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match joined.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, values)) => *values = format!("{values},{value}"),
-            None => joined.push((name.into_owned(), value.into_owned())),
-        }
-    }
-    let query = url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(joined)
-        .finish();
-    format!("{path}?{query}")
-}
-
-/// The base URL with a path.
-pub fn build_and_get_uri(port: u16, path: &str) -> String {
-    format!("http://127.0.0.1:{port}/{path}")
-}
-
-/// The level that the host assigns to a line of the handler's output.
-pub fn level_of(from_stderr: bool, line: &str) -> &'static str {
-    match (from_stderr, line.to_lowercase().contains("warn")) {
-        (false, _) => "Information",
-        (true, true) => "Warning",
-        (true, false) => "Error",
-    }
-}
-
-/// A new invocation id.
-pub fn invocation_id() -> String {
-    uuid::Uuid::new_v4().to_string()
-}
-
-/// A port that was free a moment ago, found as the host finds it.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("bound").port()
-}
-
-/// A port that refuses connections as long as this lives: bound, so that no other server
-/// gets it, and not listening.
-#[derive(Debug)]
-pub struct ClosedPort {
-    socket: tokio::net::TcpSocket,
-}
-
-impl ClosedPort {
-    /// Takes a port.
-    pub fn new() -> Self {
-        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
-        let address = ([127, 0, 0, 1], 0).into();
-        socket.bind(address).expect("a free port");
-        Self { socket }
-    }
-
-    /// Its number.
-    pub fn number(&self) -> u16 {
-        self.socket.local_addr().expect("bound").port()
-    }
-}
-
-fn child_variables(
-    root: &Path,
-    port: u16,
-    variables: &[(&str, String)],
-) -> BTreeMap<String, String> {
-    let mut all: BTreeMap<String, String> = variables
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.clone()))
-        .collect();
-    let worker_id = invocation_id();
-    for (name, value) in [
-        ("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string()),
-        ("FUNCTIONS_CUSTOMHANDLER_WORKER_ID", worker_id.clone()),
-        ("FUNCTIONS_HTTPWORKER_PORT", port.to_string()),
-        ("FUNCTIONS_HTTPWORKER_ID", worker_id),
-        ("FUNCTIONS_APP_ROOT_PATH", root.display().to_string()),
-    ] {
-        all.insert(name.to_owned(), value);
-    }
-    all
-}
-
-fn spawn(
-    handler: &CustomHandler,
-    root: &Path,
-    variables: &BTreeMap<String, String>,
-    console: &Arc<Mutex<Vec<ConsoleLine>>>,
-) -> (Child, Vec<JoinHandle<()>>) {
-    let mut child = Command::new(&handler.executable)
-        .args(&handler.arguments)
-        .current_dir(root)
-        .env_clear()
-        .envs(variables)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the executable starts");
-    let stdout = collect(child.stdout.take().expect("piped"), false, console);
-    let stderr = collect(child.stderr.take().expect("piped"), true, console);
-    (child, vec![stdout, stderr])
-}
-
-fn collect(
-    stream: impl std::io::Read + Send + 'static,
-    from_stderr: bool,
-    console: &Arc<Mutex<Vec<ConsoleLine>>>,
-) -> JoinHandle<()> {
-    let console = Arc::clone(console);
-    std::thread::spawn(move || {
-        for text in BufReader::new(stream).lines().map_while(Result::ok) {
-            let level = level_of(from_stderr, &text);
-            console
-                .lock()
-                .expect("no panic while held")
-                .push(ConsoleLine { level, text });
-        }
-    })
 }

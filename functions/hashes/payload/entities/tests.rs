@@ -1,3 +1,5 @@
+//! Entities of Sentinel, in every shape of its payloads.
+
 use super::*;
 use serde_json::Value;
 use serde_json::json;
