@@ -26,4 +26,5 @@ pub use http::{HttpClient, TimeLimits};
 pub use identity::Identity;
 pub(crate) use request::{Repeat, Request};
 pub(crate) use response::{Meaning, Reply};
+pub(crate) use retry::seconds_rounded_up;
 pub use token::{Claims, Token};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HashResult, ItemStatus, RULE_SET, Verdict};
+use super::{HashResult, ItemStatus, RULE_SET, UnusableHash, Verdict};
 
 /// Counts of an answer, which add up to `total`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -66,7 +66,7 @@ fn is_of_answered_file(item: &HashResult, results: &[HashResult]) -> bool {
     let is_md5 = item
         .error
         .as_ref()
-        .is_some_and(|error| error.code == "hash_md5");
+        .is_some_and(|error| error.code == UnusableHash::Md5.code());
     let digits = item.hash.rsplit(':').next().unwrap_or_default().trim();
     results
         .iter()

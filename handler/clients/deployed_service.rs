@@ -164,7 +164,7 @@ impl ServiceClient {
         let (url, audience) = (&self.server.url, &self.server.audience);
         let (code, detail) = if !problem.code.is_empty() {
             (
-                Code::OfService(problem.code),
+                Code::of_service(problem.code),
                 format!("{url} answers: {}", problem.detail),
             )
         } else if status == 403 {

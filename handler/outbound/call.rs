@@ -1,23 +1,17 @@
 //! One call with everything around it: the path that every request takes.
 
+mod attempt;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+use attempt::{MIN_TIME, Unanswered};
+
 use super::{
     Code, Endpoint, Failure, HttpClient, Identity, Kind, Meaning, Reply, Request, Service,
-    http::{FetchError, Response},
-    limiter::Limited,
-    request::{Credentials, Repeat},
-    retry,
-    token::Token,
+    request::Credentials, retry, token::Token,
 };
-
-/// A try with less time than this is not started: it would only cost quota.
-const MIN_TIME: Duration = Duration::from_millis(100);
-
-/// A try that had this time and no response counts against the service.
-const FAIR_TIME: Duration = Duration::from_millis(800);
 
 /// How much earlier than its caller's deadline a call ends by itself.
 const MARGIN: Duration = Duration::from_millis(20);
@@ -78,7 +72,7 @@ impl Outbound {
         };
         let result = timeout_at(deadline, call.run(&meaning))
             .await
-            .unwrap_or_else(|_| Err(Failure::deadline()));
+            .unwrap_or_else(|_| Err(call.maybe_done(Failure::deadline())));
         endpoint.note_result(&result);
         result
     }
@@ -107,9 +101,9 @@ impl Call<'_> {
             self.check_breaker()?;
             let response = match self.send(token.as_deref()).await {
                 Ok(response) => response,
-                // What the service said before explains more than that time ran out.
-                Err(Unsent::GivenUp(failure)) => return Err(last.unwrap_or(failure)),
-                Err(Unsent::NoResponse(error)) => {
+                Err(Unanswered::NotSent(failure)) => return Err(last.unwrap_or(failure)),
+                Err(Unanswered::TimedOut) => return Err(self.timed_out(last)),
+                Err(Unanswered::NoResponse(error)) => {
                     let failure = self.no_response(&error)?;
                     last = Some(self.wait(&mut retries, failure, retry::MAX_RETRIES).await?);
                     continue;
@@ -122,6 +116,10 @@ impl Call<'_> {
             };
             match meaning(&reply) {
                 Meaning::Done(result) => return Ok(result),
+                // A success that cannot be read is a success all the same.
+                Meaning::Failed(failure) if reply.status().is_success() => {
+                    return Err(self.maybe_done(failure));
+                }
                 Meaning::Failed(failure) => return Err(failure),
                 Meaning::Unauthorized => {
                     let Some(refused) = token.clone().filter(|_| !is_replaced) else {
@@ -172,102 +170,6 @@ impl Call<'_> {
         identity.replace(audience, refused, self.deadline).await
     }
 
-    /// Ends the call when others found out meanwhile that it is in vain.
-    fn check_breaker(&self) -> Result<(), Failure> {
-        match self.endpoint.breaker.opened_since(self.started) {
-            Some((failure, left)) => Err(failure.while_open(left)),
-            None => Ok(()),
-        }
-    }
-
-    /// Sends the request once.
-    async fn send(&self, token: Option<&Token>) -> Result<Response, Unsent> {
-        let authorization = match token {
-            Some(token) => Some(token.authorization().ok_or_else(unusable_token)?),
-            None => None,
-        };
-        let permit = self
-            .endpoint
-            .limiter
-            .acquire(self.deadline)
-            .await
-            .map_err(|limited| self.limited(limited))?;
-        let in_vain = self.check_breaker();
-        if in_vain.is_err() || Instant::now() + MIN_TIME > self.deadline {
-            permit.give_back();
-            in_vain?;
-            return Err(Failure::deadline().into());
-        }
-        let sent = Instant::now();
-        let request = self.request.build(authorization);
-        let fetch = self
-            .outbound
-            .http
-            .fetch(request, self.request.max_bytes, self.deadline);
-        let response = fetch.await;
-        match &response {
-            // Nothing reached the service, so nothing counts there.
-            Err(FetchError::Connect(_)) => permit.give_back(),
-            _ => drop(permit),
-        }
-        match response {
-            Err(FetchError::Timeout(_)) if Instant::now() >= self.deadline => {
-                if sent.elapsed() >= FAIR_TIME {
-                    let silence = self.failure_of(&FetchError::Timeout("deadline"));
-                    self.endpoint.note_silence(silence);
-                }
-                Err(self.maybe_done(Failure::deadline()).into())
-            }
-            response => response.map_err(Unsent::NoResponse),
-        }
-    }
-
-    fn limited(&self, limited: Limited) -> Failure {
-        match limited {
-            Limited::Busy => Failure::deadline(),
-            Limited::UsedUp { retry_after } => {
-                let detail = format!(
-                    "the call limit of {} is used up; try again later for what is missing",
-                    self.endpoint.name
-                );
-                let code = Code::UpstreamThrottled;
-                Failure::new(Kind::Throttled, code, detail, "own limiter").retry_in(retry_after)
-            }
-        }
-    }
-
-    fn failure_of(&self, error: &FetchError) -> Failure {
-        let service = &self.outbound.service;
-        Failure::no_response(&service.name, service.url_setting, error)
-    }
-
-    /// The failure of a try without a response, where the request may be sent again.
-    fn no_response(&self, error: &FetchError) -> Result<Failure, Failure> {
-        let failure = self.failure_of(error);
-        match error {
-            FetchError::Connect(_) => Ok(failure),
-            FetchError::Timeout(_) | FetchError::Interrupted(_) => self.if_repeatable(failure),
-            FetchError::Tls(_) | FetchError::TooLarge(_) | FetchError::NoClient(_) => Err(failure),
-        }
-    }
-
-    /// A 429 is a definite refusal; anything else may have been carried out.
-    fn if_repeatable(&self, failure: Failure) -> Result<Failure, Failure> {
-        if self.request.repeat == Repeat::Safe || failure.kind == Kind::Throttled {
-            return Ok(failure);
-        }
-        self.endpoint.note_failed_try(&failure);
-        Err(self.maybe_done(failure))
-    }
-
-    /// Says of a write that it may have been carried out.
-    fn maybe_done(&self, mut failure: Failure) -> Failure {
-        if self.request.repeat == Repeat::Never {
-            failure.detail += ". It may have been carried out all the same, so it was not sent again: look before you repeat it";
-        }
-        failure
-    }
-
     /// Waits before the next try, or ends the call with the failure.
     async fn wait(
         &self,
@@ -278,8 +180,10 @@ impl Call<'_> {
         let hint = failure.retry_after;
         let count = retries.of(failure.kind);
         let wait = retry::delay(*count, hint, fastrand::f64());
-        if failure.kind == Kind::Throttled {
-            self.endpoint.limiter.pause(wait);
+        // A time that the service names holds for every caller.
+        let is_for_all = failure.kind == Kind::Throttled || hint.is_some();
+        if is_for_all {
+            self.endpoint.pause_after(&failure, wait);
         }
         self.endpoint.note_failed_try(&failure);
         let is_too_long = hint.is_some_and(|hint| hint > retry::LONGEST_PAUSE);
@@ -291,8 +195,8 @@ impl Call<'_> {
             });
         }
         *count += 1;
-        // The limiter holds a throttled caller back, together with all others.
-        if failure.kind != Kind::Throttled {
+        // In a pause, the limiter holds this caller back together with all others.
+        if !is_for_all {
             sleep(wait).await;
         }
         Ok(failure)
@@ -313,28 +217,4 @@ impl Retries {
             _ => &mut self.failed,
         }
     }
-}
-
-/// A try without a response.
-enum Unsent {
-    /// It was not sent, or time ran out: the call ends.
-    GivenUp(Failure),
-    /// It was sent, or tried to be.
-    NoResponse(FetchError),
-}
-
-impl From<Failure> for Unsent {
-    fn from(failure: Failure) -> Self {
-        Self::GivenUp(failure)
-    }
-}
-
-/// The token holds characters that no header may have.
-fn unusable_token() -> Failure {
-    Failure::new(
-        Kind::NoToken,
-        Code::IdentityUnavailable,
-        "the identity returned a token that cannot be sent",
-        "control characters in the token",
-    )
 }

@@ -1,10 +1,13 @@
 //! A service, and an endpoint of it with limits of its own.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use url::Url;
 
-use super::{Failure, Kind, breaker::Breaker, limiter::Limiter};
+use super::{Code, Failure, Kind, breaker::Breaker, limiter::Limiter};
 
 /// An outside service, as messages name it.
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ pub(crate) struct Endpoint {
     pub(crate) name: &'static str,
     pub(super) limiter: Arc<Limiter>,
     pub(super) breaker: Breaker<Failure>,
+    /// The failure whose response asked everyone to wait.
+    pause: Mutex<Option<Failure>>,
     refusals: Refusals,
 }
 
@@ -59,13 +64,41 @@ impl Endpoint {
             name,
             limiter,
             breaker: Breaker::new(),
+            pause: Mutex::default(),
             refusals,
         }
     }
 
     /// Holds every caller back, because a response asks for it.
-    pub(crate) fn pause(&self, time: std::time::Duration) {
+    pub(crate) fn pause(&self, time: Duration) {
         self.limiter.pause(time);
+    }
+
+    /// Holds every caller back after a response that failed.
+    pub(super) fn pause_after(&self, failure: &Failure, time: Duration) {
+        *self.paused() = Some(failure.clone());
+        self.limiter.pause(time);
+    }
+
+    /// The failure of a caller whose deadline is within the pause.
+    pub(super) fn in_pause(&self, left: Duration) -> Failure {
+        let paused = self.paused().clone();
+        let failure = paused.unwrap_or_else(|| {
+            let detail = format!(
+                "{} asks to wait; try again later for what is missing",
+                self.name
+            );
+            Failure::new(Kind::Throttled, Code::UpstreamThrottled, detail, "pause")
+        });
+        Failure {
+            retry_after: Some(left),
+            is_echo: true,
+            ..failure
+        }
+    }
+
+    fn paused(&self) -> MutexGuard<'_, Option<Failure>> {
+        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens or closes the breaker after a call.

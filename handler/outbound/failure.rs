@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use strum::{AsRefStr, VariantNames};
+use strum::{AsRefStr, EnumString, VariantNames};
 
 use super::http::FetchError;
 
@@ -44,7 +44,7 @@ impl Kind {
 }
 
 /// The stable code of an item, a problem body or a log line.
-#[derive(Clone, Debug, PartialEq, Eq, AsRefStr, VariantNames)]
+#[derive(Clone, Debug, PartialEq, Eq, AsRefStr, EnumString, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Code {
     /// The caller's deadline came first.
@@ -101,12 +101,27 @@ pub enum Code {
     ServiceVersion,
     /// A file is not the one that the manifest describes.
     ServiceChanged,
+    /// The deployed service answered with a problem whose code is not one.
+    ServiceProblem,
     /// The code of a problem body of the deployed service.
-    #[strum(transparent)]
+    #[strum(transparent, disabled)]
     OfService(String),
 }
 
 impl Code {
+    /// The code that the deployed service names, if it has the form of a code.
+    pub(crate) fn of_service(text: String) -> Self {
+        let is_code = text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.len() <= 64
+            && text.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte)
+            });
+        match is_code {
+            true => Self::OfService(text),
+            false => Self::ServiceProblem,
+        }
+    }
+
     /// The code as text, `[a-z][a-z0-9_.-]*`.
     pub fn as_str(&self) -> &str {
         self.as_ref()
@@ -252,9 +267,12 @@ mod tests {
     fn a_code_is_a_word_and_that_of_the_service_is_its_own() {
         assert_eq!(Code::StorageNoContainer.as_str(), "storage_no_container");
         assert_eq!(Code::UpstreamTls.as_str(), "upstream_tls");
-        assert_eq!(
-            Code::OfService("overloaded".to_owned()).as_str(),
-            "overloaded"
-        );
+        let of_service = |text: &str| Code::of_service(text.to_owned());
+        assert_eq!(of_service("overloaded").as_str(), "overloaded");
+        for odd in ["", "A code", "x\ny", "1st", &"a".repeat(65)] {
+            assert_eq!(of_service(odd), Code::ServiceProblem, "{odd}");
+        }
+        assert_eq!("upstream_throttled".parse(), Ok(Code::UpstreamThrottled));
+        assert!("hash_md5".parse::<Code>().is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The one outgoing HTTP client: every phase has a time limit, every response a
 //! size limit, redirects are not followed, and TLS is always checked.
 
-use std::{error::Error as _, sync::OnceLock, time::Duration};
+use std::{error::Error, sync::OnceLock, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{StatusCode, header::HeaderMap, redirect};
@@ -203,10 +203,7 @@ async fn read(
 
 fn classify(error: &reqwest::Error) -> FetchError {
     let text = chain(error);
-    if ["certificate", "corrupt message", "fatal alert"]
-        .iter()
-        .any(|sign| text.contains(sign))
-    {
+    if causes(error).any(is_tls) {
         FetchError::Tls(text)
     } else if error.is_timeout() {
         FetchError::Timeout(if error.is_connect() {
@@ -221,14 +218,25 @@ fn classify(error: &reqwest::Error) -> FetchError {
     }
 }
 
+/// Returns true for a peer that did not prove who it is, or does not speak TLS.
+fn is_tls(cause: &(dyn Error + 'static)) -> bool {
+    let wrapped = cause
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+        .is_some_and(|inner| inner.is::<rustls::Error>());
+    wrapped || cause.is::<rustls::Error>()
+}
+
+fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause| {
+        let cause: &'a (dyn Error + 'static) = *cause;
+        cause.source()
+    })
+}
+
 /// The causes of an error, outermost first. The URL is left out.
 fn chain(error: &reqwest::Error) -> String {
-    let mut causes = Vec::new();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        causes.push(error.to_string());
-        cause = error.source();
-    }
+    let causes: Vec<String> = causes(error).map(ToString::to_string).collect();
     if causes.is_empty() {
         "unknown cause".to_owned()
     } else {

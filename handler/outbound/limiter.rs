@@ -26,10 +26,16 @@ const LONG_PAUSE: Duration = Duration::from_secs(5);
 /// The reason why a caller gets no permit in the time it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Limited {
-    /// The limit is used up, or the service asked everyone to wait.
+    /// Our own limit is used up.
     #[error("the call limit is used up for another {} s", .retry_after.as_secs())]
     UsedUp {
-        /// When the limit lets the next call through.
+        /// The time until the limit allows the next call.
+        retry_after: Duration,
+    },
+    /// The service asked everyone to wait.
+    #[error("the service asks to wait for another {} s", .retry_after.as_secs())]
+    Paused {
+        /// The rest of the wait.
         retry_after: Duration,
     },
     /// Too many calls are in progress, and none ended in time.
@@ -160,7 +166,11 @@ impl Limiter {
                 let retry_after = at
                     .saturating_duration_since(now)
                     .max(Duration::from_secs(1));
-                Limited::UsedUp { retry_after }
+                let paused_until = self.lock().paused_until;
+                match paused_until.is_some_and(|until| until >= at) {
+                    true => Limited::Paused { retry_after },
+                    false => Limited::UsedUp { retry_after },
+                }
             }
             Next::Now | Next::WhenACallEnds => Limited::Busy,
         }

@@ -30,6 +30,12 @@ pub(crate) fn delay(retry: u32, hint: Option<Duration>, jitter: f64) -> Duration
     }
 }
 
+/// The seconds of a `Retry-After` of ours: rounded up, so that no caller comes back too
+/// early.
+pub(crate) fn seconds_rounded_up(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 /// The wait that `Retry-After` asks for, in seconds or as an HTTP date.
 ///
 /// A date in the past is zero; what is neither, a negative number included,

@@ -17,7 +17,7 @@ use super::{RouteState, Segment};
 use crate::{
     config::ImageDefaults,
     server::{
-        ApiError, FromQuery, MAX_BODY_BYTES, Query, QueryPairs, answer::PAGE_POLICY,
+        ApiError, FromQuery, MAX_BODY_BYTES, ProblemCode, Query, QueryPairs, answer::PAGE_POLICY,
         json as json_answer, problem::Problem, read_body, text,
     },
 };
@@ -143,11 +143,12 @@ pub(crate) async fn assess_image(
     let body = read_body(request, MAX_BODY_BYTES, Instant::now() + BODY_TIME).await?;
     if body.is_empty() {
         return Err(bad(
-            "empty_body",
+            ProblemCode::EmptyBody,
             "send the file of the collector; GET /api/golden-image/collect-evidence answers the collector",
         ));
     }
-    let evidence = Evidence::parse(&body).map_err(|error| bad("no_evidence", error.to_string()))?;
+    let evidence =
+        Evidence::parse(&body).map_err(|error| bad(ProblemCode::NoEvidence, error.to_string()))?;
     let assessment = assess(&evidence, &expected);
     Ok(match query.format.as_deref() {
         Some("markdown") => text("text/markdown; charset=utf-8", assessment.markdown()),
@@ -184,7 +185,7 @@ pub(crate) async fn script(
     let Some(mut script) = Script::named(name, defaults.entry, &defaults.tag) else {
         return Err(ApiError::new(
             StatusCode::NOT_FOUND,
-            "no_such_script",
+            ProblemCode::NoSuchScript,
             format!("the scripts are {}", Script::NAMES.join(", ")),
         ));
     };
@@ -222,9 +223,9 @@ fn read<T: std::str::FromStr<Err: std::fmt::Display>>(
 }
 
 fn not_allowed(detail: impl Into<String>) -> ApiError {
-    bad("invalid_parameter", detail)
+    bad(ProblemCode::InvalidParameter, detail)
 }
 
-fn bad(code: &str, detail: impl Into<String>) -> ApiError {
+fn bad(code: ProblemCode, detail: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, code, detail)
 }

@@ -18,9 +18,10 @@ use tokio::time::Instant;
 
 use super::{RouteState, last_segment};
 use crate::{
+    outbound::Code,
     server::{
-        ApiError, Caller, MAX_BODY_BYTES, Query, json, json_bytes, problem::Problem, read_body,
-        text,
+        ApiError, Caller, MAX_BODY_BYTES, ProblemCode, Query, json, json_bytes, problem::Problem,
+        read_body, text,
     },
     services::{Services, hashes::Include},
 };
@@ -193,7 +194,7 @@ fn refuse_compressed(request: &Request<Body>) -> Result<(), ApiError> {
             let detail = "the body is compressed; send it as it is";
             Err(ApiError::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "compressed_body",
+                ProblemCode::CompressedBody,
                 detail,
             ))
         }
@@ -206,17 +207,23 @@ fn unanswered(result: &HashResult) -> ApiError {
     let Some(error) = &result.error else {
         return ApiError::internal("a result without verdict and error");
     };
-    let status = match (result.status, error.code.as_str()) {
+    let status = match (result.status, error.code.parse()) {
         (ItemStatus::Invalid, _) => StatusCode::BAD_REQUEST,
-        (ItemStatus::Throttled, _) | (_, "upstream_unavailable" | "identity_unavailable") => {
+        (ItemStatus::Throttled, _)
+        | (_, Ok(Code::UpstreamUnavailable | Code::IdentityUnavailable)) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        (_, Ok(Code::Internal)) => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_GATEWAY,
     };
     ApiError {
         cause: error.cause.clone(),
         retry_after_seconds: error.retry_after_seconds,
-        ..ApiError::new(status, error.code.clone(), error.detail.clone())
+        ..ApiError::new(
+            status,
+            ProblemCode::Item(error.code.clone().into()),
+            error.detail.clone(),
+        )
     }
 }
 
@@ -226,6 +233,10 @@ impl From<UnusableRequest> for ApiError {
             UnusableRequest::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::BAD_REQUEST,
         };
-        Self::new(status, error.code(), error.to_string())
+        Self::new(
+            status,
+            ProblemCode::Item(error.code().into()),
+            error.to_string(),
+        )
     }
 }

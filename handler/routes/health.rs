@@ -12,7 +12,7 @@ use utoipa::IntoParams;
 use super::{RouteContext, RouteState};
 use crate::{
     config::ApiAuth,
-    server::{ApiError, FromQuery, Query, QueryPairs, Role, json},
+    server::{ApiError, FromQuery, ProblemCode, Query, QueryPairs, Role, json},
     services::now,
 };
 
@@ -35,7 +35,7 @@ impl FromQuery for HealthQuery {
             Some(_) => {
                 let detail = "deep: `true` and `false` are allowed";
                 let status = StatusCode::BAD_REQUEST;
-                return Err(ApiError::new(status, "invalid_parameter", detail));
+                return Err(ApiError::new(status, ProblemCode::InvalidParameter, detail));
             }
         };
         Ok(Self { deep })
@@ -80,7 +80,11 @@ pub(crate) async fn health(
 async fn admit(context: &RouteContext, headers: &HeaderMap) -> Result<(), ApiError> {
     if context.auth == ApiAuth::Host {
         let detail = "deep=true needs a token with the role `Reports.Run`, and with `API_AUTH=host` there are no tokens; run `doctor` with the identity instead";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "missing_role", detail));
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            ProblemCode::MissingRole,
+            detail,
+        ));
     }
     context
         .gate

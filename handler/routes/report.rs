@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::timer::{TimerOutcome, TimerState};
 use crate::{
     invocation,
-    server::{ApiError, Role, TimerInfo, answer::PAGE_POLICY, json_bytes},
+    server::{ApiError, ProblemCode, Role, TimerInfo, answer::PAGE_POLICY, json_bytes},
     services::reports::{self, History, Published, Report, RunBudget, RunError},
 };
 
@@ -111,7 +111,7 @@ pub(super) async fn run_now<R: Report>(service: Arc<R>) -> Result<Response<Body>
     let run = timeout(CALL_TIME, tokio::spawn(work)).await.map_err(|_| {
         ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "deadline_exceeded",
+            ProblemCode::DeadlineExceeded,
             "storage did not accept the report in time; the run continues, ask for the report in a minute",
         )
     })?;
@@ -169,7 +169,7 @@ fn no_report(history: &History) -> ApiError {
     let name = history.name();
     ApiError::new(
         StatusCode::NOT_FOUND,
-        "no_report",
+        ProblemCode::NoReport,
         format!(
             "there is no {name} report yet, or the newest one has expired: POST /api/{name} makes one, and so does the timer of `{}_SCHEDULE`",
             name.to_uppercase()
@@ -181,7 +181,7 @@ fn no_such_file(run: &Manifest) -> ApiError {
     let names: Vec<&str> = run.files.iter().map(|file| file.name.as_str()).collect();
     ApiError::new(
         StatusCode::NOT_FOUND,
-        "no_such_file",
+        ProblemCode::NoSuchFile,
         format!("the report has the files {}, {MANIFEST}", names.join(", ")),
     )
 }
@@ -192,12 +192,16 @@ impl From<RunError> for ApiError {
         match error {
             RunError::Running => ApiError {
                 retry_after_seconds: Some(30),
-                ..ApiError::new(StatusCode::CONFLICT, "run_in_progress", detail)
+                ..ApiError::new(StatusCode::CONFLICT, ProblemCode::RunInProgress, detail)
             },
-            RunError::Off(_) => ApiError::new(StatusCode::NOT_FOUND, "report_off", detail),
-            RunError::Nothing(..) => {
-                ApiError::new(StatusCode::BAD_GATEWAY, "nothing_readable", detail)
+            RunError::Off(_) => {
+                ApiError::new(StatusCode::NOT_FOUND, ProblemCode::ReportOff, detail)
             }
+            RunError::Nothing(..) => ApiError::new(
+                StatusCode::BAD_GATEWAY,
+                ProblemCode::NothingReadable,
+                detail,
+            ),
             RunError::Storage(error) => error.into(),
         }
     }

@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tower::Service;
 
+use super::problem_code::ProblemCode;
 use super::{
     ApiError, Gate, Invocation, Reply, Role, answer,
     host::{self, INVOCATION_ID_HEADER},
@@ -287,7 +288,7 @@ async fn unknown_path(request: Request) -> Result<Response<Body>, ApiError> {
     let problem = ApiError::not_found();
     if request.method() == Method::POST && single_segment && from_host {
         return Err(ApiError {
-            code: "envelope_unknown_function".to_owned(),
+            code: ProblemCode::EnvelopeUnknownFunction,
             cause: "is the package older than its functions?".to_owned(),
             ..problem
         });

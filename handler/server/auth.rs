@@ -12,6 +12,7 @@ use axum::{
 };
 use strum::{AsRefStr, Display};
 
+use super::problem_code::ProblemCode;
 use super::{
     ApiError,
     token_rules::{Claims, TokenError, TokenRules},
@@ -88,7 +89,11 @@ impl Caller {
         let detail = format!(
             "the token lacks the application role `{role}`: assign `{role}` of this API to the caller and get a new token (docs/permissions.md)"
         );
-        Err(ApiError::new(StatusCode::FORBIDDEN, "missing_role", detail))
+        Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            ProblemCode::MissingRole,
+            detail,
+        ))
     }
 }
 
@@ -164,7 +169,7 @@ impl Gate {
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
-    let missing = |why| unauthorized("token_missing", why);
+    let missing = |why| unauthorized(ProblemCode::TokenMissing, why);
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values
         .next()
@@ -185,7 +190,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     Ok(token.trim())
 }
 
-fn unauthorized(code: &str, why: &str) -> ApiError {
+fn unauthorized(code: ProblemCode, why: &str) -> ApiError {
     let detail = format!("a bearer token is required: {why}");
     ApiError {
         authenticate: true,
@@ -196,13 +201,17 @@ fn unauthorized(code: &str, why: &str) -> ApiError {
 impl From<TokenError> for ApiError {
     fn from(error: TokenError) -> Self {
         match error {
-            TokenError::Refused(why) => unauthorized("token_refused", why),
+            TokenError::Refused(why) => unauthorized(ProblemCode::TokenRefused, why),
             TokenError::NoKeys(error) => {
                 let detail = "the signing keys of the tenant cannot be read right now, so no token can be checked; try again later";
                 Self {
                     cause: error.to_string(),
                     retry_after_seconds: Some(10),
-                    ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable", detail)
+                    ..Self::new(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        ProblemCode::KeysUnavailable,
+                        detail,
+                    )
                 }
             }
         }

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::ApiError;
+use super::problem_code::ProblemCode;
 
 /// Largest request body in bytes.
 pub const MAX_BODY_BYTES: usize = 4 << 20;
@@ -38,7 +39,7 @@ impl RequestBody {
             let detail = format!("the body is larger than {max_bytes} bytes; send it in parts");
             return Err(ApiError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
+                ProblemCode::BodyTooLarge,
                 detail,
             ));
         }
@@ -83,7 +84,7 @@ pub async fn read_body(
             let detail = "the body did not arrive in time; send it again";
             Err(ApiError::new(
                 StatusCode::REQUEST_TIMEOUT,
-                "body_timeout",
+                ProblemCode::BodyTimeout,
                 detail,
             ))
         })
@@ -100,7 +101,7 @@ async fn collect(mut body: Body, max_bytes: usize) -> Result<RequestBody, ApiErr
             Err(error) => {
                 let problem = ApiError::new(
                     StatusCode::BAD_REQUEST,
-                    "body_incomplete",
+                    ProblemCode::BodyIncomplete,
                     "the body broke off",
                 );
                 return Err(ApiError {

@@ -19,6 +19,7 @@ use time::{
 
 use tokio::time::Instant;
 
+use super::problem_code::ProblemCode;
 use super::{ApiError, MAX_BODY_BYTES, host, read_body};
 use crate::invocation::{self, InvocationId};
 
@@ -71,7 +72,7 @@ impl Invocation {
             .starts_with("application/json")
         {
             return Err(bad(
-                "envelope_content_type",
+                ProblemCode::EnvelopeContentType,
                 "an invocation has the content type application/json",
             ));
         }
@@ -83,7 +84,7 @@ impl Invocation {
         let envelope: Envelope = serde_json::from_slice(&body).map_err(|error| ApiError {
             cause: format!("line {}, column {}", error.line(), error.column()),
             ..bad(
-                "envelope_invalid",
+                ProblemCode::EnvelopeInvalid,
                 "the body is not an invocation: an object with `Data` and `Metadata`",
             )
         })?;
@@ -100,7 +101,7 @@ impl Invocation {
     pub fn input(&self, binding: &str) -> Result<&Value, ApiError> {
         self.data.get(binding).ok_or_else(|| {
             bad(
-                "envelope_input",
+                ProblemCode::EnvelopeInput,
                 format!("the invocation has no input `{binding}`"),
             )
         })
@@ -125,12 +126,12 @@ impl Invocation {
 /// A failure that the host reports to no one, so that the log has to.
 fn of_envelope(problem: ApiError) -> ApiError {
     ApiError {
-        code: format!("envelope_{}", problem.code),
+        code: problem.code.in_envelope(),
         ..problem
     }
 }
 
-fn bad(code: &str, detail: impl Into<String>) -> ApiError {
+fn bad(code: ProblemCode, detail: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, code, detail)
 }
 

@@ -16,9 +16,10 @@ use utoipa::{
     openapi::{ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, ResponseBuilder, Type},
 };
 
+use super::problem_code::ProblemCode;
 use crate::{
     invocation,
-    outbound::{Failure, Kind},
+    outbound::{Failure, Kind, seconds_rounded_up},
 };
 
 /// A request that is answered with a problem.
@@ -26,8 +27,8 @@ use crate::{
 pub struct ApiError {
     /// HTTP status.
     pub status: StatusCode,
-    /// Stable code, `[a-z][a-z0-9_.-]*`.
-    pub code: String,
+    /// Stable code.
+    pub code: ProblemCode,
     /// What happened and what to do, for the caller.
     pub detail: String,
     /// More for the log; never sent.
@@ -35,7 +36,7 @@ pub struct ApiError {
     /// Header `Retry-After`, in seconds.
     pub retry_after_seconds: Option<u64>,
     /// Header `Allow` of a 405.
-    pub allow: Option<String>,
+    pub allow: Option<Box<str>>,
     /// Header `WWW-Authenticate: Bearer` of a 401.
     pub authenticate: bool,
 }
@@ -109,10 +110,10 @@ impl IntoResponse for ApiError {
 
 impl ApiError {
     /// A problem without anything special.
-    pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn new(status: StatusCode, code: ProblemCode, detail: impl Into<String>) -> Self {
         Self {
             status,
-            code: code.into(),
+            code,
             detail: detail.into(),
             cause: String::new(),
             retry_after_seconds: None,
@@ -126,7 +127,11 @@ impl ApiError {
         let detail = "the request failed inside Defender Functions; the log has the reason under this invocation id";
         Self {
             cause: cause.into(),
-            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+            ..Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                ProblemCode::Internal,
+                detail,
+            )
         }
     }
 
@@ -134,7 +139,7 @@ impl ApiError {
     pub fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
-            "not_found",
+            ProblemCode::NotFound,
             "no function has this path; docs/api.md lists them",
         )
     }
@@ -143,8 +148,12 @@ impl ApiError {
     pub fn method_not_allowed(allow: &str) -> Self {
         let detail = format!("this path takes {allow}");
         Self {
-            allow: Some(allow.to_owned()),
-            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            allow: Some(allow.into()),
+            ..Self::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                ProblemCode::MethodNotAllowed,
+                detail,
+            )
         }
     }
 
@@ -153,20 +162,26 @@ impl ApiError {
         let detail = "too many requests at a time; ask again in a few seconds";
         Self {
             retry_after_seconds: Some(2),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                ProblemCode::Overloaded,
+                detail,
+            )
         }
     }
 
     fn log(&self) {
-        let (status, code, cause) = (self.status.as_u16(), &self.code, &self.cause);
+        let (status, code, cause) = (self.status.as_u16(), self.code.as_str(), &self.cause);
         match self.status {
             StatusCode::INTERNAL_SERVER_ERROR => {
                 tracing::error!(status, code, cause, "{}", self.detail)
             }
-            _ if self.code.starts_with("envelope_") => {
+            _ if self.code.is_of_envelope() => {
                 tracing::error!(status, code, cause, "{}", self.detail)
             }
-            _ if self.code == "overloaded" => tracing::warn!(status, code, "{}", self.detail),
+            _ if self.code == ProblemCode::Overloaded => {
+                tracing::warn!(status, code, "{}", self.detail)
+            }
             _ => tracing::info!(status, code, cause, "{}", self.detail),
         }
     }
@@ -177,7 +192,7 @@ impl ApiError {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
-            code: &self.code,
+            code: self.code.as_str(),
             detail: &self.detail,
             invocation_id,
         };
@@ -216,7 +231,8 @@ impl From<Failure> for ApiError {
         };
         Self {
             cause: failure.cause,
-            ..Self::new(status, failure.code.as_str(), failure.detail)
+            retry_after_seconds: failure.retry_after.map(seconds_rounded_up),
+            ..Self::new(status, failure.code.into(), failure.detail)
         }
     }
 }

@@ -8,6 +8,7 @@ use axum::{
 };
 
 use super::ApiError;
+use super::problem_code::ProblemCode;
 
 /// Query parameters of a route. The struct also derives `utoipa::IntoParams`, so
 /// that what is read is what is described.
@@ -64,7 +65,7 @@ impl QueryPairs {
             let is_repeated = found.iter().any(|(known, _)| *known == name);
             if is_repeated && !repeatable.contains(&name.as_ref()) {
                 let detail = format!("the query parameter {name} is given twice");
-                return Err(bad("repeated_parameter", detail));
+                return Err(bad(ProblemCode::RepeatedParameter, detail));
             }
             found.push((name.into_owned(), value.into_owned()));
         }
@@ -80,10 +81,10 @@ fn unknown(names: &[&str]) -> ApiError {
             names.join(", ")
         ),
     };
-    bad("unknown_parameter", detail)
+    bad(ProblemCode::UnknownParameter, detail)
 }
 
-fn bad(code: &str, detail: String) -> ApiError {
+fn bad(code: ProblemCode, detail: String) -> ApiError {
     ApiError::new(StatusCode::BAD_REQUEST, code, detail)
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use url::Url;
 
+use super::problem_code::ProblemCode;
 use super::{ApiError, Invocation, Reply, host::INVOCATION_ID_HEADER};
 
 /// Names of the bindings in the `function.json` of every HTTP function.
@@ -48,7 +49,7 @@ pub(super) fn unwrap(invocation: &Invocation) -> Result<Request<Body>, ApiError>
         cause,
         ..ApiError::new(
             axum::http::StatusCode::BAD_REQUEST,
-            "envelope_input",
+            ProblemCode::EnvelopeInput,
             "the wrapped HTTP request cannot be read",
         )
     };

@@ -33,7 +33,7 @@ use super::{
 use crate::{
     clients::defender::{files::FilesClient, indicators::IndicatorsClient},
     config::Config,
-    outbound::{Failure, Kind, single_flight::SingleFlight},
+    outbound::{Failure, Kind, seconds_rounded_up, single_flight::SingleFlight},
 };
 
 /// Hashes of one list under way at a time.
@@ -251,11 +251,6 @@ fn as_item(failure: &Failure) -> (ItemStatus, ItemError) {
         cause: failure.cause.clone(),
     };
     (status, error)
-}
-
-/// Rounded up: a caller must not come back too early.
-fn seconds_rounded_up(time: Duration) -> u64 {
-    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 fn verified(entry: &CachedAnswer, cached: bool, stale: bool) -> DefenderAnswer {

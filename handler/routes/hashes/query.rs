@@ -11,7 +11,7 @@ use serde::{
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    server::{ApiError, Caller, FromQuery, QueryPairs, Role},
+    server::{ApiError, Caller, FromQuery, ProblemCode, QueryPairs, Role},
     services::hashes::{DeviceDetail, Include},
 };
 
@@ -85,14 +85,14 @@ impl FromQuery for LookupQuery {
         let format = pairs.get("format").map(|text| {
             word(text).ok_or_else(|| {
                 let detail = "the query parameter format is one of json, markdown, html, csv, stat";
-                ApiError::new(StatusCode::BAD_REQUEST, "unknown_format", detail)
+                ApiError::new(StatusCode::BAD_REQUEST, ProblemCode::UnknownFormat, detail)
             })
         });
         let listed = pairs.get("include").unwrap_or_default();
         let sources = listed.split_terminator(',').map(|name| {
             word(name.trim()).ok_or_else(|| {
                 let detail = "the query parameter include lists stats, alerts, devices, indicators";
-                ApiError::new(StatusCode::BAD_REQUEST, "unknown_include", detail)
+                ApiError::new(StatusCode::BAD_REQUEST, ProblemCode::UnknownInclude, detail)
             })
         });
         let sources: Vec<Source> = sources.collect::<Result<_, _>>()?;
