@@ -20,7 +20,7 @@ use crate::{
     report::text,
 };
 
-/// The most devices that the summary names for a finding; `findings.csv` has all.
+/// The most devices that the summary names per finding; `findings.csv` has all.
 const MAX_EXAMPLES: usize = 50;
 
 /// A problem, and the devices that it concerns.

@@ -1,4 +1,4 @@
-//! The rows of Defender about devices, and the one record per device made of them.
+//! The rows of Defender about devices, joined into one record per device.
 //!
 //! The rows are read leniently. Signed-in users and addresses are not read.
 //!
@@ -294,7 +294,7 @@ pub(super) fn join(sources: Sources) -> Vec<Device> {
     devices
 }
 
-/// Returns true if a status is that of an onboarded device; `None` for no status.
+/// Returns true if a status means an onboarded device; `None` for no status.
 fn is_onboarded(status: &str) -> Option<bool> {
     let status = status.trim();
     (!status.is_empty()).then(|| status.eq_ignore_ascii_case("onboarded"))
