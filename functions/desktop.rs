@@ -1,19 +1,21 @@
-//! Terms that golden images and virtual desktops share: the tag of a device, its
-//! entries, and how much a finding matters.
+//! Terms that golden images and virtual desktops share.
+//!
+//! They are the tag of a device, its entries, and the severity of a finding.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The device entries of pooled machines, which follow from how they are onboarded.
+/// The device entries of pooled machines; the onboarding decides them.
+///
 /// Source: <https://learn.microsoft.com/en-us/defender-endpoint/configure-endpoints-vdi>
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EntryModel {
-    /// One device record a host name: both scripts are staged.
+    /// One device record per host name: both scripts are staged.
     #[default]
     Single,
-    /// One device record a machine: only the `.cmd` is staged.
+    /// One device record per machine: only the `.cmd` is staged.
     Multiple,
 }
 
@@ -57,16 +59,16 @@ pub(crate) use two_words;
 
 two_words!(EntryModel, Single "single", Multiple "multiple");
 
-/// How much a finding matters, the worst first.
+/// The severity of a finding, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub enum Severity {
     /// Machines are not protected, or cannot be distinguished.
     Critical,
-    /// Machines are likely to be badly protected or badly counted.
+    /// Machines are probably poorly protected or counted wrong.
     High,
-    /// Protection or performance is less than it could be.
+    /// Protection or performance could be better.
     Medium,
-    /// Good to have.
+    /// Nice to have.
     Low,
 }
 
@@ -94,8 +96,8 @@ impl Severity {
 
 /// A device tag.
 ///
-/// 1 to 200 characters, without what breaks the portal's filter
-/// (`(`, `)`, `,`), quotes or characters that cannot be seen.
+/// 1 to 200 characters, without those that break the portal's filter
+/// (`(`, `)`, `,`), without quotes and without invisible characters.
 /// Source: <https://learn.microsoft.com/en-us/defender-endpoint/machine-tags>
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceTag(String);

@@ -1,8 +1,7 @@
-//! Golden images of virtual desktops: evidence of a machine, the checklist, and the
-//! scripts that prepare an image.
+//! Golden images of virtual desktops: evidence, checklist and scripts.
 //!
-//! In reading order: what an operator expects, what a machine says, the checks, the
-//! assessment, the scripts.
+//! In reading order: the expectations of an operator, the evidence of a machine, the
+//! checks, the assessment, and the scripts that prepare an image.
 
 mod assessment;
 mod checklist;

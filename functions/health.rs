@@ -1,7 +1,7 @@
-//! Whether a deployment has what it needs: what `doctor` and `/api/health` tell.
+//! The checks of a deployment, which `doctor` and `/api/health` report.
 //!
-//! Every check ends in one of four states, and one that lacks something says the
-//! command that grants it.
+//! Every check ends in one of four states. A check that finds something missing
+//! names the command that grants it.
 
 mod grant;
 
@@ -12,28 +12,28 @@ use utoipa::ToSchema;
 
 use crate::{query::Query, report::text::visible};
 
-/// A query that costs nothing, to see whether hunting answers at all.
+/// A query that costs nothing, to check that hunting responds.
 pub const PROBE: Query = Query {
     name: "probe",
     text: include_str!("health/probe.kql"),
 };
 
-/// How a check ended, best first.
+/// The outcome of a check, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckState {
-    /// A setting that is not there switches it off; nothing is wrong.
+    /// Off because a setting is not set; nothing is wrong.
     Off,
     /// It works.
     Ok,
-    /// It did not answer, so it is not known whether something is missing.
+    /// No response, so it is not known whether something is missing.
     Unreachable,
     /// A person has to act: `fix` says how.
     Missing,
 }
 
 impl CheckState {
-    /// Its word for people.
+    /// The word for people.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -44,24 +44,24 @@ impl CheckState {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     /// Stable name, `[a-z]+(-[a-z]+)*`; docs/deploy.md lists them.
     pub id: String,
-    /// What was looked at, for people.
+    /// The subject of the check, for people.
     pub title: String,
-    /// How it ended.
+    /// The outcome.
     pub state: CheckState,
-    /// What was found.
+    /// The details of the outcome.
     pub detail: String,
-    /// The command or step that fixes it; null where nothing has to be done.
+    /// The command or step that fixes it; null if nothing has to be done.
     pub fix: Option<String>,
 }
 
 impl Check {
-    /// A check that ended in this state.
+    /// A check with this outcome.
     pub fn new(id: &str, title: &str, state: CheckState, detail: impl Into<String>) -> Self {
         Self {
             id: id.to_owned(),
@@ -72,7 +72,7 @@ impl Check {
         }
     }
 
-    /// The same with its fix.
+    /// The same check with its fix.
     #[must_use]
     pub fn fix(self, fix: impl Into<String>) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Check {
     }
 }
 
-/// All checks of one look.
+/// The results of all checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
@@ -90,9 +90,9 @@ pub struct Health {
     pub status: CheckState,
     /// Version of the product.
     pub version: String,
-    /// When it was looked at, RFC 3339 in UTC.
+    /// The time of the checks, RFC 3339 in UTC.
     pub as_of: String,
-    /// The checks, in the order in which one depends on another.
+    /// The checks, each after those that it depends on.
     pub checks: Vec<Check>,
 }
 
@@ -108,7 +108,7 @@ impl Health {
         }
     }
 
-    /// The checks for a terminal, a line each, with the fix below.
+    /// The checks for a terminal, one line each, with the fix below.
     pub fn text(&self) -> String {
         let width = self.checks.iter().map(|check| check.title.len()).max();
         let width = width.unwrap_or_default();
@@ -129,7 +129,7 @@ impl Health {
             found.count()
         };
         format!(
-            "\n{} of {} checks are OK, {} missing, {} unreachable, {} off.\n",
+            "\nChecks: {} of {} OK, {} missing, {} unreachable, {} off.\n",
             count(CheckState::Ok),
             self.checks.len(),
             count(CheckState::Missing),
@@ -161,7 +161,7 @@ mod tests {
         off          Key Vault      not set
         UNREACHABLE  Hunting        late
 
-        1 of 4 checks are OK, 1 missing, 1 unreachable, 1 off.
+        Checks: 1 of 4 OK, 1 missing, 1 unreachable, 1 off.
         ");
         let none = Health::new("1.0.0", String::new(), Vec::new());
         assert_eq!(none.status, CheckState::Ok);

@@ -1,8 +1,8 @@
-//! What the product decides and renders.
+//! The decisions and the texts of the product, one module per capability.
 //!
-//! Nothing here opens a connection, reads a clock or the environment, or is
-//! async: facts and the present time enter as arguments, decisions and text
-//! leave as values. One module a capability.
+//! No code here opens a connection, reads a clock or the environment, or is
+//! async: facts and the current time come in as arguments, decisions and text
+//! are returned as values.
 
 pub mod coverage;
 pub mod golden_image;

@@ -1,39 +1,40 @@
-//! Queries that ship, the rows they give, and parts of a query that is too large.
+//! Built-in queries, their rows, and the parts of a query that is too large.
 
-/// A row of a query, read.
+/// A row that a query returned.
 pub trait Record: serde::de::DeserializeOwned {
-    /// Identifies it among all rows, compared without case.
+    /// Returns the id that identifies the row, compared without case.
     fn id(&self) -> &str;
 }
 
-/// A query that ships, and the name under which the manifest has its version.
+/// A built-in query, with the name of its version in the manifest.
 #[derive(Clone, Copy, Debug)]
 pub struct Query {
-    /// Name of the file, without its ending.
+    /// The name of the file, without its extension.
     pub name: &'static str,
-    /// KQL.
+    /// The KQL text.
     pub text: &'static str,
 }
 
-/// Rows, and why they may not be all of them.
+/// Rows, and the reason that some may be missing.
 #[derive(Clone, Debug)]
 pub struct Source<T> {
-    /// The rows that came.
+    /// The rows that were read.
     pub rows: Vec<T>,
-    /// A sentence; `None` when all rows came.
+    /// The reason that rows are missing, a sentence; `None` if all were read.
     pub gap: Option<String>,
 }
 
 impl<T> Source<T> {
-    /// Whether all rows came.
+    /// Returns true if all rows were read.
     pub fn is_complete(&self) -> bool {
         self.gap.is_none()
     }
 }
 
-/// A query for the devices whose id falls on `index` of `of` parts, before anything
-/// is summarised, so that a part costs less than the whole. Numbers alone are put
-/// into it.
+/// The query for the devices whose id belongs to part `index` of `of` parts.
+///
+/// Rows are filtered before they are summarized, so a part costs less than the
+/// complete query. Only numbers are put into the text.
 pub fn part(query: Query, of: usize, index: usize) -> String {
     let filter = format!("| where hash(DeviceId, {of}) == {index}");
     query.text.replace("// part", &filter)

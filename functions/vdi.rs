@@ -1,5 +1,7 @@
-//! The hygiene report: what is wrong with the device records of a pool of virtual
-//! desktops. A record a device, then hosts, then findings.
+//! The hygiene report on the device records of a pool of virtual desktops.
+//!
+//! It makes one record per device, groups the records by host, and then lists the
+//! findings.
 
 mod files;
 mod finding_kinds;
@@ -25,7 +27,7 @@ pub use records::{
     Antivirus, AntivirusHealth, Device, DeviceInfo, DeviceRow, Machine, SeenName, Sources,
 };
 
-/// The latest snapshot of every device id of 30 days.
+/// The latest snapshot of every device id in 30 days.
 pub const DEVICES: Query = Query {
     name: "devices",
     text: include_str!("vdi/devices.kql"),
@@ -37,21 +39,21 @@ pub const NAMES: Query = Query {
     text: include_str!("vdi/names.kql"),
 };
 
-/// A record without activity for so long is silent.
+/// The time without activity after which a record is inactive.
 const SILENT: Duration = Duration::hours(48);
 
-/// Runs that the trend goes back.
+/// The most past runs in the trend.
 const MAX_POINTS: usize = 90;
 
-/// A regular expression over short host names, without regard to case.
+/// A regular expression over short host names, case-insensitive.
 ///
-/// Not anchored: `^VDI-` is a beginning, `VDI` any part.
+/// It is not anchored: `^VDI-` matches the start of a name, `VDI` any part of it.
 #[derive(Clone, Debug)]
 pub struct HostPattern(Regex);
 
-/// A text that is no such expression.
+/// A text that is not a regular expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no regular expression over host names, such as `^VDI-`: {0}")]
+#[error("this is not a regular expression over host names, such as `^VDI-`: {0}")]
 pub struct NoPattern(String);
 
 impl FromStr for HostPattern {
@@ -78,35 +80,35 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// Which records the report is about, and what is expected of them.
+/// The records that the report is about, and what they are expected to be.
 #[derive(Clone, Debug)]
 pub struct Pool {
     /// Short names of virtual desktops.
     pub hosts: HostPattern,
-    /// Short names of golden images; `None` when nobody said.
+    /// Short names of golden images; `None` if they are not set.
     pub golden: Option<HostPattern>,
-    /// The tag that they must carry.
+    /// The tag that they must have.
     pub tag: DeviceTag,
-    /// Whether a host is to have one record.
+    /// The device entries that they must have: one per host, or one per machine.
     pub entry: EntryModel,
-    /// Hosts that must be there, short or full names; `None` when nobody said.
+    /// Short or full names of the hosts that must exist; `None` without a list.
     pub expected: Option<Vec<String>>,
 }
 
-/// The numbers of a run. What could not be read is null, never 0.
+/// The numbers of a run. A number that could not be read is null, never 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schema(as = VdiCounts)]
 pub struct Counts {
     /// Hosts: a short name in a domain.
     pub hosts: Option<usize>,
-    /// Device records of them, silent ones too.
+    /// Device records of these hosts, including inactive ones.
     pub devices: Option<usize>,
     /// Hosts with two or more records that were active in the last 48 hours.
     pub duplicate_hosts: Option<usize>,
     /// Device ids whose host names take turns.
     pub cloned_devices: Option<usize>,
-    /// Golden images, by host, that are onboarded; null without `GOLDEN_IMAGE_PATTERN`.
+    /// Onboarded golden images, by host; null without `GOLDEN_IMAGE_PATTERN`.
     pub golden_onboarded: Option<usize>,
     /// Active devices without the tag.
     pub untagged: Option<usize>,
@@ -114,13 +116,13 @@ pub struct Counts {
     pub stale_antivirus: Option<usize>,
     /// Active devices whose antivirus is passive or disabled.
     pub passive_antivirus: Option<usize>,
-    /// Active devices of whose antivirus nothing is known.
+    /// Active devices whose antivirus state is not known.
     pub unknown_antivirus: Option<usize>,
     /// Records without activity in the last 48 hours.
     pub inactive: Option<usize>,
-    /// Those among them whose host has an active record: leftovers of a reset.
+    /// Inactive records whose host has an active record: leftovers of a reset.
     pub leftovers: Option<usize>,
-    /// Expected hosts without an active record; null without a list of them.
+    /// Expected hosts without an active record; null without a list of hosts.
     pub missing_hosts: Option<usize>,
 }
 
@@ -129,9 +131,9 @@ pub struct Counts {
 #[serde(rename_all = "camelCase", default)]
 #[schema(as = VdiPoint)]
 pub struct Point {
-    /// When the run was, RFC 3339 in UTC.
+    /// The time of the run, RFC 3339 in UTC.
     pub as_of: String,
-    /// Whether everything could be read.
+    /// True if everything could be read.
     pub complete: bool,
     /// Its numbers.
     #[serde(flatten)]
@@ -143,22 +145,22 @@ pub struct Point {
 #[serde(rename_all = "camelCase")]
 #[schema(as = VdiSummary)]
 pub struct Summary {
-    /// When the facts were read, RFC 3339 in UTC.
+    /// The time at which the facts were read, RFC 3339 in UTC.
     pub as_of: String,
-    /// Whether everything could be read.
+    /// True if everything could be read.
     pub complete: bool,
-    /// What could not be read, a sentence each.
+    /// The reasons that the report is incomplete, one sentence each.
     pub reasons: Vec<String>,
     /// The numbers.
     #[serde(flatten)]
     pub counts: Counts,
-    /// What is wrong, the worst first.
+    /// The findings, the worst first.
     pub findings: Vec<Finding>,
     /// Numbers of past runs, the oldest first.
     pub trend: Vec<Point>,
 }
 
-/// What a run knows of the one before.
+/// The part of the previous run that a run uses.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PreviousRun {
@@ -172,15 +174,15 @@ pub struct PreviousRun {
 pub struct PoolDevice {
     /// The device.
     pub device: Device,
-    /// Active in the last 48 hours.
+    /// True if it was active in the last 48 hours.
     pub is_live: bool,
-    /// Silent, while its host has an active record.
+    /// True if it is inactive while its host has an active record.
     pub is_leftover: bool,
-    /// Ids of the findings that it is among.
+    /// The ids of the findings that concern it.
     pub findings: Vec<String>,
 }
 
-/// The whole report.
+/// The complete report.
 #[derive(Clone, Debug)]
 pub struct HygieneReport {
     /// The numbers, and the findings with examples.
@@ -189,12 +191,12 @@ pub struct HygieneReport {
     pub devices: Vec<PoolDevice>,
     /// Every finding with all devices, the worst first.
     pub affected: Vec<(Finding, Vec<Affected>)>,
-    /// Active onboarded devices without the tag: what `vdi tag` is about.
+    /// Active onboarded devices without the tag, which `vdi tag` adds.
     pub untagged: Vec<(String, String)>,
 }
 
 impl HygieneReport {
-    /// Joins what was read.
+    /// Joins the sources into a report.
     pub fn new(sources: Sources, pool: &Pool, as_of: &str, before: Option<PreviousRun>) -> Self {
         let sources = sources.checked();
         let whole = findings::Completeness::of(&sources);
@@ -262,7 +264,7 @@ fn sort_out(
             .as_ref()
             .is_some_and(|golden| golden.0.is_match(&device.short));
         let is_pooled = pool.hosts.0.is_match(&device.short) || device.has_tag(&tag);
-        // One of which no source tells whether it is onboarded counts, and is told.
+        // A device counts, and is reported, if no source says whether it is onboarded.
         let into = match device.is_onboarded != Some(false) {
             true if is_golden => &mut golden,
             true if is_pooled => &mut counted,
@@ -279,7 +281,7 @@ fn sort_out(
     (golden, counted, others)
 }
 
-/// The newest activity, but not of a clock that is ahead.
+/// The newest activity, without times of clocks that are ahead.
 fn newest(devices: &[Device], as_of: &str) -> Option<OffsetDateTime> {
     let now = records::instant(as_of);
     let seen = devices.iter().filter_map(|device| device.last_seen);
@@ -288,8 +290,10 @@ fn newest(devices: &[Device], as_of: &str) -> Option<OffsetDateTime> {
         .or(now)
 }
 
-/// Whether a device was active in the last 48 hours of the data. One whose time
-/// cannot be read counts as live, and is told: else it would leave every check.
+/// Returns true if a device was active in the last 48 hours of the data.
+///
+/// A device whose time cannot be read counts as live and is reported. Otherwise, no
+/// check would cover it.
 fn is_live(device: &Device, newest: Option<OffsetDateTime>) -> bool {
     match (device.last_seen, newest) {
         (Some(seen), Some(newest)) => newest - seen <= SILENT,

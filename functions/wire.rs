@@ -1,5 +1,7 @@
-//! Lenient readers of JSON whose shape Microsoft owns: a value of another type is read
-//! as text where it can be, and never fails its row.
+//! Lenient readers of JSON whose shape Microsoft defines.
+//!
+//! A value of an unexpected type is read as text where that is possible, and never
+//! fails its row.
 
 use std::fmt;
 
@@ -8,12 +10,12 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-/// Reads a text; what is neither text nor number counts as empty.
+/// Reads a text, number or Boolean as text; any other value counts as empty.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     deserializer.deserialize_any(Text)
 }
 
-/// Reads a list of texts, also where it is written as one text.
+/// Reads a list of texts, also when it is written as one text.
 pub(crate) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     deserializer.deserialize_any(Texts)
 }
@@ -75,7 +77,7 @@ impl<'de> Visitor<'de> for Texts {
         f.write_str("a list of texts")
     }
 
-    /// Hunting answers dynamic columns as the text of a JSON list.
+    /// Hunting returns dynamic columns as the text of a JSON list.
     fn visit_str<E>(self, text: &str) -> Result<Vec<String>, E> {
         if text.trim().is_empty() {
             return Ok(Vec::new());

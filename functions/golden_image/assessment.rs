@@ -18,11 +18,11 @@ pub struct ItemResult {
     /// The id, such as `GI-05`.
     #[schema(example = "GI-05")]
     pub id: &'static str,
-    /// How it came out.
+    /// The outcome.
     pub state: CheckState,
-    /// How much it matters.
+    /// The severity of a failure.
     pub severity: Severity,
-    /// What is checked.
+    /// The condition, in a few words.
     pub title: &'static str,
     /// The value in the evidence.
     pub seen: String,
@@ -34,7 +34,7 @@ pub struct ItemResult {
     pub source: &'static str,
 }
 
-/// How many items came out how.
+/// The number of items with each outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Totals {
@@ -56,26 +56,27 @@ pub struct Totals {
 pub struct Assessment {
     /// Version of this shape: 1.
     pub schema_version: u8,
-    /// The time of the evidence, RFC 3339; empty when the evidence does not have it.
+    /// The time of the evidence, RFC 3339; empty if the evidence has none.
     pub as_of: String,
-    /// The name of the machine; empty when the evidence does not have it.
+    /// The name of the machine; empty if the evidence has none.
     pub host: String,
     /// The role that the machine was assessed as.
     pub role: Role,
-    /// True when the image may be sealed, false when a Critical or High item fails, null
-    /// when none fails but one cannot be assessed, and for pooled machines.
+    /// True if the image may be sealed, false if a Critical or High item fails.
+    ///
+    /// Null if none fails but one cannot be assessed, and for pooled machines.
     pub safe_to_seal: Option<bool>,
-    /// The weighted share of passed items among those that could be assessed, 0 to 100.
+    /// The weighted share of passed items among the assessed ones, 0 to 100.
     pub score: f64,
     /// The weighted share of the items that could be assessed, 0 to 100.
     pub confidence: f64,
-    /// How many items came out how.
+    /// The number of items with each outcome.
     pub summary: Totals,
     /// Every item, failures first, then by severity.
     pub items: Vec<ItemResult>,
 }
 
-/// Checks a machine against every item of the checklist that applies to its role.
+/// Checks a machine against every checklist item that applies to its role.
 pub fn assess(evidence: &Evidence, expected: &Expectation) -> Assessment {
     let role = expected
         .role
@@ -136,7 +137,9 @@ fn answer(item: &Item, image: &Image<'_>) -> ItemResult {
     }
 }
 
-/// False when a Critical or High item fails, `None` when one cannot be assessed.
+/// Returns true if no Critical or High item fails.
+///
+/// `None` if none fails but one of them cannot be assessed.
 fn holds(items: &[ItemResult]) -> Option<bool> {
     let grave = |state| {
         let of_state = items.iter().filter(move |item| item.state == state);
@@ -178,8 +181,9 @@ fn sums(items: &[ItemResult]) -> Totals {
 }
 
 impl Assessment {
-    /// True when no Critical or High item fails, also for a pooled machine; `None` when
-    /// one of them cannot be assessed.
+    /// Returns true if no Critical or High item fails, also for a pooled machine.
+    ///
+    /// `None` if none fails but one of them cannot be assessed.
     pub fn holds(&self) -> Option<bool> {
         holds(&self.items)
     }

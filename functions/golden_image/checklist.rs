@@ -1,9 +1,11 @@
-//! The checklist, one row per item: a new recommendation needs a row and a test.
+//! The checklist, one row per item.
+//!
+//! A new recommendation needs a row and a test.
 
 use super::{checks, expectation::Role, item::Outcome, machine::Image};
 use crate::desktop::Severity;
 
-/// An item of the checklist: a condition, the machines that it applies to, and its fix.
+/// An item of the checklist: a condition, the roles that it covers, its fix.
 pub struct Item {
     /// The id, such as `GI-05`.
     pub id: &'static str,

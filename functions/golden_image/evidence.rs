@@ -1,4 +1,4 @@
-//! The evidence about a machine, from the collector or PowerShell's `ConvertTo-Json`.
+//! The evidence about a machine, from the collector or from `ConvertTo-Json`.
 
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -17,7 +17,9 @@ const PARTS: [&str; 10] = [
     "os", "svc", "reg", "fs", "gp", "task", "policy", "events", "mpStatus", "mpPref",
 ];
 
-/// The reason that a file is not evidence. A retry does not help: collect it again.
+/// The reason that a file is not evidence.
+///
+/// A retry does not help: collect it again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
     /// Longer than [`MAX_BYTES`].
@@ -50,9 +52,10 @@ pub enum EvidenceError {
     Version(String),
 }
 
-/// The evidence about one machine. Names are compared without case, as PowerShell
-/// does. A part that was not collected cannot be assessed, which is not the same as
-/// an empty part.
+/// The evidence about one machine.
+///
+/// Names are compared without case, as PowerShell does. A part that was not collected
+/// cannot be assessed, which is not the same as an empty part.
 #[derive(Clone, Debug)]
 pub struct Evidence {
     root: Map<String, Value>,
@@ -125,7 +128,7 @@ impl Evidence {
         })
     }
 
-    /// Checks whether a part has a value of this name, readable or hidden.
+    /// Returns true if a part has a value of this name, readable or hidden.
     pub(super) fn has(&self, part: &str, name: &str) -> bool {
         matches!(field(&self.root, part), Some(Value::Object(holder)) if field(holder, name).is_some())
     }
@@ -243,8 +246,9 @@ fn known(value: &Value) -> Read<Option<&Value>> {
     }
 }
 
-/// Checks for `N/A: Must be an administrator...`, which Windows writes in place of a
-/// value that it hides.
+/// Returns true if Windows hides the value.
+///
+/// It then writes `N/A: Must be an administrator...` in place of the value.
 pub(super) fn hidden(text: &str) -> bool {
     text.get(..4)
         .is_some_and(|start| start.eq_ignore_ascii_case("N/A:"))

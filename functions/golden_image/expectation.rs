@@ -1,4 +1,4 @@
-//! What an operator says about a machine before it is assessed.
+//! The expectations of an operator about a machine that is assessed.
 
 use serde::Serialize;
 
@@ -17,25 +17,26 @@ pub enum Role {
 /// The starter of the onboarding script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Startup {
-    /// A start-up script of the image's local policy.
+    /// A startup script of the image's local policy.
     Local,
-    /// A task that the domain hands out.
+    /// A task that the domain deploys.
     Domain,
 }
 
 two_words!(Role, Golden "golden", Pooled "pooled");
 two_words!(Startup, Local "local", Domain "domain");
 
-/// What an operator says about the image.
+/// The expectations of an operator about the image.
 #[derive(Clone, Debug)]
 pub struct Expectation {
-    /// What the machine is; the evidence says when this is `None`, and a machine
-    /// without a role counts as a golden image.
+    /// The role of the machine; `None` takes it from the evidence.
+    ///
+    /// A machine without a role counts as a golden image.
     pub role: Option<Role>,
-    /// How pooled machines are onboarded.
+    /// The device entries of pooled machines.
     pub entry: EntryModel,
-    /// What starts the onboarding.
+    /// The starter of the onboarding script.
     pub startup: Startup,
-    /// The tag that they carry.
+    /// The tag that they must have.
     pub tag: DeviceTag,
 }

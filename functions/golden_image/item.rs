@@ -1,4 +1,4 @@
-//! The ground of the checklist: the state of an item, and what was seen.
+//! The outcome of a checklist item: its state, and what was seen.
 
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! An assessment for people: a sentence, a Markdown page, and the HTML of `page.html`.
+//! An assessment for people: a sentence, a Markdown page and an HTML page.
 
 use std::fmt::Write;
 

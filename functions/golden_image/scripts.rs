@@ -40,7 +40,7 @@ pub enum Script {
     FslogixExclusions {
         /// The shares with profile containers.
         profiles: Vec<UncPath>,
-        /// Whether Cloud Cache is in use.
+        /// True if Cloud Cache is in use.
         cloud_cache: bool,
     },
     /// Sets protection, scan times and throttling.
@@ -76,8 +76,7 @@ impl Script {
         "validate",
     ];
 
-    /// The script of this name with these values of the settings; `None` for an unknown
-    /// name.
+    /// The script of this name with these settings; `None` for an unknown name.
     pub fn named(name: &str, entry: EntryModel, tag: &DeviceTag) -> Option<Self> {
         Some(match name.to_ascii_lowercase().as_str() {
             "collect-evidence" => Self::CollectEvidence,
@@ -256,7 +255,7 @@ pub struct UncPath(String);
 )]
 pub struct InvalidUncPath;
 
-/// Checks for characters that a Windows path cannot have or that are invisible.
+/// Returns true if a text can be a Windows path, without invisible characters.
 fn fits_a_path(text: &str) -> bool {
     let fits = |c: char| !"<>|?*\"".contains(c) && !hides(c);
     text.trim() == text && text.len() <= 1024 && text.chars().all(fits)

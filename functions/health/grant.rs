@@ -1,12 +1,14 @@
 //! The commands that grant what is missing.
 //!
-//! They are whole: each looks up itself what it needs, so that it can be copied
-//! into a shell with the Azure CLI.
+//! Each command is complete: it looks up everything that it needs, so it can be
+//! copied into a shell with the Azure CLI.
 //! Sources: <https://learn.microsoft.com/graph/api/serviceprincipal-post-approleassignments>,
 //! <https://learn.microsoft.com/cli/azure/role/assignment>
 
-/// A text as one word of a POSIX shell, whatever is in it. Names of groups may
-/// hold parentheses, and what a token or a resource id says is anybody's choice.
+/// A text as one word of a POSIX shell, whatever it contains.
+///
+/// Names of groups may contain parentheses, and a token or a resource id may contain
+/// any text.
 pub fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -16,24 +18,24 @@ pub fn quoted(text: &str) -> String {
     format!("'{}'", shown.replace('\'', r"'\''"))
 }
 
-/// Whom something is granted to.
+/// The person or application that something is granted to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grantee {
-    /// Object id, a GUID (`oid` of the token); `None` where it is not known.
+    /// The object id, a GUID (`oid` of the token); `None` if it is not known.
     pub object_id: Option<String>,
-    /// Whether it is a person, who can hold no application role of Microsoft's.
+    /// True for a person, who cannot hold an application role of Microsoft.
     pub is_person: bool,
-    /// Base URL of Microsoft Graph, without a slash at its end.
+    /// The base URL of Microsoft Graph, without a trailing slash.
     pub graph_url: String,
 }
 
 impl Grantee {
-    /// An application role of a service of Microsoft, by its value.
+    /// The command for an application role of a Microsoft service, by its value.
     pub fn app_role(&self, application_id: &str, role: &str) -> String {
         let (object, graph) = (self.object(), quoted(&self.graph_url));
         if self.is_person {
             return format!(
-                "a person's sign-in holds no application role: ask the deployed service with --server, or sign in as an identity that holds {role} (az login --identity, az login --service-principal)"
+                "a person's sign-in cannot hold an application role: use the deployed service with --server, or sign in as an identity that holds {role} (az login --identity, az login --service-principal)"
             );
         }
         format!(
@@ -43,15 +45,15 @@ impl Grantee {
         )
     }
 
-    /// The object id, or a word in place of it that no shell takes for something
-    /// else.
+    /// The object id, or a placeholder that a shell does not interpret.
     fn object(&self) -> &str {
         let known = self.object_id.as_deref();
         known.unwrap_or("OBJECT_ID_OF_THE_IDENTITY")
     }
 
-    /// An Azure role at a scope; `scope` is a part of the command, so that it may
-    /// look something up.
+    /// The command for an Azure role at a scope.
+    ///
+    /// `scope` is a part of the command, so that it can look something up.
     pub fn azure_role(&self, role: &str, scope: &str) -> String {
         let kind = if self.is_person {
             "User"

@@ -8,14 +8,14 @@
 /// A column: its header and how a row fills it.
 pub type Column<R> = (&'static str, fn(&R) -> String);
 
-/// Renders rows under a header line, lines ended by CR LF.
+/// Renders rows under a header line; each line ends with CR LF.
 pub fn render<R>(columns: &[Column<R>], rows: &[R]) -> String {
     render_behind("", columns, rows)
 }
 
-/// As [`render`], behind a text such as the byte order mark.
+/// Renders like [`render`], after a text such as the byte order mark.
 pub fn render_behind<R>(start: &str, columns: &[Column<R>], rows: &[R]) -> String {
-    // Room that is not used costs nothing, a larger buffer costs a copy.
+    // Unused capacity costs nothing, but growing the buffer costs a copy.
     let mut text = Vec::with_capacity(columns.len() * (rows.len() + 1) * 32);
     text.extend_from_slice(start.as_bytes());
     let mut writer = csv::WriterBuilder::new()

@@ -1,4 +1,4 @@
-//! The parts of HTML reports: the escaper of the templates, figures, bars and lines.
+//! The parts of HTML reports: the escaper, figures, bars and lines.
 //!
 //! A report is one file without scripts that loads nothing from elsewhere: its
 //! template extends `page.html` and draws with the macros of `parts.html`.
@@ -22,7 +22,7 @@ impl Escaper for Html {
 /// The text of a template.
 pub fn render(template: &impl Template) -> String {
     let mut text = String::new();
-    // Writing to a String cannot fail, and no value of ours fails to be shown.
+    // Writing to a String cannot fail, and none of our values fails to format.
     let _ = template.render_into(&mut text);
     text
 }
@@ -34,18 +34,18 @@ pub(crate) struct Figure {
     pub(crate) label: &'static str,
     /// The number; `None` is shown as `unknown`.
     pub(crate) count: Option<usize>,
-    /// How it stands out.
+    /// The condition under which it stands out.
     pub(crate) emphasis: Emphasis,
 }
 
-/// When a figure stands out.
+/// The condition under which a figure stands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Emphasis {
     /// Never.
     Plain,
-    /// When it is more than zero.
+    /// If it is more than zero.
     AboveZero,
-    /// When it is more than zero or unknown.
+    /// If it is more than zero or unknown.
     UnlessZero,
 }
 
@@ -68,7 +68,7 @@ impl Figure {
 /// A line over the values of runs, the newest last.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    /// What the values count.
+    /// The noun that the values count.
     pub(crate) label: &'static str,
     /// The values that are known.
     pub(crate) values: Vec<usize>,
@@ -101,7 +101,7 @@ impl Line {
 pub(crate) struct Bar {
     /// The shares in their order.
     pub(crate) shares: Vec<(&'static str, usize)>,
-    /// What the bar stands for in its full length.
+    /// The number that the full length of the bar stands for.
     pub(crate) total: usize,
 }
 

@@ -37,8 +37,9 @@ fn ends_with_www(text: &str) -> bool {
         .is_some_and(|end| end.eq_ignore_ascii_case("www"))
 }
 
-/// Text for a cell of a Markdown table: no link, image, mention, emphasis or
-/// HTML comes of it.
+/// Text for a cell of a Markdown table.
+///
+/// It never becomes a link, an image, a mention, emphasis or HTML.
 pub fn markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let text = visible(text);
@@ -48,7 +49,7 @@ pub fn markdown(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
             '@' => escaped.push_str("&#64;"),
-            // A scheme, or `www.`, would make a link of what follows.
+            // A scheme, or `www.`, would turn the rest into a link.
             ':' if text[at..].starts_with("://") => escaped.push_str("&#58;"),
             '.' if ends_with_www(&text[..at]) => escaped.push_str("&#46;"),
             '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '+' | '!' | '|'

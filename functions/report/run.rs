@@ -1,7 +1,7 @@
-//! A run of a report in storage: where its files lie, and what is told of it.
+//! A run of a report in storage: the paths of its files, and its manifest.
 //!
-//! Folders are named as Power BI, Fabric and Synapse expect partitions. A run is
-//! there for readers when its folder has `manifest.json`.
+//! Folders are named as Power BI, Fabric and Synapse expect partitions. Readers
+//! see a run when its folder contains `manifest.json`.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -16,7 +16,7 @@ pub struct File {
     pub content_type: &'static str,
     /// Its content.
     pub text: String,
-    /// Data rows; 0 for what has none.
+    /// The number of data rows; 0 for a file without rows.
     pub rows: usize,
 }
 
@@ -26,13 +26,14 @@ pub const CSV: &str = "text/csv; charset=utf-8; header=present";
 /// Content type of JSON files.
 pub const JSON: &str = "application/json";
 
-/// The occurrence that a run is for, such as `20261123T060000Z`, in UTC. Slots
-/// sort as their times do.
+/// The time that a run is for, such as `20261123T060000Z`, in UTC.
+///
+/// Slots sort in the order of their times.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Slot(String);
 
-/// A text that is no slot.
+/// A text that is not a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a run is named by its time in UTC, such as 20261123T060000Z")]
 pub struct NoSlot;
@@ -108,24 +109,25 @@ pub fn latest(report: &str) -> String {
     format!("latest/{report}.json")
 }
 
-/// What is told of a run: `manifest.json`, the commit record and the pointer
-/// have the same bytes.
+/// The description of a run.
+///
+/// `manifest.json`, the commit record and the pointer contain the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
     /// The run.
     pub slot: Slot,
-    /// When its facts were read, RFC 3339 in UTC.
+    /// The time at which its facts were read, RFC 3339 in UTC.
     pub as_of: String,
-    /// Whether everything could be read.
+    /// True if everything could be read.
     pub complete: bool,
-    /// Why not, a sentence each.
+    /// The reasons that it is incomplete, one sentence each.
     pub reasons: Vec<String>,
     /// Folder of its files, below the root of the history.
     pub folder: String,
     /// Version of the product.
     pub product_version: String,
-    /// Whether cells that look like formulas have an apostrophe in CSV files.
+    /// True if cells of CSV files that look like formulas get an apostrophe.
     pub csv_formula_guard: bool,
     /// SHA-256 of the text of each query.
     pub queries: BTreeMap<String, String>,
@@ -134,8 +136,9 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// What sorts runs from the oldest to the newest: two can read in the same
-    /// second.
+    /// The key that sorts runs from the oldest to the newest.
+    ///
+    /// The time is not enough, because two runs can read in the same second.
     pub fn age(&self) -> (&str, &Slot) {
         (&self.as_of, &self.slot)
     }
@@ -146,7 +149,7 @@ impl Manifest {
     }
 }
 
-/// A file of a run, as its manifest tells it.
+/// A file of a run, as its manifest lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManifestFile {
@@ -154,7 +157,7 @@ pub struct ManifestFile {
     pub name: String,
     /// Its content type.
     pub content_type: String,
-    /// Data rows; 0 for what has none.
+    /// The number of data rows; 0 for a file without rows.
     pub rows: usize,
     /// Length in bytes.
     pub bytes: usize,

@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use std::fmt::Write;
 
-/// Shows characters that would not be seen, or would reorder what is seen, as
-/// `\u{XXXX}`: control characters, line breaks, zero-width and bidirectional
-/// marks. Everything else stays as it is.
+/// Shows invisible characters, and those that reorder text, as `\u{XXXX}`.
+///
+/// These are control characters, line breaks, zero-width and bidirectional marks.
+/// All other characters stay as they are.
 pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -20,12 +21,14 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-/// A value as indented JSON, with a line end. What hides is escaped, also where JSON
-/// would not ask for it, because a terminal may show it.
+/// A value as indented JSON that ends with a line break.
+///
+/// Invisible characters are escaped even where JSON does not require it, because a
+/// terminal may show the text.
 ///
 /// # Errors
-/// [`serde_json::Error`] for a value that is no JSON, such as a map with other keys
-/// than texts.
+/// [`serde_json::Error`] for a value that JSON cannot represent, such as a map whose
+/// keys are not strings.
 pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     let plain = serde_json::to_string_pretty(value)?;
     let mut shown = String::with_capacity(plain.len() + 1);
@@ -42,13 +45,14 @@ pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(shown)
 }
 
-/// A number with its noun: `1 hash`, `2 hashes`. A phrase may take the place of the
-/// noun: `1 row has`, `2 rows have`.
+/// A number with its noun: `1 hash`, `2 hashes`.
+///
+/// A phrase may take the place of the noun: `1 row has`, `2 rows have`.
 pub fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Whether a character cannot be seen or reorders what is seen.
+/// Returns true if a character is invisible or reorders the text around it.
 pub fn hides(c: char) -> bool {
     let invisible = [
         '\u{00AD}', '\u{061C}', '\u{115F}', '\u{1160}', '\u{180E}', '\u{2028}', '\u{2029}',

@@ -1,6 +1,6 @@
 //! The files of a report: the same report gives the same bytes.
 //!
-//! Names and order of the columns are a contract with whoever reads the files.
+//! The names and the order of the columns are a contract with the readers of the files.
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -10,8 +10,9 @@ use crate::report::{
     run::{CSV, File, JSON},
 };
 
-/// All files of a report, in the order in which they are written. With `bom` the
-/// CSV files start with the mark that Excel needs.
+/// All files of a report, in the order in which they are written.
+///
+/// With `bom`, the CSV files start with the byte order mark that Excel needs.
 pub fn render(report: &HygieneReport, bom: bool) -> Vec<File> {
     let mark = if bom { "\u{feff}" } else { "" };
     let findings: Vec<(&Finding, &Affected)> = report
@@ -46,7 +47,7 @@ fn csv<R>(name: &'static str, mark: &str, columns: &[Column<R>], rows: &[R]) -> 
     }
 }
 
-/// RFC 3339; empty when it is not known.
+/// A time in RFC 3339; empty if it is not known.
 pub(super) fn time(at: Option<OffsetDateTime>) -> String {
     let at = at.and_then(|at| at.replace_nanosecond(0).ok());
     at.and_then(|at| at.format(&Rfc3339).ok())

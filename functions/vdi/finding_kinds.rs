@@ -1,5 +1,6 @@
-//! The tenant's items of the checklist: a new one is a row here, what it concerns
-//! in `findings.rs`, and a test.
+//! The items of the checklist that are about a tenant.
+//!
+//! A new item needs a row here, its devices in `findings.rs`, and a test.
 
 use crate::desktop::Severity;
 
@@ -11,13 +12,13 @@ pub(super) struct Kind {
     pub(super) next_step: &'static str,
 }
 
-/// In the order in which they are told.
+/// The kinds, in the order in which they are reported.
 pub(super) const KINDS: [Kind; 8] = [
     Kind {
         id: "TN-02",
         severity: Severity::Critical,
         title: "A golden image is onboarded",
-        next_step: "offboard the image, run `golden-image script clean-image` on it as SYSTEM, and reseal it; its record goes with the retention",
+        next_step: "offboard the image, run `golden-image script clean-image` on it as SYSTEM, and reseal it; its record expires with the retention period",
     },
     Kind {
         id: "TN-03",
@@ -29,7 +30,7 @@ pub(super) const KINDS: [Kind; 8] = [
         id: "TN-01",
         severity: Severity::High,
         title: "A host has several live device records",
-        next_step: "let the onboarding script run only after the last rename and restart, with single entries; old records go with the retention",
+        next_step: "let the onboarding script run only after the last rename and restart, with single entries; old records expire with the retention period",
     },
     Kind {
         id: "TN-05",
@@ -41,7 +42,7 @@ pub(super) const KINDS: [Kind; 8] = [
         id: "TN-08",
         severity: Severity::High,
         title: "An expected host has no live device record",
-        next_step: "look whether the host runs, and at its start-up script and the log WDATPOnboarding",
+        next_step: "check that the host runs, then check its startup script and the WDATPOnboarding events in the Application log",
     },
     Kind {
         id: "TN-04",
@@ -53,12 +54,12 @@ pub(super) const KINDS: [Kind; 8] = [
         id: "TN-06",
         severity: Severity::Medium,
         title: "The sensor of a live device is impaired",
-        next_step: "check its way to the service (Microsoft Defender for Endpoint Client Analyzer) and restart the sensor",
+        next_step: "check its connection to the service (Microsoft Defender for Endpoint Client Analyzer), and restart the sensor",
     },
     Kind {
         id: "TN-07",
         severity: Severity::Low,
         title: "The portal hides potential duplicate records",
-        next_step: "to see them in the portal turn the setting off: Settings > Endpoints > Advanced features; hiding removes nothing",
+        next_step: "to see them in the portal, turn the setting off: Settings > Endpoints > Advanced features; hidden records are not removed",
     },
 ];

@@ -1,5 +1,4 @@
-//! The tenant's items of the checklist, TN-01 and on: what is counted, and which
-//! devices it concerns.
+//! The items of the checklist from TN-01 on: their counts and their devices.
 
 use std::{
     borrow::Cow,
@@ -18,27 +17,28 @@ use super::{
 use crate::{
     desktop::{EntryModel, Severity},
     query::Source,
+    report::text,
 };
 
-/// Devices that a finding names in the summary; `findings.csv` has them all.
+/// The most devices that the summary names per finding; `findings.csv` has all.
 const MAX_EXAMPLES: usize = 50;
 
-/// Something that is wrong.
+/// A problem, and the devices that it concerns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = VdiFinding)]
 pub struct Finding {
-    /// `TN-01` and on.
+    /// The id, such as `TN-01`.
     pub id: Cow<'static, str>,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// What is wrong.
+    /// The problem, in a few words.
     pub title: Cow<'static, str>,
-    /// How many devices it concerns; of `TN-08`, hosts.
+    /// The number of devices that it concerns; for `TN-08`, of hosts.
     pub devices: usize,
-    /// The first of them.
+    /// The first of these devices.
     pub examples: Vec<Example>,
-    /// What to do.
+    /// The next step to fix it.
     pub next_step: Cow<'static, str>,
 }
 
@@ -60,9 +60,9 @@ pub struct Affected {
     pub device_id: String,
     /// Its name as reported.
     pub host: String,
-    /// When it was last heard of, RFC 3339; empty when that is not known.
+    /// The time of its last activity, RFC 3339; empty if it is not known.
     pub last_seen: String,
-    /// What was seen.
+    /// The observation, in a few words.
     pub detail: String,
 }
 
@@ -77,7 +77,7 @@ impl Affected {
     }
 }
 
-/// Which sources came whole: the numbers of the others are not known.
+/// The sources that are complete; the numbers of the others are not known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Completeness {
     devices: bool,
@@ -97,7 +97,7 @@ impl Completeness {
     }
 }
 
-/// Why the report is not complete, each reason once.
+/// The reasons that the report is incomplete, each once.
 pub(super) fn reasons(sources: &Sources) -> Vec<String> {
     fn gap<T>(source: &Source<T>, what: &str) -> Option<String> {
         source.gap.as_ref().map(|gap| format!("{what}: {gap}"))
@@ -112,7 +112,7 @@ pub(super) fn reasons(sources: &Sources) -> Vec<String> {
         _ => [
             gap(
                 &sources.devices,
-                "hunting over device records (several records of a host cannot be seen, nor tags by rule)",
+                "hunting over device records (several records of a host and tags by rule cannot be seen)",
             ),
             gap(
                 &sources.names,
@@ -130,9 +130,11 @@ pub(super) fn reasons(sources: &Sources) -> Vec<String> {
     hunting.into_iter().chain(lists).flatten().collect()
 }
 
-/// What makes a number doubtful although every source came whole.
+/// The reasons to doubt a number although every source is complete.
 pub(super) fn doubts(counted: &[PoolDevice], others: &[PoolDevice]) -> Vec<String> {
-    let told = |number: usize, what: &str| (number > 0).then(|| format!("{number} {what}"));
+    let doubt = |number: usize, one: &str, many: &str| {
+        (number > 0).then(|| text::counted(number, one, many))
+    };
     let count = |records: &[PoolDevice], is: fn(&PoolDevice) -> bool| {
         records.iter().filter(|record| is(record)).count()
     };
@@ -142,24 +144,28 @@ pub(super) fn doubts(counted: &[PoolDevice], others: &[PoolDevice]) -> Vec<Strin
         device.short.is_empty() && record.is_live && device.is_onboarded != Some(false)
     };
     let none = counted.is_empty().then(|| {
-        "no device record matches `VDI_HOST_PATTERN` or carries the tag: check the pattern before you conclude anything".to_owned()
+        "no device record matches `VDI_HOST_PATTERN` or has the tag: check the pattern before you conclude anything".to_owned()
     });
     [
         none,
-        told(
+        doubt(
             count(counted, |record| record.device.last_seen.is_none()),
-            "records tell no time of their last activity that can be read; they count as live",
+            "record has no readable time of its last activity; it counts as live",
+            "records have no readable time of their last activity; they count as live",
         ),
-        told(
+        doubt(
             count(counted, |record| record.device.is_onboarded.is_none()),
-            "records do not tell whether they are onboarded; they count",
+            "record does not say whether it is onboarded; it is counted",
+            "records do not say whether they are onboarded; they are counted",
         ),
-        told(
+        doubt(
             count(counted, nameless),
-            "records have the tag and no name; each counts as a host",
+            "record has the tag but no name; it counts as a host",
+            "records have the tag but no name; each counts as a host",
         ),
-        told(
+        doubt(
             count(others, nameless_elsewhere),
+            "live device has no name, so it is not known whether it is a virtual desktop",
             "live devices have no name, so it is not known whether they are virtual desktops",
         ),
     ]
@@ -168,12 +174,14 @@ pub(super) fn doubts(counted: &[PoolDevice], others: &[PoolDevice]) -> Vec<Strin
     .collect()
 }
 
-/// Ids whose names take turns, with the names. One name after another is a
-/// rename; short, full and differently cased names are one.
+/// The ids whose names take turns, with these names.
+///
+/// One name after another is a rename. Short, full and differently cased forms are one
+/// name.
 pub(super) fn clones(rows: &[SeenName]) -> BTreeMap<String, Vec<String>> {
     let mut seen: HashMap<String, BTreeMap<String, (i128, i128)>> = HashMap::new();
     for row in rows {
-        // A row without times is a gap of its source.
+        // A row without times is already a gap of its source.
         let Some((first, last)) = row.span() else {
             continue;
         };
@@ -193,7 +201,7 @@ pub(super) fn clones(rows: &[SeenName]) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-/// What the findings are made of.
+/// The input of the findings.
 pub(super) struct Estate<'a> {
     pub(super) pool: &'a Pool,
     pub(super) whole: Completeness,
@@ -203,7 +211,7 @@ pub(super) struct Estate<'a> {
 }
 
 impl Estate<'_> {
-    /// The numbers, and the findings; each record learns what it is among.
+    /// The numbers and the findings; each record gets the ids of its findings.
     pub(super) fn findings(
         &self,
         counted: &mut [PoolDevice],
@@ -284,7 +292,7 @@ impl Estate<'_> {
         }
     }
 
-    /// Records that are active, with what is wrong with them.
+    /// The active records that have a problem, with the problem.
     fn live(
         &self,
         counted: &[PoolDevice],
@@ -295,7 +303,7 @@ impl Estate<'_> {
             .collect()
     }
 
-    /// How many hosts there are, how many with several live records, and these.
+    /// The number of hosts, of those with several live records, and these records.
     fn duplicates(&self, counted: &[PoolDevice]) -> (usize, usize, Vec<Affected>) {
         let mut hosts: HashMap<(String, String), Vec<&PoolDevice>> = HashMap::new();
         for record in counted {
@@ -346,13 +354,13 @@ impl Estate<'_> {
                     .get(id.as_str())
                     .map(|record| super::files::time(record.device.last_seen))
                     .unwrap_or_default(),
-                detail: format!("{} host names in turn", names.len()),
+                detail: format!("{} host names that take turns", names.len()),
             }
         })
         .collect()
     }
 
-    /// Live duplicates that hunting knows and the machines API does not list.
+    /// Live duplicates that hunting shows but the machines API does not list.
     fn hidden(&self, counted: &[PoolDevice]) -> Vec<Affected> {
         if !(self.whole.devices && self.whole.machines) {
             return Vec::new();
@@ -368,7 +376,7 @@ impl Estate<'_> {
         })
     }
 
-    /// Expected hosts of which no record is active, each once.
+    /// Expected hosts without an active record, each once.
     fn missing(&self, counted: &[PoolDevice]) -> Vec<Affected> {
         let Some(expected) = &self.pool.expected else {
             return Vec::new();
@@ -396,11 +404,11 @@ impl Estate<'_> {
             let is_there = if domain.is_empty() {
                 short.contains(host.as_str())
             } else {
-                // A record that never told its domain may be the one.
+                // A record without a known domain may be this host.
                 full.contains(&(host.as_str(), domain.as_str()))
                     || full.contains(&(host.as_str(), ""))
             };
-            // The short name beside the full one is the same host.
+            // A short name in addition to the full one is the same host.
             let again = domain.is_empty() && full_names.contains(&host);
             !is_there && !again && told.insert((host, domain))
         });

@@ -5,7 +5,7 @@ use askama::Template;
 use super::{Affected, Counts, Finding, HygieneReport, Point, Summary};
 use crate::report::html::{self, Emphasis, Figure, Line};
 
-/// Most rows of a finding; the CSV has them all.
+/// The most rows of a finding on the page; the CSV file has all of them.
 const MAX_ROWS: usize = 500;
 
 const COLUMNS: [&str; 4] = ["Host", "Device id", "Seen", "Last seen"];
@@ -105,8 +105,9 @@ fn figures(s: &Summary) -> Vec<Figure> {
         .collect()
 }
 
-/// The lines over the complete runs, this one last; a run that did not know a number is
-/// left out.
+/// The lines over the complete runs, this run last.
+///
+/// A run that did not know a number is left out.
 fn lines(past: &[&Point], now: &Counts) -> Vec<Line> {
     if past.is_empty() {
         return Vec::new();

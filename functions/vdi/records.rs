@@ -1,5 +1,6 @@
-//! What Defender answers about devices: the wire records, read leniently, and one
-//! record a device made of them. Logged-on users and addresses are not read.
+//! The rows of Defender about devices, joined into one record per device.
+//!
+//! The rows are read leniently. Signed-in users and addresses are not read.
 //!
 //! Sources: <https://learn.microsoft.com/defender-xdr/advanced-hunting-deviceinfo-table>,
 //! <https://learn.microsoft.com/defender-endpoint/api/machine>,
@@ -12,10 +13,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     query::Source,
+    report::text::counted,
     wire::{text, texts},
 };
 
-/// What tells a row of the Defender API from every other one.
+/// A row of the Defender API that is about one device.
 pub trait DeviceRow: serde::de::DeserializeOwned + Send {
     /// The device's id.
     fn id(&self) -> &str;
@@ -43,7 +45,7 @@ pub struct DeviceInfo {
     device_dynamic_tags: Vec<String>,
 }
 
-/// A row of `names.kql`: when a device id reported under a name.
+/// A row of `names.kql`: the times at which a device id reported under a name.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct SeenName {
@@ -105,8 +107,8 @@ impl DeviceRow for AntivirusHealth {
 
 /// Everything that one run read.
 ///
-/// A source that is whole has an id in every row: [`Sources::checked`] makes a gap
-/// of what has none.
+/// A complete source has an id in every row: [`Sources::checked`] makes a gap of rows
+/// without an id.
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// Hunting: the latest snapshots.
@@ -120,15 +122,16 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The same, with a gap where rows cannot be used or one source contradicts
-    /// another: what is left out silently would count as healthy.
+    /// The same sources, with gaps for unusable rows and for contradictions.
+    ///
+    /// A row that is left out silently would count as healthy.
     pub(super) fn checked(mut self) -> Self {
         fn check<T>(source: &mut Source<T>, id: fn(&T) -> &str) {
             let before = source.rows.len();
             source.rows.retain(|row| !id(row).trim().is_empty());
             let nameless = before - source.rows.len();
             if nameless > 0 {
-                let gap = format!("{nameless} rows have no device id");
+                let gap = counted(nameless, "row has no device id", "rows have no device id");
                 source.gap.get_or_insert(gap);
             }
         }
@@ -139,14 +142,15 @@ impl Sources {
         let unreadable = self.names.rows.iter().filter(|row| row.span().is_none());
         let unreadable = unreadable.count();
         if unreadable > 0 {
-            let gap = format!("the times of {unreadable} rows cannot be read");
+            let rows = counted(unreadable, "row", "rows");
+            let gap = format!("the times of {rows} cannot be read");
             self.names.gap.get_or_insert(gap);
         }
         self.contradictions();
         self
     }
 
-    /// An empty source beside one that knows devices.
+    /// Adds a gap to a source that is empty although another one shows devices.
     fn contradictions(&mut self) {
         let hunted = self.devices.rows.iter();
         let hunted = hunted.filter(|row| is_onboarded(&row.onboarding_status) == Some(true));
@@ -154,7 +158,8 @@ impl Sources {
         let listed = listed.filter(|row| is_onboarded(&row.onboarding_status) == Some(true));
         let (hunted, listed) = (hunted.count(), listed.count());
         let beside = |number: usize, who: &str| {
-            format!("it is empty, although {who} knows {number} onboarded devices")
+            let devices = counted(number, "onboarded device", "onboarded devices");
+            format!("it is empty, although {who} shows {devices}")
         };
         if hunted > 0 && self.machines.rows.is_empty() {
             let gap = beside(hunted, "hunting");
@@ -189,7 +194,7 @@ pub struct Antivirus {
 }
 
 impl Antivirus {
-    /// Whether it does not protect; `None` where that is not told.
+    /// Returns true if it does not protect; `None` if that is not known.
     pub fn is_passive(&self) -> Option<bool> {
         match self.mode.as_str() {
             "0" => Some(false),
@@ -198,7 +203,7 @@ impl Antivirus {
         }
     }
 
-    /// Whether something of it is old; `None` where that is not told.
+    /// Returns true if a part of it is old; `None` if that is not known.
     pub fn is_stale(&self) -> Option<bool> {
         let is = |word: &'static str| move |told: &String| told.eq_ignore_ascii_case(word);
         if self.up_to_date.iter().any(is("false")) {
@@ -209,7 +214,7 @@ impl Antivirus {
     }
 }
 
-/// A device as all sources together tell it.
+/// A device, joined from all sources.
 #[derive(Clone, Debug, Default)]
 pub struct Device {
     /// Its id, lower case.
@@ -220,25 +225,25 @@ pub struct Device {
     pub short: String,
     /// Domain, lower case; empty when it is not known.
     pub domain: String,
-    /// When it was last heard of; `None` when no source tells a time that can be
-    /// read.
+    /// The time of its last activity; `None` if no source has a readable time.
     pub last_seen: Option<OffsetDateTime>,
-    /// Whether it is onboarded; `None` when no source tells.
+    /// True if it is onboarded; `None` if no source says.
     pub is_onboarded: Option<bool>,
-    /// Health of the sensor, an open set.
+    /// The health of the sensor, an open set of words.
     pub health: String,
     /// Tags of every kind.
     pub tags: Vec<String>,
-    /// Whether hunting knows it.
+    /// True if hunting shows it.
     pub is_hunted: bool,
-    /// Whether the machines API lists it.
+    /// True if the machines API lists it.
     pub is_listed: bool,
     /// Its antivirus; `None` when no row is about it.
     pub antivirus: Option<Antivirus>,
 }
 
-/// One record an id, in the order of the ids. What a source does not tell, another
-/// one may.
+/// One record per id, in the order of the ids.
+///
+/// A value that one source lacks may come from another one.
 pub(super) fn join(sources: Sources) -> Vec<Device> {
     let mut devices: HashMap<String, Device> = HashMap::new();
     for row in sources.devices.rows {
@@ -254,7 +259,7 @@ pub(super) fn join(sources: Sources) -> Vec<Device> {
     }
     for row in sources.machines.rows {
         let device = of_id(&mut devices, &row.id);
-        // The full name says more, where it is the same host.
+        // The full name says more, if it is the same host.
         let (short, domain) = split(&row.computer_dns_name);
         let is_fuller = device.short == short && device.domain.is_empty() && !domain.is_empty();
         if device.name.is_empty() || is_fuller {
@@ -289,7 +294,7 @@ pub(super) fn join(sources: Sources) -> Vec<Device> {
     devices
 }
 
-/// Whether a status is that of an onboarded device; `None` for no status.
+/// Returns true if a status means an onboarded device; `None` for no status.
 fn is_onboarded(status: &str) -> Option<bool> {
     let status = status.trim();
     (!status.is_empty()).then(|| status.eq_ignore_ascii_case("onboarded"))
@@ -303,8 +308,9 @@ fn of_id<'a>(devices: &'a mut HashMap<String, Device>, id: &str) -> &'a mut Devi
     })
 }
 
-/// A record without a domain joins the only domain that has its short name, among
-/// the devices that are not known to be no part of Defender.
+/// Gives a record without a domain the only domain that has its short name.
+///
+/// The domains of devices that are known not to be onboarded do not count.
 fn find_domains(devices: &mut [Device]) {
     let mut domains: HashMap<String, Option<String>> = HashMap::new();
     let counts = |device: &&Device| !device.domain.is_empty() && device.is_onboarded != Some(false);
@@ -339,7 +345,7 @@ impl Device {
         }
     }
 
-    /// Whether it carries a tag, of whatever kind; without regard to case.
+    /// Returns true if it has a tag, of any kind; case does not matter.
     pub fn has_tag(&self, tag: &str) -> bool {
         let tag = tag.trim();
         self.tags
@@ -357,7 +363,7 @@ pub(super) fn split(name: &str) -> (String, String) {
     }
 }
 
-/// A time as Defender writes it, with up to nine digits of a second.
+/// A time as Defender writes it, with up to nine decimals of a second.
 pub(super) fn instant(text: &str) -> Option<OffsetDateTime> {
     let text = text.trim();
     OffsetDateTime::parse(text, &Rfc3339)
@@ -369,7 +375,7 @@ pub(super) fn instant(text: &str) -> Option<OffsetDateTime> {
 mod tests {
     use super::*;
 
-    fn whole<T>(rows: Vec<T>) -> Source<T> {
+    fn complete<T>(rows: Vec<T>) -> Source<T> {
         Source { rows, gap: None }
     }
 
@@ -386,15 +392,15 @@ mod tests {
         let other: Machine =
             serde_json::from_str(r#"{"id":"","computerDnsName":"vdi-8"}"#).unwrap();
         let sources = Sources {
-            devices: whole(vec![devices]),
-            names: whole(Vec::new()),
-            machines: whole(vec![machine, other]),
-            antivirus: whole(Vec::new()),
+            devices: complete(vec![devices]),
+            names: complete(Vec::new()),
+            machines: complete(vec![machine, other]),
+            antivirus: complete(Vec::new()),
         };
         let sources = sources.checked();
         assert_eq!(
             sources.machines.gap.as_deref(),
-            Some("1 rows have no device id")
+            Some("1 row has no device id")
         );
         let joined = join(sources);
         assert_eq!(joined.len(), 1);

@@ -29,8 +29,10 @@ struct Exclusions {
     hidden: Option<Outcome>,
 }
 
-/// Checks whether an entry can be an exclusion of this kind. When Windows refuses to
-/// show exclusions, the entry is a sentence in the language of Windows.
+/// Returns true if an entry can be an exclusion of this kind.
+///
+/// When Windows refuses to show exclusions, the entry is a sentence in the language of
+/// Windows.
 fn is_entry(kind: &str, entry: &str) -> bool {
     let entry = entry.trim();
     let has_drive =
@@ -49,8 +51,10 @@ fn is_entry(kind: &str, entry: &str) -> bool {
     }
 }
 
-/// The entries of an exclusion list. Where Windows hides them, they are read from both
-/// registry keys, because either one may contain the entry that matters.
+/// The entries of an exclusion list.
+///
+/// Where Windows hides them, they are read from both registry keys, because either one
+/// may contain the entry that matters.
 fn exclusions(image: &Image<'_>, kind: &str) -> Exclusions {
     let shown = image.evidence.texts("mpPref", &format!("Exclusion{kind}"));
     let shown =
@@ -93,8 +97,10 @@ fn exclusions(image: &Image<'_>, kind: &str) -> Exclusions {
     Exclusions { entries, hidden }
 }
 
-/// Normalizes an exclusion as Defender compares it: lower case, variables expanded,
-/// slashes and prefixes as Windows reads them.
+/// Normalizes an exclusion as Defender compares it.
+///
+/// The result is in lower case, with variables expanded, and with slashes and prefixes
+/// as Windows reads them.
 fn normalized(image: &Image<'_>, entry: &str) -> String {
     let folder = |name: &str, usual: &str| {
         let known = image.evidence.text("host", name).unwrap_or_default();
@@ -143,8 +149,9 @@ fn normalized(image: &Image<'_>, entry: &str) -> String {
         .map_or(entry.clone(), str::to_owned)
 }
 
-/// The patterns that no exclusion covers; not assessable when a hidden exclusion may
-/// cover them.
+/// The patterns that no exclusion covers.
+///
+/// Not assessable if a hidden exclusion may cover them.
 fn missing(image: &Image<'_>, wanted: &[String]) -> Read<Vec<String>> {
     let excluded = exclusions(image, "Path");
     let entries: Vec<String> = excluded
@@ -249,7 +256,7 @@ fn locations(image: &Image<'_>) -> Read<Locations> {
     })
 }
 
-/// The pattern of each location and file ending, or the outcome without locations.
+/// The patterns of all locations and endings, or the outcome without locations.
 fn on_each(image: &Image<'_>, endings: &[&str]) -> Read<Result<Vec<String>, Outcome>> {
     let places = match locations(image)? {
         Locations::Places(places) => places,
@@ -337,7 +344,9 @@ const OPEN_FOLDERS: [&str; 8] = [
     r"\temp",
 ];
 
-/// Endings of programs and scripts; excluding one applies to the entire machine.
+/// Endings of programs and scripts.
+///
+/// Excluding one of them applies to the entire machine.
 const RUNNABLE: [&str; 15] = [
     "", "exe", "dll", "sys", "com", "scr", "msi", "ps1", "bat", "cmd", "js", "vbs", "hta", "lnk",
     "zip",

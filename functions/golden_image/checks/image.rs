@@ -82,7 +82,7 @@ impl StartUp {
         Ok(found)
     }
 
-    /// Checks whether a command runs this script.
+    /// Returns true if a command runs this script.
     fn runs(&self, script: &str) -> bool {
         self.commands.iter().any(|command| {
             let name = command.trim().trim_matches('"');
@@ -91,7 +91,7 @@ impl StartUp {
         })
     }
 
-    /// Checks whether a command or its parameters contain the name of this script.
+    /// Returns true if a command or its parameters contain the name of this script.
     fn names(&self, script: &str) -> bool {
         let script = script.to_ascii_lowercase();
         let mut all = self.commands.iter().chain(&self.parameters);

@@ -40,7 +40,7 @@ async fn a_record_with_little_data_is_counted_and_reported() {
         assert!(
             summary["reasons"]
                 .to_string()
-                .contains("1 records tell no time"),
+                .contains("1 record has no readable time"),
             "{summary:#}"
         );
     }
@@ -73,7 +73,7 @@ async fn the_list_of_machines_completes_hunting() {
     assert!(
         summary["reasons"]
             .to_string()
-            .contains("do not tell whether they are onboarded")
+            .contains("does not say whether it is onboarded")
     );
     // A record without a name is a separate host, not a duplicate of another one.
     let nameless = |id: &str| json!({ "DeviceId": id, "Timestamp": now, "OnboardingStatus": "Onboarded", "RegistryDeviceTag": "VDI-NonPersistent" });
@@ -88,8 +88,8 @@ async fn the_list_of_machines_completes_hunting() {
         (&json!(3), &json!(0))
     );
     for reason in [
-        "2 records have the tag and no name",
-        "1 live devices have no name",
+        "2 records have the tag but no name",
+        "1 live device has no name",
     ] {
         assert!(
             summary["reasons"].to_string().contains(reason),
@@ -115,7 +115,7 @@ async fn rows_that_are_not_understood_are_reported() {
     assert!(
         summary["reasons"]
             .to_string()
-            .contains("1 rows have no device id")
+            .contains("1 row has no device id")
     );
     let respelled = json!([{ "deviceId": "a", "deviceName": "vdi-2", "timestamp": now, "onboardingStatus": "Onboarded", "registryDeviceTag": "VDI-NonPersistent", "deviceManualTags": "[\"x\",7]", "deviceDynamicTags": true }]);
     stage.cloud.add_fault(hunted(&respelled));

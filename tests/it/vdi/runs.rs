@@ -28,7 +28,7 @@ async fn the_trend_goes_over_past_runs_and_needs_the_pattern() {
             .run(&["vdi"])
             .await
             .stderr
-            .contains("no regular expression")
+            .contains("not a regular expression")
     );
 }
 

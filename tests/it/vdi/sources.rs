@@ -292,7 +292,7 @@ async fn a_list_that_ends_in_nothing_is_not_complete() {
     assert!(
         summary["reasons"]
             .to_string()
-            .contains("although hunting knows 30 onboarded devices")
+            .contains("although hunting shows 30 onboarded devices")
     );
     // An empty page with a link is not the end.
     stage.cloud.clear_faults();
