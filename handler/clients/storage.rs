@@ -17,7 +17,7 @@ use object_store::{
 use time::OffsetDateTime;
 use tokio::time::sleep;
 
-use self::azure::{Connector, Credentials, Refusal};
+use self::azure::{Connector, Refusal, StorageTokens};
 use crate::{
     config::ReportLocation,
     outbound::{Code, Failure, HttpClient, Identity, Kind, retry},
@@ -234,7 +234,9 @@ impl Storage {
                 .put_opts(&at, bytes.clone().into(), options.clone());
             match put.await {
                 Ok(_) => return Ok(()),
-                Err(error @ Error::Generic { .. }) if tries < retry::MAX_RETRIES => {
+                Err(error @ Error::Generic { .. })
+                    if tries < retry::MAX_RETRIES && own_failure(&error).is_none() =>
+                {
                     tracing::warn!(code = "storage_retry", path, cause = %one_line(&error), "a write failed");
                     sleep(retry::delay(tries, None, fastrand::f64())).await;
                     tries += 1;
@@ -273,15 +275,17 @@ impl Storage {
         container: &str,
         refusal: Refusal,
     ) -> Result<Arc<dyn ObjectStore>, Error> {
+        let tokens = StorageTokens::new(Arc::clone(&self.identity));
         let connector = Connector {
             http: Arc::clone(&self.http),
+            tokens: Arc::clone(&tokens),
             refusal,
         };
         let store = MicrosoftAzureBuilder::new()
             .with_endpoint(endpoint.trim_end_matches('/').to_owned())
             .with_account(account)
             .with_container_name(container)
-            .with_credentials(Arc::new(Credentials(Arc::clone(&self.identity))))
+            .with_credentials(tokens)
             .with_http_connector(connector)
             .with_retry(RetryConfig {
                 backoff: BackoffConfig {
@@ -298,14 +302,19 @@ impl Storage {
 
     fn failure(&self, error: &Error, refusal: &Refusal) -> Failure {
         let place = &self.place;
-        if let Error::Generic { source, .. } = error
-            && let Some(failure) = source.downcast_ref::<Failure>()
-        {
+        if let Some(failure) = own_failure(error) {
             return failure.clone();
         }
         let cause = one_line(error);
         let failed = |kind, code, detail: String| Failure::new(kind, code, detail, &*cause);
         let failure = match Reason::of(error, refusal) {
+            Reason::Unauthorized => failed(
+                Kind::Unauthorized,
+                Code::UpstreamUnauthorized,
+                format!(
+                    "storage refused the token for {place}; check that the account and the identity belong to the same tenant"
+                ),
+            ),
             Reason::Forbidden => failed(
                 Kind::Forbidden,
                 Code::StorageForbidden,
@@ -373,6 +382,7 @@ fn directory(path: &PathBuf, missing: Missing) -> Result<Option<Arc<dyn ObjectSt
 /// The reason of a failed operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
+    Unauthorized,
     Forbidden,
     NoContainer,
     Immutable,
@@ -394,20 +404,28 @@ impl Reason {
     /// The reason of an error: the kinds of the library do not tell a missing file
     /// from a missing container, and those of a list say nothing.
     fn of(error: &Error, refusal: &Refusal) -> Self {
-        match (Self::of_refusal(refusal), error) {
-            (Self::Other, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) => {
-                Self::Forbidden
-            }
-            (Self::Other, Error::Generic { .. }) if matches!(refusal.status(), Some(401 | 403)) => {
-                Self::Forbidden
-            }
-            (reason, _) => reason,
+        match (Self::of_refusal(refusal), error, refusal.status()) {
+            (Self::Other, Error::Unauthenticated { .. }, _)
+            | (Self::Other, Error::Generic { .. }, Some(401)) => Self::Unauthorized,
+            (Self::Other, Error::PermissionDenied { .. }, _)
+            | (Self::Other, Error::Generic { .. }, Some(403)) => Self::Forbidden,
+            (reason, _, _) => reason,
         }
     }
 }
 
 fn unusable(detail: String, cause: String) -> Failure {
     Failure::new(Kind::Unusable, Code::StorageUnusable, detail, cause)
+}
+
+/// The failure that our own token or transport put into an error.
+fn own_failure(error: &Error) -> Option<&Failure> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| {
+        let error: &(dyn std::error::Error + 'static) = *error;
+        error.source()
+    })
+    .find_map(|error| error.downcast_ref::<Failure>())
 }
 
 /// An error for the log: its first line, because the body of the response follows.

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
@@ -104,6 +104,10 @@ impl Webhook {
             .anonymous();
         let meaning = |reply: &Reply<'_>| match reply.status() {
             status if status.is_success() => Meaning::Done(()),
+            StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::GONE => Meaning::Failed(refused(reply)),
             _ => reply.standard(),
         };
         let deadline = Instant::now() + TIME;
@@ -111,6 +115,15 @@ impl Webhook {
             .call(&self.endpoint, &request, deadline, meaning)
             .await
     }
+}
+
+/// The URL is the key, so a refusal is about the URL.
+fn refused(reply: &Reply<'_>) -> Failure {
+    let detail = format!(
+        "the webhook does not accept messages any more (status {}): make a new one in Teams and store its URL in the secret of `NOTIFY_WEBHOOK`",
+        reply.status().as_u16()
+    );
+    reply.failure(Kind::Unusable, Code::WebhookUnusable, detail)
 }
 
 async fn webhook_url(vault: &KeyVaultClient, name: &str) -> Result<Url, Failure> {

@@ -220,11 +220,11 @@ fn classify(error: &reqwest::Error) -> FetchError {
 
 /// Returns true for a peer that did not prove who it is, or does not speak TLS.
 fn is_tls(cause: &(dyn Error + 'static)) -> bool {
+    // An error in an I/O error is not one of its sources, so it is looked for here.
     let wrapped = cause
         .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref)
-        .is_some_and(|inner| inner.is::<rustls::Error>());
-    wrapped || cause.is::<rustls::Error>()
+        .and_then(std::io::Error::get_ref);
+    cause.is::<rustls::Error>() || wrapped.is_some_and(|inner| is_tls(inner))
 }
 
 fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -326,7 +326,7 @@ mod tests {
         limiter.pause(Duration::from_secs(600));
         assert_eq!(
             waiting.await.unwrap(),
-            Err(Limited::UsedUp {
+            Err(Limited::Paused {
                 retry_after: Duration::from_secs(600)
             })
         );

@@ -23,9 +23,12 @@ pub(crate) fn router(state: Arc<Mutex<State>>) -> Router {
 }
 
 async fn answer(Extract(state): Extract<Arc<Mutex<State>>>, request: Request) -> Response<Body> {
-    let state = lock(&state);
+    let mut state = lock(&state);
     let claims = identity::claims(&state, request.headers().get(header::AUTHORIZATION));
-    if claims.is_none_or(|claims| claims["aud"] != AUDIENCE) {
+    let is_valid = claims.is_some_and(|claims| claims["aud"] == AUDIENCE);
+    let is_refused = is_valid && state.secret_refusals > 0;
+    state.secret_refusals -= usize::from(is_refused);
+    if !is_valid || is_refused {
         let challenge = format!(
             "Bearer authorization=\"https://login.microsoftonline.com/{TENANT_ID}\", resource=\"{AUDIENCE}\""
         );

@@ -85,7 +85,10 @@ pub(crate) struct State {
     pub(crate) can_write_workbooks: bool,
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) posted: Vec<serde_json::Value>,
+    pub(crate) secret_refusals: usize,
     pub(crate) webhook_status: u16,
+    /// Responses of the webhook are held back.
+    pub(crate) webhook_hangs: bool,
     pub(crate) webhook_calls: usize,
     pub(crate) arm_page: usize,
     pub(crate) arm_quota: bool,
@@ -145,7 +148,9 @@ impl Sandbox {
             can_write_workbooks: true,
             secrets: BTreeMap::new(),
             posted: Vec::new(),
+            secret_refusals: 0,
             webhook_status: 202,
+            webhook_hangs: false,
             webhook_calls: 0,
             arm_page: 1_000,
             arm_quota: true,
@@ -393,6 +398,11 @@ impl Sandbox {
             .insert(name.to_owned(), value.to_owned());
     }
 
+    /// Refuses the next valid tokens of the vault's callers, so many.
+    pub fn refuse_secrets(&self, times: usize) {
+        self.lock().secret_refusals = times;
+    }
+
     /// The address of the webhook, without TLS.
     pub fn webhook(&self) -> SocketAddr {
         self.webhook
@@ -401,6 +411,11 @@ impl Sandbox {
     /// Status of every answer of the webhook.
     pub fn set_webhook_status(&self, status: u16) {
         self.lock().webhook_status = status;
+    }
+
+    /// Lets the webhook accept messages without answering.
+    pub fn hang_webhook(&self, hangs: bool) {
+        self.lock().webhook_hangs = hangs;
     }
 
     /// The number of requests to the webhook so far.

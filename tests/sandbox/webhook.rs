@@ -24,14 +24,24 @@ async fn take(
     method: Method,
     body: Bytes,
 ) -> StatusCode {
-    let mut state = lock(&state);
-    state.webhook_calls += 1;
-    let Ok(message) = serde_json::from_slice::<Value>(&body) else {
+    let (status, hangs) = {
+        let mut state = lock(&state);
+        state.webhook_calls += 1;
+        (judge(&mut state, &method, &body), state.webhook_hangs)
+    };
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+    status
+}
+
+fn judge(state: &mut State, method: &Method, body: &Bytes) -> StatusCode {
+    let Ok(message) = serde_json::from_slice::<Value>(body) else {
         return StatusCode::BAD_REQUEST;
     };
     let card = &message["attachments"][0];
     let is_card = card["contentType"] == "application/vnd.microsoft.card.adaptive";
-    if method != Method::POST || !is_card || body.len() > MAX_BYTES {
+    if *method != Method::POST || !is_card || body.len() > MAX_BYTES {
         return StatusCode::BAD_REQUEST;
     }
     let status = StatusCode::from_u16(state.webhook_status).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! What happens once after a run is written, such as a message to people.
 //!
 //! A delivery sends one file of the run and leaves a mark in the folder of the
-//! run, so that it is neither lost by a crash nor repeated by the next run.
+//! run, so that it is never repeated. A crash between the mark and the sending loses the
+//! message; the report has the same facts.
 
 use std::sync::Arc;
 

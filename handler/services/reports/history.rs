@@ -316,21 +316,20 @@ impl History {
         Ok(())
     }
 
-    /// Delivers what was not delivered yet. Delivered again when a crash leaves
-    /// open whether it was.
+    /// Delivers what was not delivered yet. The mark comes first, so of several
+    /// processes one delivers, and a crash never causes a second delivery.
     async fn deliver(&self, manifest: &Manifest) -> Result<(), Failure> {
         for delivery in &self.deliveries {
             let Some(file) = manifest.file(delivery.file) else {
                 continue;
             };
-            let mark = format!("{}/{}", manifest.folder, delivery.mark);
-            if self.runs.has(&mark).await? {
+            let Some(content) = self.file(manifest, file).await? else {
                 continue;
-            }
-            if let Some(content) = self.file(manifest, file).await? {
+            };
+            let mark = format!("{}/{}", manifest.folder, delivery.mark);
+            let empty = Bytes::from_static(b"{}\n");
+            if self.runs.create(&mark, JSON, empty).await? == Created::New {
                 delivery.send(&content).await;
-                let empty = Bytes::from_static(b"{}\n");
-                self.runs.create(&mark, JSON, empty).await?;
             }
         }
         Ok(())

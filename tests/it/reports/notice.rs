@@ -75,6 +75,77 @@ async fn a_message_is_not_posted_again_where_it_may_have_arrived() {
         .await;
 }
 
+#[tokio::test]
+async fn a_refused_token_of_the_vault_is_replaced_once() {
+    let (app, _authority) = with_webhook(WEBHOOK).await;
+    tick(&app, FIRST).await;
+    app.cloud
+        .set_estate(Estate::contoso().with_tier(1, "AI", "Free"));
+    app.cloud.refuse_secrets(1);
+    tick(&app, SECOND).await;
+    assert_eq!(app.cloud.posted().len(), 1, "{:?}", app.host.console());
+    let (app, _authority) = with_webhook(WEBHOOK).await;
+    tick(&app, FIRST).await;
+    app.cloud
+        .set_estate(Estate::contoso().with_tier(1, "AI", "Free"));
+    app.cloud.refuse_secrets(usize::MAX);
+    tick(&app, SECOND).await;
+    let line = app
+        .host
+        .console_line(|line| line.text.contains("notify_failed"))
+        .await;
+    assert!(
+        line.text.contains("refused the token") && !line.text.contains("give the identity"),
+        "{line:?}"
+    );
+    assert_eq!(app.cloud.webhook_calls(), 0);
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_gone_asks_for_another_url() {
+    for status in [401, 403, 404, 410] {
+        let (app, _authority) = with_webhook(WEBHOOK).await;
+        app.cloud.set_webhook_status(status);
+        tick(&app, FIRST).await;
+        app.cloud
+            .set_estate(Estate::contoso().with_tier(1, "AI", "Free"));
+        tick(&app, SECOND).await;
+        let line = app
+            .host
+            .console_line(|line| line.text.contains("notify_failed"))
+            .await;
+        assert!(
+            line.text.contains("make a new one in Teams") && !line.text.contains("grant"),
+            "{line:?}"
+        );
+        assert_eq!(app.cloud.webhook_calls(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_not_posted_by_a_second_process_or_after_a_crash() {
+    let (mut app, _authority) = with_webhook(WEBHOOK).await;
+    tick(&app, FIRST).await;
+    app.cloud
+        .set_estate(Estate::contoso().with_tier(1, "AI", "Free"));
+    app.cloud.hang_webhook(true);
+    let posting = async {
+        while app.cloud.webhook_calls() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    // The process ends while the webhook holds the message.
+    tokio::select! {
+        _ = tick(&app, SECOND) => panic!("the webhook answers"),
+        () = posting => app.host.kill(),
+    }
+    app.host.after_exit().await;
+    app.cloud.hang_webhook(false);
+    let shown = tick(&app, SECOND).await;
+    assert_eq!(shown, "run 20261123T060000Z was already done");
+    assert_eq!(app.cloud.webhook_calls(), 1, "{shown}");
+}
+
 /// A downgrade in the second run, whose message is posted.
 pub(super) async fn downgraded() -> (App, tls::Authority) {
     let (app, authority) = with_webhook(WEBHOOK).await;

@@ -55,6 +55,27 @@ async fn b05_a_storage_that_refuses_or_is_missing_is_reported_with_what_to_do() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_token_is_replaced_once_and_never_called_a_missing_role() {
+    let mut stage = Stage::new().await;
+    let host = stage.host().await;
+    stage.tick(&host).await.unwrap();
+    stage.azurite.refuse_reads(1, 401);
+    let (status, body) = get(&host).await;
+    assert_eq!(status, 200, "{body}");
+    stage.azurite.refuse_reads(usize::MAX, 401);
+    let (status, body) = get(&host).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (502, &json!("upstream_unauthorized"))
+    );
+    let detail = body["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("refused the token") && !detail.contains("role"),
+        "{detail}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b06_a_busy_storage_is_asked_again() {
     let mut stage = Stage::new().await;
     let host = stage.host().await;
