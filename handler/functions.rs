@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::http::Method;
 use futures::future::{BoxFuture, FutureExt};
-use utoipa::OpenApi;
+use utoipa::{OpenApi, openapi::PathItem};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -149,6 +149,17 @@ pub const FUNCTIONS: &[Function] = &[
     },
 ];
 
+/// A method, and whether the description of a path has it.
+type DescribedMethod = (Method, fn(&PathItem) -> bool);
+
+const METHODS: [DescribedMethod; 5] = [
+    (Method::DELETE, |path| path.delete.is_some()),
+    (Method::GET, |path| path.get.is_some()),
+    (Method::PATCH, |path| path.patch.is_some()),
+    (Method::POST, |path| path.post.is_some()),
+    (Method::PUT, |path| path.put.is_some()),
+];
+
 impl Function {
     /// The function of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
@@ -171,12 +182,13 @@ impl Function {
         };
         let described = routes().into_openapi();
         let items = described.paths.paths.values();
-        let has_post = items.clone().any(|item| item.post.is_some());
-        let mut methods = vec![Method::GET];
-        if has_post {
-            methods.push(Method::POST);
+        // The routes of the explorer are not described, and only read.
+        let described =
+            |(method, of): &DescribedMethod| items.clone().any(of).then(|| method.clone());
+        match METHODS.iter().filter_map(described).collect::<Vec<_>>() {
+            none if none.is_empty() => vec![Method::GET],
+            methods => methods,
         }
-        methods
     }
 }
 

@@ -18,16 +18,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXECUTABLE = "defender-functions"
 
 
-# Functions that are always anonymous, whatever the level of the others.
-ALWAYS_ANONYMOUS = {"health", "explorer", "teams_bot"}
-
-
 def binding(path, auth_level):
-    """The bytes of a function.json, with the level of its HTTP trigger set."""
+    """The bytes of a function.json; an HTTP trigger without a level of its own gets this one."""
     function = json.loads(path.read_text())
     for item in function["bindings"]:
-        if item["type"] == "httpTrigger" and path.parent.name not in ALWAYS_ANONYMOUS:
-            item["authLevel"] = auth_level
+        if item["type"] == "httpTrigger":
+            item.setdefault("authLevel", auth_level)
     return json.dumps(function, indent=2).encode() + b"\n"
 
 

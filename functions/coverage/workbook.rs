@@ -9,6 +9,7 @@
 
 mod additions;
 mod canonical;
+mod inspection;
 mod query;
 mod share;
 
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use additions::Work;
 pub use canonical::canonical;
+pub use inspection::{Drift, Edited, Inspection, SavedWorkbook, note_duplicates};
 
 /// The column of Defender for AI, unless a copy has one of another name.
 const COLUMN: &str = "AIServices";

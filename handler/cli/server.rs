@@ -15,16 +15,19 @@ use super::{Exit, block_on, refuse, say, unless_interrupted};
 use crate::{
     clients::deployed_service::ServiceClient,
     config::{self, Config, Purpose},
-    outbound::{Failure, HttpClient, Identity, TimeLimits},
+    outbound::{Code, Failure, HttpClient, Identity, TimeLimits},
     telemetry::LogAudience,
 };
 
 /// Hashes of a call: few enough that most calls answer all of them.
 const BATCH: usize = 100;
 
-/// Calls in a row that answer nothing, after which the rest is asked for once more
-/// without a wait, and given up.
+/// Calls in a row that answer nothing, after which the rest is given up.
 const MAX_IDLE: usize = 20;
+
+/// Longest wait that the service can ask for, the longest window of the quota. A longer
+/// one ends the look-up with its time.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_700);
 
 #[derive(Debug, Args)]
 pub(super) struct ServerArgs {
@@ -102,21 +105,24 @@ pub(super) fn look_up_each<'a>(
         rest.hashes.drain(..batch.len());
         let answered = match service.look_up(&batch, include).await {
             Ok(answer) => {
-                let wait = answer.retry_after_seconds().unwrap_or(1).clamp(1, 600);
+                let wait = answer.retry_after_seconds().unwrap_or(1).max(1);
+                let wait = Duration::from_secs(wait);
                 let is_put_off = |result: &HashResult| result.status == ItemStatus::Throttled;
                 let is_idle = answer.results.iter().all(is_put_off);
+                rest.idle = if is_idle { rest.idle + 1 } else { 0 };
+                let is_given_up = rest.idle > MAX_IDLE || wait > LONGEST_WAIT;
                 let mut answered = Vec::new();
                 for (hash, result) in batch.iter().zip(answer.results) {
                     match result.status {
-                        ItemStatus::Throttled if rest.idle < MAX_IDLE => {
-                            rest.hashes.push_back(*hash);
-                        }
+                        ItemStatus::Throttled if !is_given_up => rest.hashes.push_back(*hash),
                         _ => answered.push((*hash, result)),
                     }
                 }
-                rest.idle = if is_idle { rest.idle + 1 } else { 0 };
                 if answered.len() < batch.len() {
-                    rest.wait = Some(Duration::from_secs(wait));
+                    rest.wait = Some(wait);
+                } else if is_given_up {
+                    let others = rest.hashes.drain(..);
+                    answered.extend(others.map(|hash| (hash, put_off(hash, wait))));
                 }
                 answered
             }
@@ -139,6 +145,17 @@ fn announce_wait(wait: Duration, hashes: usize) {
             "the service wants {seconds} s before the other {hashes} hashes; Ctrl-C ends with what was answered"
         ));
     }
+}
+
+/// The result for a hash that the service keeps putting off.
+fn put_off(hash: FileHash, wait: Duration) -> HashResult {
+    let error = ItemError {
+        code: Code::UpstreamThrottled.as_str().to_owned(),
+        detail: "not checked: the service keeps putting hashes off; try again later".to_owned(),
+        retry_after_seconds: Some(wait.as_secs()),
+        cause: String::new(),
+    };
+    HashResult::unanswered(&hash.to_string(), hash.kind(), ItemStatus::Throttled, error)
 }
 
 fn unanswered(hash: FileHash, error: &Failure) -> HashResult {

@@ -7,7 +7,9 @@ use comfy_table::{Table, presets};
 use functions::report::text::{json, visible};
 
 use super::{Exit, log, say, with_services};
-use crate::services::workbook::{Inspection, WorkbookKeeper};
+use functions::coverage::workbook::Inspection;
+
+use crate::services::workbook::WorkbookKeeper;
 
 /// Longest time for all copies.
 const TIME: Duration = Duration::from_secs(3_600);

@@ -5,6 +5,7 @@
 
 mod access;
 mod pricings;
+mod workbooks;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -20,6 +21,8 @@ use crate::{
         Reply, Request, Service, limiter::Limiter,
     },
 };
+
+pub(crate) use workbooks::workbook_changed;
 
 /// Largest response: a page of workbooks with their content.
 const MAX_BYTES: usize = 16 << 20;
@@ -73,7 +76,7 @@ impl ResourceManagerClient {
     ///
     /// # Errors
     /// [`Failure`], after retries.
-    pub async fn get(
+    async fn get(
         &self,
         path: &str,
         query: &[(&str, &str)],
@@ -86,20 +89,24 @@ impl ResourceManagerClient {
     ///
     /// # Errors
     /// [`Failure`]; also for a list that does not end, or continues elsewhere.
-    pub async fn list(
+    async fn list(
         &self,
         path: &str,
         query: &[(&str, &str)],
         deadline: Instant,
     ) -> Result<Vec<Value>, Failure> {
         let (mut items, mut next) = (Vec::new(), Some(self.at(path, query)));
-        for _ in 0..MAX_PAGES {
+        for page_number in 0..MAX_PAGES {
             let Some(url) = next.take() else {
                 return Ok(items);
             };
             let mut page = match self.get_url(url, deadline).await? {
                 Resource::Found(page) => page,
-                Resource::NotFound => return Ok(items),
+                Resource::NotFound if page_number == 0 => return Ok(items),
+                Resource::NotFound => {
+                    let cause = format!("page {page_number} of {path}");
+                    return Err(undocumented("a page of a list was not found", &cause));
+                }
                 Resource::Refused | Resource::Elsewhere => return Err(forbidden(path)),
             };
             next = next_page(&page)?;
@@ -123,6 +130,9 @@ impl ResourceManagerClient {
         let url = self.at("/metadata/endpoints", &query);
         let request = Request::get(url, MAX_BYTES).anonymous();
         let date_of = |reply: &Reply<'_>| {
+            if !reply.status().is_success() {
+                return reply.standard();
+            }
             let date = reply.response.headers.get(header::DATE);
             let date = date.and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
             match date {
@@ -140,7 +150,7 @@ impl ResourceManagerClient {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn patch(
+    async fn patch(
         &self,
         path: &str,
         query: &[(&str, &str)],
@@ -150,11 +160,13 @@ impl ResourceManagerClient {
         let url = self.at(path, query);
         let request = Request::json(Method::PATCH, url, body, Repeat::Never, MAX_BYTES);
         let changed = |reply: &Reply<'_>| match reply.status() {
+            status if status.is_success() && reply.response.body.is_empty() => {
+                Meaning::Done(Value::Null)
+            }
             StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => match reply.read() {
                 Ok(value) => Meaning::Done(value),
                 Err(_) => Meaning::Failed(reply.protocol("it is not valid JSON")),
             },
-            StatusCode::NO_CONTENT => Meaning::Done(Value::Null),
             _ => reply.standard(),
         };
         self.outbound

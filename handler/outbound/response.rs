@@ -31,6 +31,24 @@ pub(crate) enum Meaning<T> {
     Failed(Failure),
 }
 
+impl<T> Meaning<T> {
+    /// The same meaning with another result.
+    pub(crate) fn map<U>(self, result: impl FnOnce(T) -> U) -> Meaning<U> {
+        match self {
+            Self::Done(value) => Meaning::Done(result(value)),
+            Self::Retry {
+                failure,
+                max_retries,
+            } => Meaning::Retry {
+                failure,
+                max_retries,
+            },
+            Self::Unauthorized => Meaning::Unauthorized,
+            Self::Failed(failure) => Meaning::Failed(failure),
+        }
+    }
+}
+
 /// A response with what is needed to explain it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reply<'a> {

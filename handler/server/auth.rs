@@ -67,24 +67,53 @@ pub struct Caller {
     /// Display name as claimed; for people to read, never for decisions.
     pub name: Option<String>,
     roles: HashSet<String>,
-    /// Whether no token was asked for, so that roles are not asked for either.
-    is_unchecked: bool,
+    /// The check that takes the place of roles.
+    check: Check,
+}
+
+/// The check of a caller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Check {
+    /// A token, whose roles count.
+    #[default]
+    Token,
+    /// The host has checked a key, if the function has one.
+    HostKey,
+    /// None: the service is only on loopback.
+    None,
 }
 
 impl Caller {
+    fn checked_by(check: Check) -> Self {
+        Self {
+            check,
+            ..Self::default()
+        }
+    }
+
     /// Whether the token holds a role.
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(role.as_str())
     }
 
-    /// Lets a caller with the role through; without tokens (`API_AUTH` is `host` or
-    /// `off`) everyone.
+    /// Lets a caller with the role through, and every caller with `API_AUTH=off`. With
+    /// `API_AUTH=host` there are no roles, and the function may have no key.
     ///
     /// # Errors
-    /// 403 `missing_role`.
+    /// 403 `missing_role`, or `no_roles` with `API_AUTH=host`.
     pub fn require(&self, role: Role) -> Result<(), ApiError> {
-        if self.is_unchecked || self.has(role) {
+        if self.check == Check::None || self.has(role) {
             return Ok(());
+        }
+        if self.check == Check::HostKey {
+            let detail = format!(
+                "this needs a token with the role `{role}`, and with `API_AUTH=host` there are no tokens; use the command line with an identity instead"
+            );
+            return Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                ProblemCode::NoRoles,
+                detail,
+            ));
         }
         let detail = format!(
             "the token lacks the application role `{role}`: assign `{role}` of this API to the caller and get a new token (docs/permissions.md)"
@@ -104,7 +133,7 @@ impl From<Claims> for Caller {
             application_id: claims.azp,
             name: claims.name,
             roles: claims.roles,
-            is_unchecked: false,
+            check: Check::Token,
         }
     }
 }
@@ -114,7 +143,9 @@ impl From<Claims> for Caller {
 pub enum Gate {
     /// By a token that the rules accept.
     Token(Arc<TokenRules>),
-    /// The host has checked a key, or no one checks: there are no roles.
+    /// By the host, which checks a key of the function.
+    HostKey,
+    /// By no one.
     Open,
 }
 
@@ -126,7 +157,8 @@ impl Gate {
                 let rules = TokenRules::entra(tenant, audiences, &config.callers.login_url, http);
                 Self::Token(Arc::new(rules))
             }
-            ApiAuth::Host | ApiAuth::Off => Self::Open,
+            ApiAuth::Host => Self::HostKey,
+            ApiAuth::Off => Self::Open,
         }
     }
 
@@ -136,10 +168,8 @@ impl Gate {
     /// 401, or 503 while the signing keys cannot be read, where a retry helps.
     pub async fn identify(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
         match self {
-            Self::Open => Ok(Caller {
-                is_unchecked: true,
-                ..Caller::default()
-            }),
+            Self::Open => Ok(Caller::checked_by(Check::None)),
+            Self::HostKey => Ok(Caller::checked_by(Check::HostKey)),
             Self::Token(rules) => {
                 let claims = Box::pin(rules.verify(bearer(headers)?)).await?;
                 Ok(claims.into())
@@ -158,7 +188,7 @@ impl Gate {
         request: &mut Request<Body>,
     ) -> Result<(), ApiError> {
         // Without tokens there is no one to identify, and a request stays as it is.
-        if matches!(self, Self::Open) {
+        if !matches!(self, Self::Token(_)) {
             return Ok(());
         }
         let caller = self.identify(request.headers()).await?;

@@ -26,6 +26,8 @@ pub enum ProblemCode {
     KeysUnavailable,
     /// The token lacks an application role.
     MissingRole,
+    /// There are no roles with `API_AUTH=host`.
+    NoRoles,
     /// The body is larger than the function accepts.
     BodyTooLarge,
     /// The body did not arrive in time.

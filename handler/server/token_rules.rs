@@ -57,6 +57,22 @@ pub(super) enum TokenError {
 }
 
 impl TokenRules {
+    /// The rules for tokens of these issuers, for one of `audiences`, of `tenant` if
+    /// tokens name one, signed with `keys`.
+    pub(super) fn new(
+        issuers: Vec<String>,
+        audiences: &[String],
+        tenant: Option<String>,
+        keys: SigningKeys,
+    ) -> Self {
+        Self {
+            issuers,
+            audiences: audiences.iter().map(|one| plain(one).to_owned()).collect(),
+            tenant,
+            keys,
+        }
+    }
+
     /// The rules for tokens of an Entra tenant for one of `audiences`, issued by the
     /// authority at `login_url`, in both token versions.
     pub fn entra(
@@ -72,15 +88,12 @@ impl TokenRules {
             path.clear()
                 .extend([&*tenant, "v2.0", ".well-known", "openid-configuration"]);
         }
-        Self {
-            issuers: vec![
-                format!("{authority}/{tenant}/v2.0"),
-                format!("https://sts.windows.net/{tenant}/"),
-            ],
-            audiences: audiences.iter().map(|one| plain(one).to_owned()).collect(),
-            keys: SigningKeys::new(metadata, http),
-            tenant: Some(tenant),
-        }
+        let issuers = vec![
+            format!("{authority}/{tenant}/v2.0"),
+            format!("https://sts.windows.net/{tenant}/"),
+        ];
+        let keys = SigningKeys::new(metadata, http);
+        Self::new(issuers, audiences, Some(tenant), keys)
     }
 
     /// The claims of a token that these rules accept.

@@ -3,14 +3,16 @@
 //! It only reports, unless `WORKBOOK_REPAIR` is on. A copy is read again right
 //! before it is written, and not touched when it changed in the meantime; Azure
 //! keeps every revision. A copy that was seen complete is kept in storage.
-//! Source: <https://learn.microsoft.com/rest/api/application-insights/workbooks>
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use functions::{
     coverage::{
         WORKBOOKS,
-        workbook::{Patch, PatchState, canonical, patch},
+        workbook::{
+            Drift, Edited, Inspection, Patch, PatchState, SavedWorkbook, canonical,
+            note_duplicates, patch,
+        },
     },
     query::Record,
     report::run::JSON,
@@ -22,11 +24,11 @@ use tokio::time::Instant;
 use crate::{
     clients::{
         resource_graph::ResourceGraphClient,
-        resource_manager::{Resource, ResourceManagerClient},
+        resource_manager::{ResourceManagerClient, workbook_changed},
         storage::Storage,
     },
     config::Config,
-    outbound::{Code, Failure, HttpClient, Identity, Kind},
+    outbound::{Failure, HttpClient, Identity, Kind},
     services::reports::sha256,
 };
 
@@ -36,92 +38,6 @@ const COPIES: &str = "history/workbooks";
 /// What the name of the file ends with that says a copy was told to be gone; in
 /// order of names behind that of the copy, which may be of the same second.
 const GONE: &str = "_gone.json";
-
-const VERSION: (&str, &str) = ("api-version", "2023-06-01");
-
-/// How a saved copy differs from what it should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum Drift {
-    /// It was seen before and is not there any more.
-    Missing,
-    /// It looks like the Coverage workbook by name, not by content.
-    NotCoverage,
-    /// Nothing of the AI plan is in it.
-    Unpatched,
-    /// Something of the AI plan is missing.
-    PartlyPatched,
-    /// It is as it should be.
-    Patched,
-    /// Defender for AI is in it, and it was edited since it was kept.
-    PatchedButEdited,
-    /// There is another copy; in addition to another state.
-    Duplicate,
-}
-
-impl Drift {
-    /// Its name in tables and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Missing => "Missing",
-            Self::NotCoverage => "NotCoverage",
-            Self::Unpatched => "Unpatched",
-            Self::PartlyPatched => "PartlyPatched",
-            Self::Patched => "Patched",
-            Self::PatchedButEdited => "PatchedButEdited",
-            Self::Duplicate => "Duplicate",
-        }
-    }
-}
-
-/// A saved copy, and what was done with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SavedWorkbook {
-    /// Resource id.
-    pub id: String,
-    /// Its display name, which anyone can choose.
-    pub display_name: String,
-    /// Its states; `Duplicate` in addition to another one.
-    pub drift: Vec<Drift>,
-    /// What is missing, or was added.
-    pub edits: Vec<String>,
-    /// Whether the edits were written.
-    pub repaired: bool,
-    /// Why it was not read or written, or cannot be; empty for nothing.
-    pub problem: String,
-}
-
-impl SavedWorkbook {
-    fn new(id: &str, display_name: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            display_name: display_name.to_owned(),
-            drift: Vec::new(),
-            edits: Vec::new(),
-            repaired: false,
-            problem: String::new(),
-        }
-    }
-
-    /// Whether a person has to act.
-    pub fn needs_work(&self) -> bool {
-        let bad = [Drift::Missing, Drift::Unpatched, Drift::PartlyPatched];
-        let is_stuck = !self.problem.is_empty() && self.drift.contains(&Drift::NotCoverage);
-        !self.repaired && (is_stuck || self.drift.iter().any(|drift| bad.contains(drift)))
-    }
-}
-
-/// All saved copies.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Inspection {
-    /// By id.
-    pub copies: Vec<SavedWorkbook>,
-    /// Whether repair is on.
-    pub repair: bool,
-    /// Why not everything could be looked at, a sentence each.
-    pub reasons: Vec<String>,
-}
 
 /// A copy that was seen complete, as it is kept.
 #[derive(Debug, Serialize, Deserialize)]
@@ -261,8 +177,7 @@ impl WorkbookKeeper {
     /// A kept workbook that is in no list: only Resource Manager knows whether
     /// it is gone. One that is, is told once: somebody may have wanted it so.
     async fn gone(&self, kept: Kept, deadline: Instant) -> Result<Option<SavedWorkbook>, Failure> {
-        let found = self.manager.get(&kept.id, &[VERSION], deadline).await;
-        if found != Ok(Resource::NotFound) {
+        if self.manager.is_workbook_gone(&kept.id, deadline).await != Ok(true) {
             return Ok(None);
         }
         let text = json!({ "id": kept.id, "displayName": kept.display_name }).to_string() + "\n";
@@ -281,7 +196,7 @@ impl WorkbookKeeper {
         deadline: Instant,
     ) -> Result<SavedWorkbook, Failure> {
         let mut copy = SavedWorkbook::new(&row.id, &row.display_name);
-        let properties = match self.read(&row.id, deadline).await {
+        let properties = match self.manager.workbook(&row.id, deadline).await {
             Ok(properties) => properties,
             Err(problem) => {
                 copy.problem = problem.detail;
@@ -294,14 +209,11 @@ impl WorkbookKeeper {
             // It was seen complete: a person removed the color or the label.
             patched = Patch::complete(content);
         }
-        let edited = before.is_some_and(|kept| kept.sha256 != fingerprint(content));
-        copy.drift = vec![match patched.coverage {
-            PatchState::NotCoverage => Drift::NotCoverage,
-            PatchState::Unpatched => Drift::Unpatched,
-            PatchState::PartlyPatched => Drift::PartlyPatched,
-            PatchState::Patched if edited => Drift::PatchedButEdited,
-            PatchState::Patched => Drift::Patched,
-        }];
+        let edited = match before {
+            Some(kept) if kept.sha256 != fingerprint(content) => Edited::SinceKept,
+            _ => Edited::No,
+        };
+        copy.drift = vec![(patched.coverage, edited).into()];
         copy.edits.clone_from(&patched.edits);
         copy.problem.clone_from(&patched.problem);
         match patched.coverage {
@@ -320,41 +232,8 @@ impl WorkbookKeeper {
         Ok(copy)
     }
 
-    /// The properties of a workbook with its content.
-    async fn read(&self, id: &str, deadline: Instant) -> Result<Value, Failure> {
-        let query = [VERSION, ("canFetchContent", "true")];
-        let properties = match self.manager.get(id, &query, deadline).await {
-            Ok(Resource::Found(mut workbook)) => workbook["properties"].take(),
-            Ok(Resource::NotFound) => return Err(changed("it was just deleted")),
-            Ok(Resource::Refused | Resource::Elsewhere) => {
-                return Err(Failure::new(
-                    Kind::Forbidden,
-                    Code::MissingPermission,
-                    "the identity may not read it: grant it Reader on its resource group",
-                    id,
-                ));
-            }
-            Err(failure) => return Err(failure),
-        };
-        if !properties["storageUri"].is_null() {
-            let detail =
-                "its content is stored in a storage account of its own, which is not touched";
-            return Err(Failure::new(
-                Kind::Unusable,
-                Code::WorkbookUnusable,
-                detail,
-                id,
-            ));
-        }
-        if properties["serializedData"].is_string() {
-            Ok(properties)
-        } else {
-            Err(changed("it came without its content"))
-        }
-    }
-
-    /// Writes a patch, unless the copy was changed since it was read, and looks
-    /// whether it is there; the properties then.
+    /// Writes a patch, unless the copy was changed since it was read, and checks that it
+    /// has the patch; the properties then.
     async fn repair(
         &self,
         id: &str,
@@ -362,41 +241,31 @@ impl WorkbookKeeper {
         patched: &Patch,
         deadline: Instant,
     ) -> Result<Value, Failure> {
-        let now = self.read(id, deadline).await?;
+        let now = self.manager.workbook(id, deadline).await?;
         if now["revision"] != before["revision"]
             || now["serializedData"] != before["serializedData"]
         {
-            return Err(changed(
+            return Err(workbook_changed(
                 "it was changed at this moment; the next run looks again",
             ));
         }
-        let body = json!({ "properties": { "serializedData": patched.content } });
-        let explained = |failure: Failure| match failure.kind {
-            Kind::Forbidden => {
-                tracing::warn!(
-                    code = failure.code.as_str(),
-                    id,
-                    "a workbook may not be written"
-                );
-                let detail = "the identity may not write it: grant it Workbook Contributor on its resource group";
-                Failure {
-                    detail: detail.to_owned(),
-                    ..failure
-                }
+        let written = self
+            .manager
+            .write_workbook(id, &patched.content, deadline)
+            .await;
+        written.inspect_err(|failure| {
+            if failure.kind == Kind::Forbidden {
+                let code = failure.code.as_str();
+                tracing::warn!(code, id, "a workbook may not be written");
             }
-            _ => failure,
-        };
-        self.manager
-            .patch(id, &[VERSION], &body, deadline)
-            .await
-            .map_err(explained)?;
-        let written = self.read(id, deadline).await?;
+        })?;
+        let written = self.manager.workbook(id, deadline).await?;
         let content = written["serializedData"].as_str().unwrap_or_default();
         if patch(content).coverage == PatchState::Patched {
             Ok(written)
         } else {
-            Err(changed(
-                "it was written, but does not hold what was written",
+            Err(workbook_changed(
+                "it was written, but does not have what was written",
             ))
         }
     }
@@ -442,32 +311,6 @@ fn fingerprint(content: &str) -> String {
     sha256(text.as_bytes())
 }
 
-/// Marks the copies of a workbook that is saved several times in a subscription.
-fn note_duplicates(copies: &mut [SavedWorkbook]) {
-    let subscription = |id: &str| {
-        id.split('/')
-            .nth(2)
-            .unwrap_or_default()
-            .to_ascii_lowercase()
-    };
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let is_copy = |copy: &SavedWorkbook| {
-        let drift = copy.drift.first();
-        drift.is_some_and(|drift| ![Drift::Missing, Drift::NotCoverage].contains(drift))
-    };
-    for copy in copies.iter().filter(|copy| is_copy(copy)) {
-        *counts.entry(subscription(&copy.id)).or_default() += 1;
-    }
-    for copy in copies.iter_mut().filter(|copy| is_copy(copy)) {
-        if counts
-            .get(&subscription(&copy.id))
-            .is_some_and(|count| *count > 1)
-        {
-            copy.drift.push(Drift::Duplicate);
-        }
-    }
-}
-
 fn log(inspection: &Inspection) {
     for copy in &inspection.copies {
         let drift: Vec<&str> = copy.drift.iter().map(|drift| drift.as_str()).collect();
@@ -493,9 +336,4 @@ fn log(inspection: &Inspection) {
             );
         }
     }
-}
-
-/// A workbook that is not what it was, or not what was written.
-fn changed(detail: &str) -> Failure {
-    Failure::new(Kind::Rejected, Code::WorkbookChanged, detail, "changed")
 }

@@ -11,19 +11,13 @@ use crate::outbound::{Code, Failure, Kind, Meaning, Reply};
 /// The table of the page on common errors.
 pub(super) fn meaning(reply: &Reply<'_>, endpoint: &DefenderEndpoint) -> Meaning<Found> {
     match reply.status() {
-        StatusCode::OK | StatusCode::CREATED | StatusCode::ACCEPTED => match reply.json_body() {
-            Meaning::Done(body) => Meaning::Done(Found::Yes(body)),
-            Meaning::Retry {
-                failure,
-                max_retries,
-            } => Meaning::Retry {
-                failure,
-                max_retries,
-            },
-            Meaning::Failed(failure) => Meaning::Failed(failure),
-            Meaning::Unauthorized => Meaning::Unauthorized,
-        },
-        StatusCode::NO_CONTENT => Meaning::Done(Found::Yes(reply.response.body.clone())),
+        StatusCode::OK => reply.json_body().map(Found::Yes),
+        StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::NO_CONTENT
+            if reply.response.body.is_empty() =>
+        {
+            Meaning::Done(Found::Yes(reply.response.body.clone()))
+        }
+        StatusCode::CREATED | StatusCode::ACCEPTED => reply.json_body().map(Found::Yes),
         StatusCode::NOT_FOUND if is_documented_404(reply) => Meaning::Done(Found::No),
         StatusCode::FORBIDDEN => Meaning::Failed(forbidden(reply, endpoint)),
         StatusCode::BAD_REQUEST => Meaning::Failed(rejected(reply)),

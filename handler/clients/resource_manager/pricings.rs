@@ -10,6 +10,11 @@ use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::{MAX_IN_FLIGHT, Resource, ResourceManagerClient};
+use crate::outbound::Failure;
+
+const PRICINGS_VERSION: (&str, &str) = ("api-version", "2024-01-01");
+
+const SUBSCRIPTIONS_VERSION: (&str, &str) = ("api-version", "2022-12-01");
 
 impl ResourceManagerClient {
     /// Answers questions; one that could not be answered is left out.
@@ -29,15 +34,29 @@ impl ResourceManagerClient {
             .await
     }
 
+    /// A plan of a subscription.
+    ///
+    /// # Errors
+    /// [`Failure`], after retries.
+    pub async fn plan(
+        &self,
+        subscription: &str,
+        plan: &str,
+        deadline: Instant,
+    ) -> Result<Resource, Failure> {
+        let path =
+            format!("/subscriptions/{subscription}/providers/Microsoft.Security/pricings/{plan}");
+        self.get(&path, &[PRICINGS_VERSION], deadline).await
+    }
+
     async fn answer(&self, question: &Question, deadline: Instant) -> Option<Answer> {
-        let (path, version) = match question {
-            Question::Subscription(id) => (format!("/subscriptions/{id}"), "2022-12-01"),
-            Question::Plan(id, plan) => (
-                format!("/subscriptions/{id}/providers/Microsoft.Security/pricings/{plan}"),
-                "2024-01-01",
-            ),
+        let found = match question {
+            Question::Subscription(id) => {
+                let path = format!("/subscriptions/{id}");
+                self.get(&path, &[SUBSCRIPTIONS_VERSION], deadline).await
+            }
+            Question::Plan(id, plan) => self.plan(id, plan, deadline).await,
         };
-        let found = self.get(&path, &[("api-version", version)], deadline).await;
         match (found, question) {
             (Ok(Resource::NotFound), _) => Some(Answer::NotFound),
             (Ok(Resource::Elsewhere), Question::Subscription(_)) => Some(Answer::Elsewhere),

@@ -205,16 +205,12 @@ impl Look<'_> {
     }
 
     async fn plans(&self, subscription: &str) -> Check {
-        let path = format!(
-            "/subscriptions/{subscription}/providers/Microsoft.Security/pricings/VirtualMachines"
-        );
-        let query = [("api-version", "2024-01-01")];
         let line = |state, detail: String| Check::new("plans", "Defender plans", state, detail);
         match self
             .doctor
             .clients
             .manager
-            .get(&path, &query, self.deadline)
+            .plan(subscription, "VirtualMachines", self.deadline)
             .await
         {
             Ok(Resource::Found(_)) => line(
