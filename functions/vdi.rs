@@ -7,22 +7,19 @@ mod files;
 mod finding_kinds;
 mod findings;
 mod html;
+mod pool;
 mod records;
+mod sorting;
 
-use std::{collections::HashMap, fmt, str::FromStr};
-
-use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
-use time::{Duration, OffsetDateTime};
 use utoipa::ToSchema;
 
-use crate::{
-    desktop::{DeviceTag, EntryModel},
-    query::Query,
-};
+use crate::query::Query;
+use sorting::{mark_leftovers, newest, sort_out};
 
 pub use files::render;
 pub use findings::{Affected, Finding};
+pub use pool::{HostPattern, NoPattern, Pool};
 pub use records::{
     Antivirus, AntivirusHealth, Device, DeviceInfo, DeviceRow, Machine, SeenName, Sources,
 };
@@ -39,61 +36,8 @@ pub const NAMES: Query = Query {
     text: include_str!("vdi/names.kql"),
 };
 
-/// The time without activity after which a record is inactive.
-const SILENT: Duration = Duration::hours(48);
-
 /// The most past runs in the trend.
 const MAX_POINTS: usize = 90;
-
-/// A regular expression over short host names, case-insensitive.
-///
-/// It is not anchored: `^VDI-` matches the start of a name, `VDI` any part of it.
-#[derive(Clone, Debug)]
-pub struct HostPattern(Regex);
-
-/// A text that is not a regular expression.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is not a regular expression over host names, such as `^VDI-`: {0}")]
-pub struct NoPattern(String);
-
-impl FromStr for HostPattern {
-    type Err = NoPattern;
-
-    fn from_str(text: &str) -> Result<Self, NoPattern> {
-        let built = RegexBuilder::new(text)
-            .case_insensitive(true)
-            .size_limit(1 << 20)
-            .build();
-        match built {
-            Ok(pattern) => Ok(Self(pattern)),
-            Err(error) => {
-                let why = error.to_string();
-                Err(NoPattern(why.lines().last().unwrap_or_default().to_owned()))
-            }
-        }
-    }
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_str())
-    }
-}
-
-/// The records that the report is about, and what they are expected to be.
-#[derive(Clone, Debug)]
-pub struct Pool {
-    /// Short names of virtual desktops.
-    pub hosts: HostPattern,
-    /// Short names of golden images; `None` if they are not set.
-    pub golden: Option<HostPattern>,
-    /// The tag that they must have.
-    pub tag: DeviceTag,
-    /// The device entries that they must have: one per host, or one per machine.
-    pub entry: EntryModel,
-    /// Short or full names of the hosts that must exist; `None` without a list.
-    pub expected: Option<Vec<String>>,
-}
 
 /// The numbers of a run. A number that could not be read is null, never 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -248,76 +192,6 @@ impl HygieneReport {
             untagged,
         }
     }
-}
-
-/// Golden images, virtual desktops, and everything else.
-fn sort_out(
-    devices: Vec<Device>,
-    pool: &Pool,
-    newest: Option<OffsetDateTime>,
-) -> (Vec<PoolDevice>, Vec<PoolDevice>, Vec<PoolDevice>) {
-    let tag = pool.tag.to_string();
-    let (mut golden, mut counted, mut others) = (Vec::new(), Vec::new(), Vec::new());
-    for device in devices {
-        let is_golden = pool
-            .golden
-            .as_ref()
-            .is_some_and(|golden| golden.0.is_match(&device.short));
-        let is_pooled = pool.hosts.0.is_match(&device.short) || device.has_tag(&tag);
-        // A device counts, and is reported, if no source says whether it is onboarded.
-        let into = match device.is_onboarded != Some(false) {
-            true if is_golden => &mut golden,
-            true if is_pooled => &mut counted,
-            _ => &mut others,
-        };
-        let is_live = is_live(&device, newest);
-        into.push(PoolDevice {
-            device,
-            is_live,
-            is_leftover: false,
-            findings: Vec::new(),
-        });
-    }
-    (golden, counted, others)
-}
-
-/// The newest activity, without times of clocks that are ahead.
-fn newest(devices: &[Device], as_of: &str) -> Option<OffsetDateTime> {
-    let now = records::instant(as_of);
-    let seen = devices.iter().filter_map(|device| device.last_seen);
-    seen.filter(|seen| now.is_none_or(|now| *seen <= now))
-        .max()
-        .or(now)
-}
-
-/// Returns true if a device was active in the last 48 hours of the data.
-///
-/// A device whose time cannot be read counts as live and is reported. Otherwise, no
-/// check would cover it.
-fn is_live(device: &Device, newest: Option<OffsetDateTime>) -> bool {
-    match (device.last_seen, newest) {
-        (Some(seen), Some(newest)) => newest - seen <= SILENT,
-        _ => true,
-    }
-}
-
-fn mark_leftovers(counted: &mut [PoolDevice]) {
-    let mut live: HashMap<(String, String), bool> = HashMap::new();
-    for record in counted.iter().filter(|record| record.is_live) {
-        live.insert(host(record), true);
-    }
-    for record in counted.iter_mut().filter(|record| !record.is_live) {
-        record.is_leftover = live.contains_key(&host(record));
-    }
-}
-
-/// Short name and domain; a record without a name is a host of its own.
-fn host(record: &PoolDevice) -> (String, String) {
-    let device = &record.device;
-    if device.short.is_empty() {
-        return (String::new(), device.id.clone());
-    }
-    (device.short.clone(), device.domain.clone())
 }
 
 fn trend(before: Option<PreviousRun>) -> Vec<Point> {

@@ -67,7 +67,11 @@ pub(super) fn fail(seen: impl AsRef<str>) -> Checked {
 }
 
 pub(super) fn skip(seen: impl AsRef<str>) -> Checked {
-    Ok(outcome(CheckState::NotApplicable, seen))
+    Ok(skipped(seen))
+}
+
+pub(super) fn skipped(seen: impl AsRef<str>) -> Outcome {
+    outcome(CheckState::NotApplicable, seen)
 }
 
 pub(super) fn hold(holds: bool, seen: impl AsRef<str>) -> Checked {

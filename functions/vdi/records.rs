@@ -6,182 +6,12 @@
 //! <https://learn.microsoft.com/defender-endpoint/api/machine>,
 //! <https://learn.microsoft.com/defender-endpoint/api/device-health-api-methods-properties>
 
-use std::collections::HashMap;
+mod sources;
 
-use serde::Deserialize;
+use std::collections::HashMap;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::{
-    query::Source,
-    report::text::counted,
-    wire::{text, texts},
-};
-
-/// A row of the Defender API that is about one device.
-pub trait DeviceRow: serde::de::DeserializeOwned + Send {
-    /// The device's id.
-    fn id(&self) -> &str;
-}
-
-/// A row of `devices.kql`: the latest snapshot of a device id.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct DeviceInfo {
-    #[serde(deserialize_with = "text", alias = "deviceId")]
-    pub(super) device_id: String,
-    #[serde(deserialize_with = "text", alias = "deviceName")]
-    device_name: String,
-    #[serde(deserialize_with = "text", alias = "timestamp")]
-    timestamp: String,
-    #[serde(deserialize_with = "text", alias = "onboardingStatus")]
-    onboarding_status: String,
-    #[serde(deserialize_with = "text", alias = "sensorHealthState")]
-    sensor_health_state: String,
-    #[serde(deserialize_with = "text", alias = "registryDeviceTag")]
-    registry_device_tag: String,
-    #[serde(deserialize_with = "texts", alias = "deviceManualTags")]
-    device_manual_tags: Vec<String>,
-    #[serde(deserialize_with = "texts", alias = "deviceDynamicTags")]
-    device_dynamic_tags: Vec<String>,
-}
-
-/// A row of `names.kql`: the times at which a device id reported under a name.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct SeenName {
-    #[serde(deserialize_with = "text", alias = "deviceId")]
-    pub(super) device_id: String,
-    #[serde(deserialize_with = "text", alias = "host")]
-    pub(super) host: String,
-    #[serde(deserialize_with = "text", alias = "firstSeen")]
-    pub(super) first_seen: String,
-    #[serde(deserialize_with = "text", alias = "lastSeen")]
-    pub(super) last_seen: String,
-}
-
-/// A row of `GET /api/machines`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Machine {
-    #[serde(deserialize_with = "text")]
-    id: String,
-    #[serde(deserialize_with = "text")]
-    computer_dns_name: String,
-    #[serde(deserialize_with = "text")]
-    last_seen: String,
-    #[serde(deserialize_with = "text", alias = "onboardingstatus")]
-    onboarding_status: String,
-    #[serde(deserialize_with = "text")]
-    health_status: String,
-    #[serde(deserialize_with = "texts")]
-    machine_tags: Vec<String>,
-}
-
-impl DeviceRow for Machine {
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-/// A row of `GET /api/deviceavinfo`.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct AntivirusHealth {
-    #[serde(deserialize_with = "text")]
-    machine_id: String,
-    #[serde(deserialize_with = "text")]
-    av_mode: String,
-    #[serde(deserialize_with = "text")]
-    av_is_signature_up_to_date: String,
-    #[serde(deserialize_with = "text")]
-    av_is_engine_up_to_date: String,
-    #[serde(deserialize_with = "text")]
-    av_is_platform_up_to_date: String,
-}
-
-impl DeviceRow for AntivirusHealth {
-    fn id(&self) -> &str {
-        &self.machine_id
-    }
-}
-
-/// Everything that one run read.
-///
-/// A complete source has an id in every row: [`Sources::checked`] makes a gap of rows
-/// without an id.
-#[derive(Clone, Debug)]
-pub struct Sources {
-    /// Hunting: the latest snapshots.
-    pub devices: Source<DeviceInfo>,
-    /// Hunting: ids with several names.
-    pub names: Source<SeenName>,
-    /// The machines API.
-    pub machines: Source<Machine>,
-    /// The antivirus health API.
-    pub antivirus: Source<AntivirusHealth>,
-}
-
-impl Sources {
-    /// The same sources, with gaps for unusable rows and for contradictions.
-    ///
-    /// A row that is left out silently would count as healthy.
-    pub(super) fn checked(mut self) -> Self {
-        fn check<T>(source: &mut Source<T>, id: fn(&T) -> &str) {
-            let before = source.rows.len();
-            source.rows.retain(|row| !id(row).trim().is_empty());
-            let nameless = before - source.rows.len();
-            if nameless > 0 {
-                let gap = counted(nameless, "row has no device id", "rows have no device id");
-                source.gap.get_or_insert(gap);
-            }
-        }
-        check(&mut self.devices, |row| &row.device_id);
-        check(&mut self.names, |row| &row.device_id);
-        check(&mut self.machines, |row| &row.id);
-        check(&mut self.antivirus, |row| &row.machine_id);
-        let unreadable = self.names.rows.iter().filter(|row| row.span().is_none());
-        let unreadable = unreadable.count();
-        if unreadable > 0 {
-            let rows = counted(unreadable, "row", "rows");
-            let gap = format!("the times of {rows} cannot be read");
-            self.names.gap.get_or_insert(gap);
-        }
-        self.contradictions();
-        self
-    }
-
-    /// Adds a gap to a source that is empty although another one shows devices.
-    fn contradictions(&mut self) {
-        let hunted = self.devices.rows.iter();
-        let hunted = hunted.filter(|row| is_onboarded(&row.onboarding_status) == Some(true));
-        let listed = self.machines.rows.iter();
-        let listed = listed.filter(|row| is_onboarded(&row.onboarding_status) == Some(true));
-        let (hunted, listed) = (hunted.count(), listed.count());
-        let beside = |number: usize, who: &str| {
-            let devices = counted(number, "onboarded device", "onboarded devices");
-            format!("it is empty, although {who} shows {devices}")
-        };
-        if hunted > 0 && self.machines.rows.is_empty() {
-            let gap = beside(hunted, "hunting");
-            self.machines.gap.get_or_insert(gap);
-        }
-        if listed > 0 && self.devices.rows.is_empty() {
-            let gap = beside(listed, "the list of machines");
-            self.devices.gap.get_or_insert(gap);
-        }
-        if listed > 0 && self.antivirus.rows.is_empty() {
-            let gap = beside(listed, "the list of machines");
-            self.antivirus.gap.get_or_insert(gap);
-        }
-    }
-}
-
-impl SeenName {
-    /// First and last activity under the name; `None` when a time cannot be read.
-    pub(super) fn span(&self) -> Option<(OffsetDateTime, OffsetDateTime)> {
-        Some((instant(&self.first_seen)?, instant(&self.last_seen)?))
-    }
-}
+pub use sources::{AntivirusHealth, DeviceInfo, DeviceRow, Machine, SeenName, Sources};
 
 /// State of the antivirus of a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -374,6 +204,7 @@ pub(super) fn instant(text: &str) -> Option<OffsetDateTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::Source;
 
     fn complete<T>(rows: Vec<T>) -> Source<T> {
         Source { rows, gap: None }

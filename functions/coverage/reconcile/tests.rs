@@ -192,7 +192,7 @@ fn a_plan_that_this_version_does_not_know_is_compared_as_well() {
 }
 
 #[test]
-fn a_downgrade_is_confirmed_by_what_says_the_same_alone() {
+fn a_downgrade_is_confirmed_only_by_what_says_the_same() {
     let before = baseline(estate(&[Some("Standard")]));
     for (tier, confirmed) in [("Free", true), ("Premium", false)] {
         let mut now = estate(&[Some("Free")]);
@@ -346,7 +346,7 @@ fn a_subscription_is_gone_only_when_resource_manager_says_so() {
 }
 
 #[test]
-fn one_of_many_that_vanished_is_told_as_not_confirmed() {
+fn one_of_many_that_vanished_is_reported_as_not_confirmed() {
     let before = baseline(estate(&[Some("Free"); 26]));
     let report = reconcile(
         report(estate(&[Some("Free"); 25])),
@@ -358,7 +358,7 @@ fn one_of_many_that_vanished_is_told_as_not_confirmed() {
 }
 
 #[test]
-fn a_list_that_did_not_come_whole_tells_of_none_that_are_gone() {
+fn an_incomplete_list_reports_no_subscription_as_gone() {
     let before = baseline(estate(&[Some("Free"); 26]));
     let partial = Estate {
         partial: ["subscriptions"].into(),
@@ -418,7 +418,7 @@ fn accounts_that_could_not_be_read_are_neither_none_nor_new() {
 }
 
 #[test]
-fn what_came_new_in_an_incomplete_run_is_told_when_it_lies_open() {
+fn what_came_new_in_an_incomplete_run_is_reported_if_it_is_exposed() {
     let first = baseline(estate(&[Some("Free")]));
     let partial = Estate {
         partial: ["pricings"].into(),
@@ -439,7 +439,7 @@ fn what_came_new_in_an_incomplete_run_is_told_when_it_lies_open() {
 }
 
 #[test]
-fn a_list_that_its_own_plans_contradict_tells_of_none_that_are_gone() {
+fn a_list_that_its_own_plans_contradict_reports_none_as_gone() {
     let before = baseline(estate(&[Some("Free"); 3]));
     let mut short = estate(&[Some("Free"); 3]);
     short.subscriptions.remove(1);
@@ -458,7 +458,7 @@ fn a_list_that_its_own_plans_contradict_tells_of_none_that_are_gone() {
 }
 
 #[test]
-fn a_clean_up_is_told_as_far_as_it_is_confirmed() {
+fn a_clean_up_is_reported_as_far_as_it_is_confirmed() {
     let before = baseline(estate(&[Some("Free"); 26]));
     let mut answers = BTreeMap::new();
     for id in 'n'..='w' {
@@ -508,7 +508,7 @@ fn only_what_is_known_to_be_elsewhere_left_the_scope() {
 }
 
 #[test]
-fn a_list_that_never_came_whole_makes_nothing_new() {
+fn a_list_that_was_never_complete_makes_nothing_new() {
     let short = Estate {
         partial: ["subscriptions"].into(),
         gaps: vec!["short".into()],
@@ -529,7 +529,7 @@ fn a_list_that_never_came_whole_makes_nothing_new() {
 }
 
 #[test]
-fn what_resource_manager_contradicts_again_and_again_is_not_told() {
+fn what_resource_manager_contradicts_repeatedly_is_not_reported() {
     let before = baseline(estate(&[Some("Standard"); 26]));
     let now = report(estate(&[Some("Free"); 26]));
     let still_on = json!({ "id": "/x", "name": "AI", "properties": { "pricingTier": "Standard" } });
