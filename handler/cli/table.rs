@@ -8,7 +8,7 @@ use functions::{
     report::text::visible,
 };
 
-/// A narrower terminal wraps the lines itself.
+/// Least width of a table; a narrower terminal wraps the lines itself.
 const LEAST_WIDTH: u16 = 110;
 
 /// An empty table with this header; on a terminal it is fitted to its width.
@@ -104,12 +104,13 @@ fn why(result: &HashResult) -> String {
 /// The counts below the table.
 pub(super) fn summary(answer: &LookupAnswer) -> String {
     let s = &answer.summary;
+    let noun = if s.total == 1 { "hash" } else { "hashes" };
     let mut line = format!(
-        "{} hashes: {} malicious, {} suspicious, {} unknown, {} clean, {} invalid",
+        "{} {noun}: {} malicious, {} suspicious, {} unknown, {} clean, {} invalid",
         s.total, s.malicious, s.suspicious, s.unknown, s.clean, s.invalid
     );
     if s.failed > 0 {
-        line.push_str(&format!("\n{} of {} hashes NOT checked", s.failed, s.total));
+        line.push_str(&format!("\n{} of {} {noun} NOT checked", s.failed, s.total));
     }
     line.push_str("\nClean means \"no detection by Microsoft\", not an approval.");
     line

@@ -57,8 +57,8 @@ impl Outbound {
     /// time is. `meaning` says what a response is.
     ///
     /// # Errors
-    /// [`Failure`], after `deadline` at the latest. Never a result made up from
-    /// an error.
+    /// [`Failure`], after `deadline` at the latest. An error never becomes
+    /// a result.
     pub(crate) async fn call<T: Send>(
         &self,
         endpoint: &Endpoint,
@@ -72,7 +72,7 @@ impl Outbound {
             outbound: self,
             endpoint,
             request,
-            // What ends the call from within says more than the bound around it.
+            // An end from within says more than the time limit around it.
             deadline: deadline.checked_sub(MARGIN).unwrap_or(deadline),
             started: Instant::now(),
         };
@@ -107,7 +107,7 @@ impl Call<'_> {
             self.check_breaker()?;
             let response = match self.send(token.as_deref()).await {
                 Ok(response) => response,
-                // What the service said before explains more than that time ran out.
+                // The earlier response from the service explains more than a time-out.
                 Err(Unsent::GivenUp(failure)) => return Err(last.unwrap_or(failure)),
                 Err(Unsent::NoResponse(error)) => {
                     let failure = self.no_response(&error)?;
@@ -172,7 +172,7 @@ impl Call<'_> {
         identity.replace(audience, refused, self.deadline).await
     }
 
-    /// Ends the call when others found out meanwhile that it is in vain.
+    /// Ends the call if another call has opened the breaker since this one started.
     fn check_breaker(&self) -> Result<(), Failure> {
         match self.endpoint.breaker.opened_since(self.started) {
             Some((failure, left)) => Err(failure.while_open(left)),
@@ -260,10 +260,10 @@ impl Call<'_> {
         Err(self.maybe_done(failure))
     }
 
-    /// Says of a write that it may have been carried out.
+    /// Adds to the failure of a write that it may have been carried out.
     fn maybe_done(&self, mut failure: Failure) -> Failure {
         if self.request.repeat == Repeat::Never {
-            failure.detail += ". It may have been carried out all the same, so it was not sent again: look before you repeat it";
+            failure.detail += ". It may have been carried out, so it was not sent again: check before you repeat it";
         }
         failure
     }
@@ -315,11 +315,11 @@ impl Retries {
     }
 }
 
-/// A try without a response.
+/// The reason why a try has no response.
 enum Unsent {
     /// It was not sent, or time ran out: the call ends.
     GivenUp(Failure),
-    /// It was sent, or tried to be.
+    /// It was sent, or sending it failed.
     NoResponse(FetchError),
 }
 

@@ -66,12 +66,12 @@ pub struct Caller {
     /// Display name as claimed; for people to read, never for decisions.
     pub name: Option<String>,
     roles: HashSet<String>,
-    /// Whether no token was asked for, so that roles are not asked for either.
+    /// True if no token was required, so that roles are not required either.
     is_unchecked: bool,
 }
 
 impl Caller {
-    /// Whether the token holds a role.
+    /// Returns true if the token holds a role.
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(role.as_str())
     }

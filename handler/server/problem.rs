@@ -28,7 +28,7 @@ pub struct ApiError {
     pub status: StatusCode,
     /// Stable code, `[a-z][a-z0-9_.-]*`.
     pub code: String,
-    /// What happened and what to do, for the caller.
+    /// The message for the caller: what happened and what to do.
     pub detail: String,
     /// More for the log; never sent.
     pub cause: String,
@@ -52,9 +52,9 @@ pub struct Problem<'a> {
     status: u16,
     /// Stable code; docs/api.md lists them.
     code: &'a str,
-    /// What happened and what to do.
+    /// The message for the caller: what happened and what to do.
     detail: &'a str,
-    /// Under this id the log has more.
+    /// The id under which the log has more.
     invocation_id: &'a str,
 }
 

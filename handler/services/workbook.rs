@@ -33,8 +33,9 @@ use crate::{
 /// Folder of the copies that were seen complete.
 const COPIES: &str = "history/workbooks";
 
-/// What the name of the file ends with that says a copy was told to be gone; in
-/// order of names behind that of the copy, which may be of the same second.
+/// End of the name of the file that says that a missing copy was reported.
+///
+/// It sorts after the name of the copy, which may be from the same second.
 const GONE: &str = "_gone.json";
 
 const VERSION: (&str, &str) = ("api-version", "2023-06-01");
@@ -42,13 +43,13 @@ const VERSION: (&str, &str) = ("api-version", "2023-06-01");
 /// How a saved copy differs from what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Drift {
-    /// It was seen before and is not there any more.
+    /// It was seen before and no longer exists.
     Missing,
     /// It looks like the Coverage workbook by name, not by content.
     NotCoverage,
-    /// Nothing of the AI plan is in it.
+    /// The AI plan is not in it.
     Unpatched,
-    /// Something of the AI plan is missing.
+    /// Part of the AI plan is missing.
     PartlyPatched,
     /// It is as it should be.
     Patched,
@@ -83,9 +84,9 @@ pub struct SavedWorkbook {
     pub display_name: String,
     /// Its states; `Duplicate` in addition to another one.
     pub drift: Vec<Drift>,
-    /// What is missing, or was added.
+    /// The edits that are missing, or were made.
     pub edits: Vec<String>,
-    /// Whether the edits were written.
+    /// True if the edits were written.
     pub repaired: bool,
     /// Why it was not read or written, or cannot be; empty for nothing.
     pub problem: String,
@@ -103,7 +104,7 @@ impl SavedWorkbook {
         }
     }
 
-    /// Whether a person has to act.
+    /// Returns true if a person has to act.
     pub fn needs_work(&self) -> bool {
         let bad = [Drift::Missing, Drift::Unpatched, Drift::PartlyPatched];
         let is_stuck = !self.problem.is_empty() && self.drift.contains(&Drift::NotCoverage);
@@ -117,7 +118,7 @@ impl SavedWorkbook {
 pub struct Inspection {
     /// By id.
     pub copies: Vec<SavedWorkbook>,
-    /// Whether repair is on.
+    /// True if repair is on.
     pub repair: bool,
     /// Why not everything could be looked at, a sentence each.
     pub reasons: Vec<String>,
@@ -149,7 +150,7 @@ impl Record for Row {
     }
 }
 
-/// The keeper.
+/// Inspects and repairs saved Coverage workbooks.
 #[derive(Debug)]
 pub struct WorkbookKeeper {
     graph: Arc<ResourceGraphClient>,
@@ -159,7 +160,8 @@ pub struct WorkbookKeeper {
 }
 
 impl Kept {
-    /// A file of this revision; one that came back to what it was is another.
+    /// The path of a file of this revision. A workbook that returns to an earlier content
+    /// has another revision.
     fn path(&self, ending: &str) -> String {
         let revision = match name_of(&self.revision) {
             revision if revision.is_empty() => self.sha256.clone(),
@@ -193,12 +195,12 @@ impl WorkbookKeeper {
         (ids.collect(), found.gaps)
     }
 
-    /// Whether patched copies are written.
+    /// Returns true if patched copies are written.
     pub fn repairs(&self) -> bool {
         self.repair
     }
 
-    /// Looks at every saved copy, and mends it where that is on.
+    /// Inspects every saved copy, and repairs it if repair is on.
     ///
     /// # Errors
     /// [`Failure`] when the kept copies cannot be read.
@@ -221,7 +223,7 @@ impl WorkbookKeeper {
             }
             inspection.copies.push(copy);
         }
-        // What a short list does not have may be there all the same.
+        // A workbook that is not in an incomplete list may still exist.
         if inspection.reasons.is_empty() {
             for gone in kept.into_values() {
                 inspection.copies.extend(self.gone(gone, deadline).await?);
@@ -236,7 +238,7 @@ impl WorkbookKeeper {
     }
 
     /// The newest kept copy of each workbook, by name, without those that were
-    /// told to be gone since.
+    /// reported as missing since.
     async fn kept(&self) -> Result<BTreeMap<String, Kept>, Failure> {
         let mut files = self.copies.list(COPIES).await?;
         files.sort_by(|one, other| (one.modified, &one.path).cmp(&(other.modified, &other.path)));
@@ -258,8 +260,9 @@ impl WorkbookKeeper {
         Ok(kept)
     }
 
-    /// A kept workbook that is in no list: only Resource Manager knows whether
-    /// it is gone. One that is, is told once: somebody may have wanted it so.
+    /// A kept workbook that no list has, if Resource Manager confirms that it is gone.
+    ///
+    /// It is reported only once: someone may have deleted it on purpose.
     async fn gone(&self, kept: Kept, deadline: Instant) -> Result<Option<SavedWorkbook>, Failure> {
         let found = self.manager.get(&kept.id, &[VERSION], deadline).await;
         if found != Ok(Resource::NotFound) {
@@ -349,12 +352,13 @@ impl WorkbookKeeper {
         if properties["serializedData"].is_string() {
             Ok(properties)
         } else {
-            Err(changed("it came without its content"))
+            Err(changed("the response does not have its content"))
         }
     }
 
-    /// Writes a patch, unless the copy was changed since it was read, and looks
-    /// whether it is there; the properties then.
+    /// Writes a patch, unless the copy was changed since it was read.
+    ///
+    /// Checks that the patch is there, and returns the properties.
     async fn repair(
         &self,
         id: &str,

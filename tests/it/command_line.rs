@@ -163,7 +163,7 @@ async fn errors_say_what_to_do() {
     assert!(
         output.contains("FAILED")
             && output.contains("File.Read.All")
-            && output.contains("1 of 1 hashes NOT checked"),
+            && output.contains("1 of 1 hash NOT checked"),
         "{output}"
     );
     let missing = text(&run(&["lookup", "--file", "/nonexistent"], &variables, "").stderr);

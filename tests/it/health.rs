@@ -436,7 +436,7 @@ async fn workbooks_have_to_be_writable_where_they_are_repaired() {
         &health,
         "workbooks",
         "ok",
-        "1 saved copies can be read and written",
+        "1 saved copy can be read and written",
     );
     stage.cloud.set_can_write_workbooks(false);
     let (code, health) = stage.look().await;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{MAX_IN_FLIGHT, Resource, ResourceManagerClient};
 
 impl ResourceManagerClient {
-    /// Answers questions; one that could not be answered is left out.
+    /// Answers to questions; a question without an answer is left out.
     pub async fn answers(
         &self,
         questions: Vec<Question>,
@@ -61,7 +61,7 @@ impl ResourceManagerClient {
     }
 
     /// The Defender setting of AI accounts, by their ids: `Enabled`, `Disabled`
-    /// or another word of Azure. What could not be read is left out.
+    /// or another word of Azure. Accounts that could not be read are left out.
     /// Source: <https://learn.microsoft.com/rest/api/aiservices/accountmanagement/defender-for-ai-settings>
     pub async fn account_settings(
         &self,

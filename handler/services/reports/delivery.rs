@@ -1,4 +1,4 @@
-//! What happens once after a run is written, such as a message to people.
+//! Actions that happen once after a run is written, such as a message to people.
 //!
 //! A delivery sends one file of the run and leaves a mark in the folder of the
 //! run, so that it is neither lost by a crash nor repeated by the next run.
