@@ -30,9 +30,9 @@ use tracing::level_filters::LevelFilter;
 /// The outcome of a command. The first of 2, 1, 3 that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Complete, and nothing found that was asked to fail.
+    /// Complete, and nothing was found that `--fail-on` asks for.
     Complete,
-    /// What `--fail-on` asked for was found.
+    /// Something was found that `--fail-on` asks for.
     Found,
     /// Usage, settings or unusable input.
     Unusable,
@@ -118,7 +118,7 @@ fn usage(error: &clap::Error) -> Exit {
     }
 }
 
-/// Reports everything that is wrong with the settings at once.
+/// Reports all problems of the settings together.
 fn refuse(reader: LogAudience, problems: &ConfigProblems) -> Exit {
     match reader {
         LogAudience::Host => {
@@ -141,8 +141,9 @@ fn log(verbose: bool) {
     telemetry::start(LogAudience::Person, level);
 }
 
-/// Runs a command's work with the services of its settings; Ctrl-C ends it and prints
-/// what is left.
+/// Runs a command's work with the services of its settings.
+///
+/// Ctrl-C ends it and prints `interrupted`.
 fn with_services<W: Future<Output = Exit>>(
     variables: &BTreeMap<String, String>,
     interrupted: &str,
@@ -158,7 +159,7 @@ fn with_services<W: Future<Output = Exit>>(
     }))
 }
 
-/// Work that Ctrl-C ends, and then prints what is left.
+/// Runs work until it is done, or until Ctrl-C, which prints `interrupted`.
 async fn unless_interrupted(interrupted: &str, work: impl Future<Output = Exit>) -> Exit {
     tokio::select! {
         exit = work => exit,
@@ -189,7 +190,7 @@ fn block_on(work: impl Future<Output = Exit>) -> Exit {
     }
 }
 
-/// A path for a person: nothing in it acts on a terminal.
+/// A path as text that is safe to print on a terminal.
 fn shown(path: &Path) -> String {
     visible(&path.display().to_string())
 }

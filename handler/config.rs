@@ -38,15 +38,15 @@ pub use vdi::{ImageDefaults, VdiSettings};
 
 use reader::EnvReader;
 
-/// What the settings are read for.
+/// The purpose that the settings are read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The HTTP API under the Functions host. An upgrade or a rollback meets settings of
+    /// The HTTP API under the Functions host. An upgrade or a rollback finds settings of
     /// another version, so an unknown name does not end the process.
     Host,
     /// The HTTP API by `serve`.
     Serve,
-    /// A command that ends by itself; serving settings are not asked of it.
+    /// A command that ends by itself; it needs no settings for serving.
     Command,
 }
 
@@ -77,7 +77,7 @@ pub struct Config {
     pub unknown: Vec<UnknownSetting>,
 }
 
-/// Everything that is wrong with the settings, a line each.
+/// All problems of the settings, one line each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigProblems(pub Vec<String>);
 
@@ -103,7 +103,7 @@ impl Config {
     /// Reads the settings from variables.
     ///
     /// # Errors
-    /// Every problem at once; the settings have to be changed.
+    /// All problems together; the settings have to be changed.
     pub fn read(
         variables: &BTreeMap<String, String>,
         purpose: Purpose,

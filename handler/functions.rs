@@ -29,11 +29,11 @@ use crate::{
 pub struct Function {
     /// Name of its folder, and in Azure.
     pub name: &'static str,
-    /// What starts it.
+    /// The trigger that starts it.
     pub trigger: Trigger,
 }
 
-/// What starts a function.
+/// The trigger of a function.
 #[derive(Clone, Copy, Debug)]
 pub enum Trigger {
     /// Requests to a path and below it.
@@ -166,8 +166,9 @@ impl Function {
         FUNCTIONS.iter().find(|function| function.name == name)
     }
 
-    /// Whether it may be called without a key of the host: it asks for a token itself,
-    /// or is public.
+    /// Returns true if it may be called without a key of the host.
+    ///
+    /// Such a function asks for a token itself, or is public.
     pub fn may_be_anonymous(&self) -> bool {
         match self.trigger {
             Trigger::Http { access, .. } => !matches!(access, Access::Role(_)),
@@ -204,7 +205,7 @@ impl Function {
         (name = "Hashes", description = "Verdicts on file hashes"),
         (name = "Coverage", description = "Coverage of Defender plans"),
         (name = "VDI", description = "Defender on virtual desktops"),
-        (name = "Health", description = "Whether the service has what it needs")
+        (name = "Health", description = "Health of the service and of what it needs")
     ),
     components(schemas(Problem)),
 )]
@@ -230,7 +231,7 @@ pub fn app(config: &Config, http: Arc<HttpClient>) -> Result<App, FunctionNameEr
     app_with(config, services, http)
 }
 
-/// The service over services of one's own.
+/// The service with the use cases of the caller.
 ///
 /// # Errors
 /// As [`app`].

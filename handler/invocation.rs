@@ -1,7 +1,7 @@
 //! The invocation that work belongs to: its id is on every log line of the work.
 //!
-//! A task-local and not a span, because every request has one and few of them write
-//! a line.
+//! It is a task-local and not a span, because every request has one and few requests
+//! write a line.
 
 use std::{future::Future, sync::Arc};
 
@@ -10,8 +10,8 @@ use std::{future::Future, sync::Arc};
 pub struct InvocationId(pub Arc<str>);
 
 impl InvocationId {
-    /// An id for a request that came without one. It tells log lines apart and
-    /// guards nothing, so the quick generator does.
+    /// An id for a request that came without one. It distinguishes log lines and
+    /// protects nothing, so the fast generator is good enough.
     pub fn generate() -> Self {
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes());
         Self(id.into_uuid().to_string().into())

@@ -1,4 +1,4 @@
-//! HTTP and timer triggers, one file a capability: extractors in, service call,
+//! HTTP and timer triggers, one file per capability: extractors in, service call,
 //! answer out. The description of a route stands on its handler.
 
 pub mod coverage;
@@ -25,12 +25,12 @@ use percent_encoding::percent_decode_str;
 use crate::{config::ApiAuth, server::Gate, services::Services};
 use explorer::Explorer;
 
-/// What the routes may use.
+/// Everything that the routes may use.
 #[derive(Debug)]
 pub struct RouteContext {
     /// The use cases.
     pub services: Services,
-    /// For routes that decide themselves who may call.
+    /// The gate, for routes that decide themselves who may call.
     pub gate: Gate,
     /// Setting `API_AUTH`.
     pub auth: ApiAuth,

@@ -31,10 +31,10 @@ use doctor::{Clients, Doctor};
 use reports::{History, delivery::Delivery};
 pub use verdict_cache::{CachedAnswer, VerdictCache};
 
-/// What a route, a command or a timer may use.
+/// The use cases that a route, a command or a timer may use.
 #[derive(Clone, Debug)]
 pub struct Services {
-    /// Whether everything that is needed is there.
+    /// Checks of everything that is needed.
     pub doctor: Arc<Doctor>,
     /// Verdicts on file hashes.
     pub hashes: Arc<hashes::HashLookup>,
@@ -42,7 +42,7 @@ pub struct Services {
     pub coverage: Arc<coverage::Coverage>,
     /// The hygiene report of virtual desktops.
     pub vdi: Arc<vdi::Vdi>,
-    /// What golden images are expected to be like.
+    /// The expected properties of golden images.
     pub image: Arc<ImageDefaults>,
     /// The AI column of saved Coverage workbooks.
     pub workbooks: Arc<workbook::WorkbookKeeper>,
@@ -56,7 +56,7 @@ impl Services {
         Self::with(config, http, identity)
     }
 
-    /// The services with a client and an identity of one's own.
+    /// The services with this client and this identity.
     pub fn with(config: &Config, http: Arc<HttpClient>, identity: Arc<Identity>) -> Self {
         let both = || (Arc::clone(&http), Arc::clone(&identity));
         let graph = Arc::new(ResourceGraphClient::new(config, both().0, both().1));
@@ -115,12 +115,12 @@ pub fn now() -> String {
     rfc3339(OffsetDateTime::now_utc())
 }
 
-/// The day in UTC, counted.
+/// The day in UTC, as a number.
 pub fn today() -> i32 {
     OffsetDateTime::now_utc().to_julian_day()
 }
 
-/// The beginning of the day in so many days, RFC 3339 in UTC.
+/// The beginning of the day after a number of days, RFC 3339 in UTC.
 pub fn midnight_in_days(days: i64) -> String {
     let day = OffsetDateTime::now_utc() + time::Duration::days(days);
     rfc3339(day.replace_time(time::Time::MIDNIGHT))

@@ -1,10 +1,10 @@
-//! Log lines: one a event, on stdout up to INFO, on stderr from WARN.
+//! Log lines: one per event, on stdout up to INFO, on stderr from WARN.
 //!
 //! Under the Functions host a line is a JSON object with `level`, `message`,
 //! `function`, `invocationId` and fields; on a terminal it is for people. No
 //! caller can forge a line, because control characters are escaped, and none
-//! holds a secret, because every text is redacted. The host takes a stderr
-//! line for a warning when it contains "warn" in any case, so that word is
+//! holds a secret, because every text is redacted. The host treats a
+//! stderr line as a warning when it contains "warn" in any case, so that word is
 //! escaped in lines that are errors.
 
 use std::{
@@ -136,7 +136,7 @@ fn text_line(level: Level, fields: &Map<String, Value>) -> String {
         .collect()
 }
 
-/// Writes the last letter but one of "warn" as a JSON escape, in any case.
+/// Writes the second to last letter of "warn" as a JSON escape, in any case.
 fn hide_warn(line: &str) -> Cow<'_, str> {
     static WARN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("(?i)(wa)(r)(n)").ok());
     let Some(warn) = WARN.as_ref() else {
@@ -152,7 +152,7 @@ fn hide_warn(line: &str) -> Cow<'_, str> {
     })
 }
 
-/// Takes out what looks like a secret: tokens, keys, signatures, passwords.
+/// Removes everything that looks like a secret: tokens, keys, signatures, passwords.
 pub fn redact(text: &str) -> Cow<'_, str> {
     const SECRETS: [(&str, &str); 4] = [
         (
@@ -212,7 +212,7 @@ impl Visit for Fields {
     }
 }
 
-/// Whether a person sees stderr.
+/// Returns true if a person sees stderr.
 pub fn stderr_is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }

@@ -1,4 +1,4 @@
-//! `coverage`: which subscriptions have the Defender plans, from a terminal.
+//! The command `coverage`: shows which subscriptions have the Defender plans.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ use crate::{
     },
 };
 
-/// A command reads for as long as the largest tenants need.
+/// Longest time for reading, enough for the largest tenants.
 const TIME: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug, Args)]
@@ -305,8 +305,9 @@ impl From<Failure> for Refused {
     }
 }
 
-/// Prints and copies the newest report and returns its totals. Everything is from one
-/// run, as its manifest says.
+/// Prints and copies the newest report and returns its totals.
+///
+/// Everything comes from one run, as its manifest says.
 async fn ask_service(service: &ServiceClient, args: &CoverageArgs) -> Result<Totals, Refused> {
     let manifest: Manifest = service.json("coverage/manifest.json", None).await?;
     let copy = CopyOf {
@@ -341,7 +342,7 @@ struct CopyOf<'a> {
 }
 
 impl CopyOf<'_> {
-    /// A file that is what the manifest says.
+    /// A file that matches the manifest.
     async fn file(&self, name: &str) -> Result<Bytes, Failure> {
         let bytes = self.service.file(&format!("coverage/{name}")).await?;
         let noted = self.manifest.file(name).map(|file| &file.sha256);
@@ -359,11 +360,11 @@ impl CopyOf<'_> {
         ))
     }
 
-    /// Writes every file, none over another, after all of them came.
+    /// Writes all files after all of them have arrived, and overwrites none.
     async fn write(&self, folder: &Path) -> Result<(), Refused> {
         let mut files = Vec::new();
         for file in &self.manifest.files {
-            // Names are the product's own; another one would lead out of the folder.
+            // Names are the product's own; any other could point outside the folder.
             let is_plain = file.name.starts_with(|c: char| c.is_ascii_lowercase())
                 && file
                     .name

@@ -1,4 +1,4 @@
-//! `doctor`: missing permissions and settings, and the command that grants each.
+//! The command `doctor`: lists missing permissions and settings, and how to fix each.
 
 use std::{collections::BTreeMap, io::Write};
 
@@ -50,7 +50,7 @@ pub(super) fn run(args: &DoctorArgs, variables: &BTreeMap<String, String>) -> Ex
 /// The result of the deployed service, with its own identity.
 async fn of_service(service: &ServiceClient, format: Format) -> Exit {
     match service.json::<Health>("health", Some("deep=true")).await {
-        // The worst state is computed here, and without checks nothing is known.
+        // The worst state is computed here; without checks nothing is known.
         Ok(health) if !health.checks.is_empty() => {
             let health = Health::new(&health.version, health.as_of, health.checks);
             print_health(format, &health)

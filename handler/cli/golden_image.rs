@@ -1,5 +1,5 @@
-//! `golden-image`: whether an image may be sealed. It asks no service, so it needs no
-//! identity, and only the two settings that describe an image.
+//! The command `golden-image`: checks that an image is safe to seal. It calls no service,
+//! so it needs no identity, and only the two settings that describe an image.
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ pub(super) enum GoldenImageCommand {
     Script(ScriptCommand),
 }
 
-/// Every script runs in Windows PowerShell 5.1; those that change something know `-WhatIf`.
+/// Every script runs in Windows PowerShell 5.1; those that change something support `-WhatIf`.
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum ScriptCommand {
     /// Collect the evidence of a machine; changes nothing
@@ -113,13 +113,13 @@ impl ScriptCommand {
 pub(super) struct AssessArgs {
     /// The collector's file, or - for standard input
     file: PathBuf,
-    /// What the machine is, golden or pooled; the evidence says by default
+    /// Role of the machine, golden or pooled; by default as the evidence says
     #[arg(long)]
     role: Option<Role>,
     /// How pooled machines are onboarded: single or multiple entries a device; by default the setting `VDI_ENTRY_MODEL`
     #[arg(long)]
     entry: Option<EntryModel>,
-    /// What starts the onboarding: local policy or a task of the domain
+    /// Trigger of the onboarding: local policy or a task of the domain
     #[arg(long, default_value_t = Startup::Local)]
     startup: Startup,
     /// Tag that the machine must carry; by default the setting `VDI_DEVICE_TAG`
@@ -147,7 +147,7 @@ pub(super) fn run(command: &GoldenImageCommand, variables: &BTreeMap<String, Str
         GoldenImageCommand::Assess(args) => assess_file(args, &defaults),
         GoldenImageCommand::Script(command) => {
             let script = command.script(&defaults).render();
-            // A closed pipe is no mistake of ours.
+            // A closed pipe is not our mistake.
             let _ = std::io::stdout().lock().write_all(script.as_bytes());
             Exit::Complete
         }
@@ -179,7 +179,7 @@ fn assess_file(args: &AssessArgs, defaults: &ImageDefaults) -> Exit {
         tag: args.tag.clone().unwrap_or_else(|| defaults.tag.clone()),
     };
     let assessment = assess(&evidence, &expected);
-    // A closed pipe is no mistake of ours.
+    // A closed pipe is not our mistake.
     let _ = print(args.format, &assessment);
     match assessment.holds() {
         Some(true) => Exit::Complete,

@@ -29,7 +29,7 @@ pub(super) enum InputError {
         path: PathBuf,
         /// The largest size.
         max_mib: u64,
-        /// What the file should have.
+        /// The content that the file should have.
         shape: &'static str,
     },
     /// Not text.
@@ -38,7 +38,7 @@ pub(super) enum InputError {
     /// Nothing in it can be used.
     #[error("{0}")]
     Empty(String),
-    /// A line that is not what the file should have.
+    /// A line with unexpected content.
     #[error(
         "{} has the line `{}`, which is not a host name; write one on each line",
         visible(&.path.display().to_string()),

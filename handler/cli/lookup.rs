@@ -1,4 +1,4 @@
-//! `lookup`: verdicts at a terminal or in a pipeline.
+//! The command `lookup`: shows verdicts at a terminal or in a pipeline.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -37,10 +37,10 @@ use crate::{
     telemetry::{self, LogAudience},
 };
 
-/// Lists from this length on show a progress bar.
+/// Lists of at least this length show a progress bar.
 const LONG_LIST: usize = 20;
 
-/// A command has no deadline of its own; Ctrl-C ends it with what it has.
+/// A command has no deadline of its own; Ctrl-C ends it with the results so far.
 const NO_DEADLINE: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ pub(super) struct LookupArgs {
     /// SHA-1 or SHA-256 hashes; `-` reads standard input as a file
     #[arg(value_name = "HASH", required_unless_present = "file")]
     hashes: Vec<String>,
-    /// File with a hash a line (empty lines and lines with # are skipped), or an advisory as it is
+    /// File with one hash on each line (empty lines and lines with # are skipped), or an advisory
     #[arg(long, value_name = "F")]
     file: Option<PathBuf>,
     /// Output format
@@ -136,7 +136,7 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
         .get("NO_COLOR")
         .is_some_and(|value| !value.is_empty());
     block_on(async {
-        // Listens from here on: a signal between two answers must not be lost.
+        // Listens from now on: a signal between two answers must not be lost.
         let mut interrupted = pin!(tokio::signal::ctrl_c().fuse());
         let answer = match &service {
             Some(service) => {
@@ -175,7 +175,7 @@ fn read_inputs(args: &LookupArgs) -> Result<Vec<Observable>, InputError> {
     Ok(inputs)
 }
 
-/// Asks Defender with the identity of the process, and for the evidence after it.
+/// Asks Defender with the identity of the process, and then for the evidence.
 async fn ask_directly(
     args: &LookupArgs,
     config: &Config,
@@ -206,7 +206,7 @@ fn distinct_hashes(inputs: &[Observable]) -> Vec<FileHash> {
     hashes.copied().filter(|hash| seen.insert(*hash)).collect()
 }
 
-/// Waits for all answers; Ctrl-C ends it early with what there is.
+/// Waits for all answers; Ctrl-C ends it early with the answers so far.
 async fn collect(
     inputs: &[Observable],
     answers: impl Stream<Item = (FileHash, HashResult)>,
@@ -236,8 +236,7 @@ async fn collect(
     HashLookup::answer(inputs, &results, &missing)
 }
 
-/// Adds the evidence that is asked for. The identity's own roles decide what
-/// there is to see.
+/// Adds the requested evidence. The identity's own roles decide what is visible.
 async fn add_evidence(
     services: &Services,
     answer: LookupAnswer,

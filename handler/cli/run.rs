@@ -1,4 +1,4 @@
-//! `run`: a timer function once, for cron and for trying it.
+//! The command `run`: runs a timer function once, for cron and for trying it.
 
 use std::collections::BTreeMap;
 

@@ -18,13 +18,13 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Port on 127.0.0.1; 0 takes a free one [default: 8080]
+    /// Port on 127.0.0.1; 0 picks a free one [default: 8080]
     #[arg(long)]
     port: Option<u16>,
 }
 
 impl ServeArgs {
-    /// Whether a port was given, regardless of the Functions host.
+    /// Returns true if a port was given, regardless of the Functions host.
     pub(super) fn names_a_port(&self) -> bool {
         self.port.is_some()
     }
@@ -71,7 +71,8 @@ pub(super) fn by_itself(args: &ServeArgs, variables: &BTreeMap<String, String>) 
     }
 }
 
-/// An upgrade or a rollback meets settings of another version: one line, and it serves.
+/// Logs unknown settings in one line. They do not end the process, because an upgrade
+/// or a rollback finds settings of another version.
 fn log_unknown(unknown: &[UnknownSetting]) {
     if unknown.is_empty() {
         return;
@@ -200,7 +201,7 @@ fn announce(listener: &TcpListener, reader: LogAudience) {
     }
 }
 
-/// Ends when the process is asked to end: Ctrl-C or SIGTERM.
+/// Completes on Ctrl-C or SIGTERM.
 async fn signal() {
     let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]

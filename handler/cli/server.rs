@@ -1,4 +1,4 @@
-//! `--server`: the deployed service answers commands that read.
+//! The option `--server`: the deployed service answers commands that read.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,7 +19,7 @@ use crate::{
     telemetry::LogAudience,
 };
 
-/// Hashes of a call: few enough that most calls answer all of them.
+/// Hashes per call: few enough that most calls answer all of them.
 const BATCH: usize = 100;
 
 /// Calls in a row that answer nothing, after which the rest is given up.
@@ -81,8 +81,9 @@ struct Rest {
     wait: Option<Duration>,
 }
 
-/// Results for hashes as they come in. A hash that the service put off is asked
-/// again, after the time that it names.
+/// Results for hashes as they come in.
+///
+/// A hash that the service postponed is sent again after the time that it names.
 pub(super) fn look_up_each<'a>(
     service: &'a ServiceClient,
     hashes: Vec<FileHash>,
@@ -126,7 +127,7 @@ pub(super) fn look_up_each<'a>(
                 }
                 answered
             }
-            // The same would come of every other batch.
+            // Every other batch would fail in the same way.
             Err(error) => {
                 let all = batch.into_iter().chain(rest.hashes.drain(..));
                 all.map(|hash| (hash, unanswered(hash, &error))).collect()
@@ -137,12 +138,13 @@ pub(super) fn look_up_each<'a>(
     .flatten()
 }
 
-/// Shows a person why nothing happens.
+/// Prints why the command waits.
 fn announce_wait(wait: Duration, hashes: usize) {
     if wait >= Duration::from_secs(5) {
         let seconds = wait.as_secs();
+        let noun = if hashes == 1 { "hash" } else { "hashes" };
         say(&format!(
-            "the service wants {seconds} s before the other {hashes} hashes; Ctrl-C ends with what was answered"
+            "the service asks to wait {seconds} s before the other {hashes} {noun}; Ctrl-C ends with the results so far"
         ));
     }
 }

@@ -8,7 +8,7 @@ use functions::{
     report::text::{counted, visible},
 };
 
-/// A narrower terminal wraps the lines itself.
+/// Least width of a table; a narrower terminal wraps the lines itself.
 const LEAST_WIDTH: u16 = 110;
 
 /// An empty table with this header; on a terminal it is fitted to its width.

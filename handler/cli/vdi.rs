@@ -1,4 +1,4 @@
-//! `vdi`: the report on virtual desktops, and the tag that devices lack.
+//! The command `vdi`: the report on virtual desktops, and the tag that devices lack.
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// A command reads for as long as the largest tenants need.
+/// Longest time for reading, enough for the largest tenants.
 const TIME: RunBudget = RunBudget {
     reading: Duration::from_secs(3_600),
     patience: Duration::ZERO,
@@ -121,7 +121,7 @@ pub(super) fn run(args: &VdiArgs, variables: &BTreeMap<String, String>) -> Exit 
     })
 }
 
-/// Names of a list, each as it is written; empty lines and comments do not count.
+/// The names of a list, unchanged; empty lines and comments do not count.
 fn hosts(path: &Path) -> Result<Vec<String>, InputError> {
     let text = bounded_file_text(path, MAX_HOSTS_MIB, "it has one host name on each line")?;
     let text = text.trim_start_matches('\u{feff}');
@@ -226,22 +226,22 @@ fn table(summary: &Summary) -> String {
 }
 
 fn sentence(counts: &Counts) -> String {
-    let shown_or_unknown = |number: Option<usize>| {
-        number.map_or("an unknown number of".to_owned(), |number| {
-            number.to_string()
-        })
+    let counted = |number: Option<usize>, one: &str, many: &str| match number {
+        None => format!("an unknown number of {many}"),
+        Some(1) => format!("1 {one}"),
+        Some(number) => format!("{number} {many}"),
     };
     let mut sentence = format!(
-        "{} hosts, {} device records: {} inactive, of these {} leftovers of reset hosts.",
-        shown_or_unknown(counts.hosts),
-        shown_or_unknown(counts.devices),
-        shown_or_unknown(counts.inactive),
-        shown_or_unknown(counts.leftovers)
+        "{}, {}: {}, including {} of reset hosts.",
+        counted(counts.hosts, "host", "hosts"),
+        counted(counts.devices, "device record", "device records"),
+        counted(counts.inactive, "inactive", "inactive"),
+        counted(counts.leftovers, "leftover", "leftovers")
     );
     if counts.unknown_antivirus != Some(0) {
         sentence += &format!(
-            " Of the antivirus of {} live devices nothing is known.",
-            shown_or_unknown(counts.unknown_antivirus)
+            " The antivirus state of {} is not known.",
+            counted(counts.unknown_antivirus, "live device", "live devices")
         );
     }
     let not_known = [

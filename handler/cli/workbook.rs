@@ -1,4 +1,4 @@
-//! `coverage workbook`: the AI column in saved Coverage workbooks.
+//! The command `coverage workbook`: the AI column in saved Coverage workbooks.
 
 use std::{collections::BTreeMap, io::Write, time::Duration};
 
@@ -82,11 +82,12 @@ fn print(format: Format, inspection: &Inspection) -> std::io::Result<()> {
             state.push("repaired");
         }
         let missing = if copy.repaired { 0 } else { copy.edits.len() };
+        let noun = if missing == 1 { "edit" } else { "edits" };
         table.add_row([
             state.join(" "),
             visible(&copy.display_name),
             visible(&copy.id),
-            format!("{missing} edits"),
+            format!("{missing} {noun}"),
             visible(&copy.problem),
         ]);
     }

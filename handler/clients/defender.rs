@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Calls to one endpoint at a time, so that a slow one cannot take everything.
+/// Concurrent calls to one endpoint, so that a slow one cannot take all of them.
 const MAX_IN_FLIGHT: usize = 32;
 
 /// One documented endpoint with the role that it needs.
@@ -42,7 +42,7 @@ impl DefenderEndpoint {
         Self::limited(name, role, usize::MAX, config)
     }
 
-    /// The same with at most so many calls a minute.
+    /// The same with a limit on the calls a minute.
     fn limited(
         name: &'static str,
         role: &'static str,
@@ -62,7 +62,7 @@ impl DefenderEndpoint {
     }
 }
 
-/// A JSON response, or that there is nothing of that name.
+/// A JSON response, or the documented 404.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// 200 with JSON.
@@ -130,8 +130,7 @@ impl DefenderClient {
     /// Sends a request.
     ///
     /// # Errors
-    /// [`Failure`], after `deadline` at the latest. Never a result made up from an
-    /// error.
+    /// [`Failure`], after `deadline` at the latest. An error never becomes a result.
     async fn call(
         &self,
         endpoint: &DefenderEndpoint,

@@ -1,9 +1,8 @@
 //! The deployed service, used by a command: its HTTP API with the caller's own
 //! token.
 //!
-//! docs/api.md is the contract. A response of another version or another service is
-//! refused as a whole: a verdict is never taken for another hash than the one asked
-//! for.
+//! docs/api.md is the contract. A response from another version or another service is
+//! refused completely: a verdict is never used for a hash other than the one asked for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +22,7 @@ use crate::{
 };
 use reqwest::Method;
 
-/// Time for one try: the service responds within 215 seconds.
+/// Time for one try; the service responds within 215 seconds.
 const TRY_TIME: Duration = Duration::from_secs(235);
 
 /// Time for a call with its retries; a `Retry-After` is never undercut.
@@ -87,7 +86,7 @@ impl ServiceClient {
     /// JSON below `/api/`, with its query.
     ///
     /// # Errors
-    /// [`Failure`]; also for a response of another version.
+    /// [`Failure`]; also for a response from another version.
     pub async fn json<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -139,7 +138,7 @@ impl ServiceClient {
         result.await.map_err(|failure| self.explained(failure))
     }
 
-    /// The meaning of a response; App Service refuses with bodies of its own.
+    /// The meaning of a response; App Service has its own bodies for refusals.
     fn meaning(&self, reply: &Reply<'_>) -> Meaning<Bytes> {
         if reply.status().is_success() {
             return Meaning::Done(reply.response.body.clone());
@@ -218,7 +217,7 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Failure> {
 
 /// A response that this version does not understand, so that nothing in it is used.
 pub fn other_version() -> Failure {
-    let detail = "the response of the service is not one that this version understands, so nothing in it is used; use the executable of the same version";
+    let detail = "this version does not understand the response from the service, so nothing in it is used; use the executable of the same version";
     Failure::new(
         Kind::Protocol,
         Code::ServiceVersion,
@@ -227,8 +226,9 @@ pub fn other_version() -> Failure {
     )
 }
 
-/// Whether a result has a verdict exactly when it says so, and with it the evidence
-/// that was asked for.
+/// Returns true if a result has a verdict exactly when its status says so.
+///
+/// A result with a verdict also needs the evidence that was asked for.
 fn is_consistent(result: &HashResult, include: &str) -> bool {
     let evidence = &result.evidence;
     let has = |source: &str| match source {

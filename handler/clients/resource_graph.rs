@@ -1,8 +1,8 @@
-//! Azure Resource Graph: a query read to its last page, or the reason why what
-//! came is not all of it.
+//! Azure Resource Graph: a query read to its last page, or the reason why rows are
+//! missing.
 //!
-//! 15 queries in 5 seconds a principal; the quota headers of every answer are
-//! obeyed before a 429 comes.
+//! 15 queries in 5 seconds a principal; the quota headers of every response
+//! are obeyed before a 429 comes.
 //! Sources: <https://learn.microsoft.com/rest/api/azureresourcegraph/resourcegraph/resources/resources>,
 //! <https://learn.microsoft.com/azure/governance/resource-graph/concepts/guidance-for-throttled-requests>
 
@@ -26,7 +26,7 @@ use crate::{
 use collected::{Collected, Part};
 use page::{Page, Quota};
 
-/// A reply over 16 MB fails on the side of Azure.
+/// Largest response; Azure itself fails one over 16 MB.
 const MAX_BYTES: usize = 24 << 20;
 
 /// Rows of a page; the most that Azure allows.
@@ -35,7 +35,7 @@ const PAGE: usize = 1_000;
 /// Calls at a time.
 const MAX_IN_FLIGHT: usize = 8;
 
-/// Time after which the quota is there again, where a response does not say.
+/// Time until the quota is available again, where a response does not say.
 const RESET_TIME: Duration = Duration::from_secs(5);
 
 /// Pages of one query: ten times what the largest tenants have.
@@ -44,12 +44,12 @@ const MAX_PAGES: usize = 5_000;
 /// Tries of a page that Azure throttles; each waits for the time that Azure asks for.
 const MAX_THROTTLED: u32 = 20;
 
-/// All rows of a query, and what speaks against them being all.
+/// The rows of a query, and the reasons why some may be missing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows<T> {
     /// The rows, each id once.
     pub rows: Vec<T>,
-    /// Why they may not be all, a sentence each.
+    /// Why rows may be missing, one sentence each.
     pub gaps: Vec<String>,
     /// The failure that ended the reading; `None` where it ended at the last row.
     pub failure: Option<Kind>,
@@ -84,8 +84,8 @@ impl ResourceGraphClient {
         }
     }
 
-    /// Reads a query to its end. What was read before an error is kept, and the
-    /// error is among the gaps.
+    /// Reads a query to its end. Rows read before an error are kept, and the error
+    /// is among the gaps.
     pub async fn read<T: Record>(&self, query: Query, deadline: Instant) -> Rows<T> {
         let mut all = Collected::default();
         for scope in self.scope.bodies() {
@@ -126,7 +126,7 @@ impl ResourceGraphClient {
             .push(format!("there are more than {MAX_PAGES} pages"));
     }
 
-    /// One page. With no quota left, everyone waits until there is some again.
+    /// One page. Without quota, every caller waits until there is some again.
     async fn page(
         &self,
         query: Query,

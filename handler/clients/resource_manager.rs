@@ -121,7 +121,7 @@ impl ResourceManagerClient {
         ))
     }
 
-    /// The time of Azure, from a response that everyone may have.
+    /// The time of Azure, from a response that any caller can get.
     ///
     /// # Errors
     /// [`Failure`].
@@ -145,8 +145,8 @@ impl ResourceManagerClient {
             .await
     }
 
-    /// Changes a resource. The request is not sent again where the response is
-    /// lost, because the change may have been made.
+    /// Changes a resource. The request is not sent again if the response is lost,
+    /// because the change may have been made.
     ///
     /// # Errors
     /// [`Failure`].
@@ -189,7 +189,7 @@ impl ResourceManagerClient {
     }
 }
 
-/// Codes of a 404 that is about our question, not about what was asked for.
+/// Codes of a 404 that is about our request, not about the resource.
 const ABOUT_THE_QUESTION: [&str; 4] = [
     "NoRegisteredProviderFound",
     "InvalidResourceType",

@@ -1,7 +1,7 @@
 //! Files in a directory or in Blob storage, through one interface.
 //!
-//! Nothing is overwritten but a pointer, and that only with the version that it
-//! replaces. Sources: <https://docs.rs/object_store>,
+//! Only a pointer is ever overwritten, and only with the version that it replaces.
+//! Sources: <https://docs.rs/object_store>,
 //! <https://learn.microsoft.com/rest/api/storageservices/put-blob>
 
 mod azure;
@@ -37,7 +37,7 @@ const RETRY_TIME: Duration = Duration::from_secs(30);
 pub enum Created {
     /// It is new.
     New,
-    /// A file of this name exists, and stays as it is.
+    /// A file of this name exists and stays unchanged.
     AlreadyThere,
 }
 
@@ -110,9 +110,10 @@ impl Storage {
         }
     }
 
-    /// Writes a file in place of the version that was read, or of none. False when
-    /// another writer was faster. A directory knows no versions: there the last one
-    /// wins.
+    /// Writes a file in place of the version that was read, or of none.
+    ///
+    /// Returns false if another writer was faster. A directory has no versions: there
+    /// the last writer wins.
     ///
     /// # Errors
     /// [`Failure`].
@@ -172,7 +173,7 @@ impl Storage {
         Ok(Some(Versioned { bytes, version }))
     }
 
-    /// Whether a file exists.
+    /// Returns true if a file exists.
     ///
     /// # Errors
     /// [`Failure`].
@@ -210,8 +211,9 @@ impl Storage {
         Ok(files)
     }
 
-    /// Repeats a write whose response was lost: what is created twice with the same
-    /// name is reported as already there, and the caller compares.
+    /// Writes a file, and writes it again if the response was lost.
+    ///
+    /// A file created twice is reported as already there, and the caller compares.
     async fn put(
         &self,
         opened: &Opened,
@@ -355,7 +357,7 @@ impl Storage {
     }
 }
 
-/// What to do with a directory that does not exist.
+/// The treatment of a directory that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Missing {
     /// It is created.
@@ -401,8 +403,8 @@ impl Reason {
         }
     }
 
-    /// The reason of an error: the kinds of the library do not tell a missing file
-    /// from a missing container, and those of a list say nothing.
+    /// The reason of an error. The kinds of the library do not distinguish a missing
+    /// file from a missing container, and those of a list say nothing.
     fn of(error: &Error, refusal: &Refusal) -> Self {
         match (Self::of_refusal(refusal), error, refusal.status()) {
             (Self::Other, Error::Unauthenticated { .. }, _)

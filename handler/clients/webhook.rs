@@ -1,4 +1,4 @@
-//! The webhook of a Teams channel, which gets what a report found.
+//! The webhook of a Teams channel, which receives the findings of a report.
 //!
 //! The URL is itself the key to the channel, so it is stored in a vault and written
 //! nowhere. Source:
@@ -61,7 +61,7 @@ impl Webhook {
         }
     }
 
-    /// Whether the secret holds the URL of a webhook; `None` where no webhook is set.
+    /// Checks that the secret holds the URL of a webhook; `None` where no webhook is set.
     /// Posts nothing.
     pub async fn check(&self) -> Option<Result<(), Failure>> {
         let (vault, name) = self.secret.as_ref()?;
@@ -132,8 +132,9 @@ async fn webhook_url(vault: &KeyVaultClient, name: &str) -> Result<Url, Failure>
         .map_err(|why| Failure::new(Kind::Unusable, Code::WebhookUnusable, why, "the secret"))
 }
 
-/// The URL in a secret, if it is that of a Workflows webhook: a report goes nowhere
-/// else, whoever can write the secret.
+/// The URL in a secret, if it is that of a Workflows webhook.
+///
+/// A report is sent nowhere else, no matter who can write the secret.
 fn parse(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).map_err(|_| "the secret does not hold a URL")?;
     let host = url.host_str().unwrap_or_default();

@@ -21,7 +21,7 @@ pub struct Server {
 /// The deployed service that a command should ask; `None` when none is named.
 ///
 /// # Errors
-/// Every problem at once; the option or the settings have to be changed.
+/// All problems together; the option or the settings have to be changed.
 pub fn server(
     variables: &BTreeMap<String, String>,
     option: Option<&str>,
@@ -50,7 +50,7 @@ fn read(reader: &mut EnvReader<'_>, url: &str) -> Server {
 /// The settings of golden images, for commands that ask no service.
 ///
 /// # Errors
-/// Every problem at once; the settings have to be changed.
+/// All problems together; the settings have to be changed.
 pub fn image_defaults(
     variables: &BTreeMap<String, String>,
 ) -> Result<ImageDefaults, ConfigProblems> {

@@ -15,10 +15,10 @@ pub struct CoverageSettings {
     /// The subscriptions of the report. Setting `COVERAGE_SCOPE`, default everything
     /// that the identity can read.
     pub scope: Scope,
-    /// Whether the Defender setting of every AI account is read, one call each.
+    /// True to read the Defender setting of every AI account, one call each.
     /// Setting `COVERAGE_ACCOUNT_SETTINGS`, `true` or `false` (default).
     pub account_settings: bool,
-    /// Whether patched workbooks are written. Setting `WORKBOOK_REPAIR`, `true` or
+    /// True to write patched workbooks. Setting `WORKBOOK_REPAIR`, `true` or
     /// `false` (default: only reported).
     pub workbook_repair: bool,
 }

@@ -19,7 +19,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "FUNCTIONS_CUSTOMHANDLER_PORT",
 ];
 
-/// Variables of which any means that App Service runs the process.
+/// Variables that are set when App Service runs the process; any one is enough.
 const IN_AZURE: [&str; 4] = [
     "WEBSITE_SITE_NAME",
     "WEBSITE_INSTANCE_ID",
@@ -30,7 +30,7 @@ const IN_AZURE: [&str; 4] = [
 /// The platform that the process runs on.
 #[derive(Clone, Debug)]
 pub struct PlatformSettings {
-    /// Whether the process runs in Azure: any of `WEBSITE_SITE_NAME`,
+    /// True if the process runs in Azure: any of `WEBSITE_SITE_NAME`,
     /// `WEBSITE_INSTANCE_ID`, `WEBSITE_POD_NAME`, `CONTAINER_NAME` is set.
     pub in_azure: bool,
     /// Public host name of the app. Set by the platform: `WEBSITE_HOSTNAME`.

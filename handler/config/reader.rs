@@ -1,4 +1,4 @@
-//! Reads single variables and collects what is wrong with them. It knows no domain.
+//! Reads single variables and collects their problems. It knows no domain.
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 
@@ -25,7 +25,7 @@ impl<'a> EnvReader<'a> {
         self.problems.push(line.into());
     }
 
-    /// Whether anything is wrong so far.
+    /// Returns true if there is any problem so far.
     pub(super) fn has_problems(&self) -> bool {
         !self.problems.is_empty()
     }
@@ -46,7 +46,7 @@ impl<'a> EnvReader<'a> {
             .filter(|value| !value.is_empty())
     }
 
-    /// A whole number from 1 to `max`.
+    /// An integer from 1 to `max`.
     pub(super) fn number(&mut self, name: &str, default: usize, max: usize) -> usize {
         let Some(text) = self.text(name) else {
             return default;
@@ -55,7 +55,7 @@ impl<'a> EnvReader<'a> {
         let number = number.filter(|number| (1..=max).contains(number));
         number.unwrap_or_else(|| {
             self.problem(format!(
-                "`{name}` is `{}`, not a whole number from 1 to {max}",
+                "`{name}` is `{}`, not an integer from 1 to {max}",
                 printable(text)
             ));
             default

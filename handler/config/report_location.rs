@@ -26,7 +26,7 @@ impl ReportLocation {
     /// does: `https://HOST/ACCOUNT/CONTAINER`.
     ///
     /// # Errors
-    /// What is wrong with it, without the text itself: it could hold a key.
+    /// The problem, without the text itself: it could hold a key.
     pub(super) fn read(text: &str) -> Result<Self, &'static str> {
         const SHAPE: &str =
             "is neither a directory nor https://ACCOUNT.blob.core.windows.net/CONTAINER";

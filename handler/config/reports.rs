@@ -14,12 +14,12 @@ pub struct ReportSettings {
     /// Where the pointers to the newest reports are stored. Setting
     /// `REPORTS_LATEST_URL`, default as `REPORTS_URL`.
     pub latest: ReportLocation,
-    /// Whether CSV files start with a byte order mark, which Excel needs. Setting
+    /// True to start CSV files with the byte order mark that Excel needs. Setting
     /// `CSV_BOM`, `true` (default) or `false`.
     pub csv_bom: bool,
 }
 
-/// Whether a default that does not last is acceptable.
+/// The durability that a default for the reports must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Storage {
     /// Reports have to outlive the process: the setting is required.

@@ -42,7 +42,7 @@ impl Scope {
         Ok(scope)
     }
 
-    /// Whether it is the entire tenant.
+    /// Returns true if it is the entire tenant.
     pub fn is_empty(&self) -> bool {
         self.management_groups.is_empty() && self.subscriptions.is_empty()
     }
@@ -88,7 +88,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Letters, digits, `-_().`, at most 90, as Azure takes them.
+/// Letters, digits, `-_().`, at most 90, as Azure accepts them.
 fn is_group_name(name: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || "-_().".contains(c);
     !name.is_empty() && name.chars().count() <= 90 && name.chars().all(plain)

@@ -35,7 +35,7 @@ pub struct VdiSettings {
     pub entry: EntryModel,
 }
 
-/// What golden images are expected to be like, unless a caller says otherwise.
+/// The expected properties of golden images, unless a caller says otherwise.
 #[derive(Clone, Debug)]
 pub struct ImageDefaults {
     /// Setting `VDI_ENTRY_MODEL`.

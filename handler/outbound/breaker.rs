@@ -1,4 +1,4 @@
-//! A circuit breaker: after repeated failures calls fail at once for a while,
+//! A circuit breaker: after repeated failures, calls fail immediately for a while,
 //! so that a service that is down costs neither time nor quota.
 //!
 //! Source: <https://learn.microsoft.com/azure/architecture/patterns/circuit-breaker>
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// open the breaker.
 const FAILURES_TO_OPEN: u32 = 5;
 
-/// Failed tries over a shorter time are a hiccup that retries get over.
+/// Failed tries over a shorter time are a hiccup that retries handle.
 const LASTING: Duration = Duration::from_secs(1);
 
 /// How long it stays open before one call may try again.
@@ -73,8 +73,8 @@ impl<E: Clone> Breaker<E> {
         }
     }
 
-    /// Lets a call through, or says with which failure it was opened and for
-    /// how much longer. When its time is over, one call passes as a probe.
+    /// Lets a call through, or returns the failure that opened it and the time that
+    /// it stays open. When that time is over, one call passes as a probe.
     pub(crate) fn check(&self) -> Result<(), (E, Duration)> {
         let mut state = self.lock();
         let now = Instant::now();
@@ -88,8 +88,9 @@ impl<E: Clone> Breaker<E> {
         }
     }
 
-    /// The failure that opened it since this instant, and for how much longer:
-    /// a call that waits meanwhile need not be made any more.
+    /// The failure that opened it since this instant, and the time that it stays open.
+    ///
+    /// A call that waited in the meantime need not be made any more.
     pub(crate) fn opened_since(&self, instant: Instant) -> Option<(E, Duration)> {
         let state = self.lock();
         let now = Instant::now();
@@ -120,7 +121,7 @@ impl<E: Clone> Breaker<E> {
         state.given_up >= FAILURES_TO_OPEN && state.open(failure)
     }
 
-    /// Opens at once, for a failure that every other call would meet as well.
+    /// Opens immediately, for a failure that every other call would meet as well.
     pub(crate) fn open(&self, failure: E) {
         self.lock().open(failure);
     }
@@ -154,7 +155,7 @@ mod tests {
         let breaker = Breaker::new();
         let began = Instant::now();
         for _ in 0..100 {
-            assert!(!breaker.try_failed("down"), "all at once is a hiccup");
+            assert!(!breaker.try_failed("down"), "a burst is a hiccup");
         }
         tokio::time::advance(LASTING).await;
         assert!(breaker.try_failed("down"));

@@ -51,8 +51,8 @@ impl Outbound {
     /// time is. `meaning` says what a response is.
     ///
     /// # Errors
-    /// [`Failure`], after `deadline` at the latest. Never a result made up from
-    /// an error.
+    /// [`Failure`], after `deadline` at the latest. An error never becomes
+    /// a result.
     pub(crate) async fn call<T: Send>(
         &self,
         endpoint: &Endpoint,
@@ -66,7 +66,7 @@ impl Outbound {
             outbound: self,
             endpoint,
             request,
-            // What ends the call from within says more than the bound around it.
+            // An end from within says more than the time limit around it.
             deadline: deadline.checked_sub(MARGIN).unwrap_or(deadline),
             started: Instant::now(),
         };

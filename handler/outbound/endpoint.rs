@@ -36,7 +36,7 @@ impl Service {
     }
 }
 
-/// What a refusal (401, 403) says about other calls to the endpoint.
+/// The calls to the endpoint that a refusal (401, 403) concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusals {
     /// Every other call would be refused too.

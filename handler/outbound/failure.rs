@@ -10,7 +10,7 @@ use super::http::FetchError;
 /// Who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// No one: a limit came first. A retry helps later.
+    /// No one: a limit was reached first. A retry helps later.
     Throttled,
     /// No one: the deadline came while the call was in progress. A retry helps.
     TimedOut,
@@ -34,7 +34,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether the service is down, so that an old answer is better than none.
+    /// Returns true if the service is down, so that an old answer is better than none.
     pub(crate) fn is_outage(self) -> bool {
         matches!(
             self,
@@ -89,7 +89,7 @@ pub enum Code {
     SecretMissing,
     /// The secret does not hold the URL of a webhook.
     WebhookUnusable,
-    /// A workbook changed meanwhile, or does not hold what was written.
+    /// A workbook changed in the meantime, or does not hold what was written.
     WorkbookChanged,
     /// A workbook is stored in a way that is not touched.
     WorkbookUnusable,
@@ -136,7 +136,7 @@ pub struct Failure {
     pub kind: Kind,
     /// Stable code.
     pub code: Code,
-    /// What happened and what to do, for the caller; nothing secret.
+    /// The message for the caller: what happened and what to do; nothing secret.
     pub detail: String,
     /// More for the log: status, codes, causes; no body, no token.
     pub cause: String,
@@ -144,7 +144,7 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// HTTP status of the last response; `None` where there was none.
     pub status: Option<u16>,
-    /// Whether the open breaker answered, without a call.
+    /// True if the open breaker answered, without a call.
     pub(crate) is_echo: bool,
 }
 
@@ -226,7 +226,7 @@ impl Failure {
         }
     }
 
-    /// Whether it passes by itself.
+    /// Returns true if it passes by itself.
     pub(crate) fn is_temporary(&self) -> bool {
         matches!(
             self.kind,

@@ -119,10 +119,9 @@ impl Identity {
         }
     }
 
-    /// Another token than `refused`, which a service did not take.
+    /// A token other than `refused`, which a service did not accept.
     ///
-    /// Hands the token at hand back where it was replaced in the last half
-    /// minute.
+    /// Returns the current token if it was replaced in the last half minute.
     ///
     /// # Errors
     /// As [`Identity::token`].
@@ -138,8 +137,8 @@ impl Identity {
         }
     }
 
-    /// The token at hand, where it is another one than `refused`, or where
-    /// it was replaced so lately that the platform has no other one.
+    /// The current token, if it is not `refused`, or if it was replaced so recently
+    /// that the platform has no other one.
     fn newer_than(&self, audience: &str, refused: &Arc<Token>) -> Option<Arc<Token>> {
         let mut slots = self.lock();
         let slot = slots.get_mut(audience)?;
@@ -151,7 +150,7 @@ impl Identity {
             return Some(Arc::clone(token));
         }
         slot.replaced = Some(Instant::now());
-        // Nobody else should be sent away with it.
+        // No other caller should be given it.
         slot.token = None;
         None
     }

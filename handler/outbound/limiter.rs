@@ -20,10 +20,10 @@ use tokio::{
 const MINUTE: Duration = Duration::from_secs(61);
 const HOUR: Duration = Duration::from_secs(3_601);
 
-/// A pause from this length on is worth a line in the log.
+/// A pause of at least this length is worth a line in the log.
 const LONG_PAUSE: Duration = Duration::from_secs(5);
 
-/// The reason why a caller gets no permit in the time it has.
+/// The reason why a caller does not get a permit in its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Limited {
     /// Our own limit is used up.
@@ -83,13 +83,14 @@ impl Permit {
 }
 
 impl Limiter {
-    /// A limiter for so many calls in any minute and any hour, and at a time.
+    /// A limiter with the most calls in any minute, in any hour, and at a time.
     pub(crate) fn new(per_minute: usize, per_hour: usize, max_in_flight: usize) -> Arc<Self> {
         Self::with(vec![(MINUTE, per_minute), (HOUR, per_hour)], max_in_flight)
     }
 
-    /// A limiter for a service whose responses say when to wait: so many calls at a
-    /// time, and pauses.
+    /// A limiter for a service whose responses say when to wait.
+    ///
+    /// It bounds only the calls at a time, and pauses.
     pub(crate) fn by_responses(max_in_flight: usize) -> Arc<Self> {
         Self::with(Vec::new(), max_in_flight)
     }
@@ -107,7 +108,7 @@ impl Limiter {
     /// Waits until a call is allowed, first come first served.
     ///
     /// # Errors
-    /// [`Limited`] at once when that would be after `deadline`.
+    /// [`Limited`] immediately if that would be after `deadline`.
     pub(crate) async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Permit, Limited> {
         self.not_after(deadline)?;
         let Ok(_turn) = timeout_at(deadline, self.turn.lock()).await else {
@@ -279,7 +280,7 @@ mod tests {
         let began = run(&limiter, 301, Duration::from_millis(50)).await;
         assert!(
             began[99] - start < Duration::from_secs(1),
-            "the first hundred go at once"
+            "the first hundred start immediately"
         );
         assert_eq!(most_in(Duration::from_secs(60), &began), 100);
         assert!(began[300] - start < Duration::from_secs(3 * 62));

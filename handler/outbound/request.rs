@@ -5,8 +5,7 @@ use reqwest::{Method, header};
 use serde_json::Value;
 use url::Url;
 
-/// Whether a request may be sent again after a failure that leaves open
-/// whether the service carried it out.
+/// The rule for sending a request again after a failure that leaves its effect open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
     /// It only reads, or doing it twice is the same as doing it once.
@@ -16,7 +15,7 @@ pub(crate) enum Repeat {
     Never,
 }
 
-/// Whether a request carries the token of the process.
+/// The credentials that a request carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Credentials {
     /// A bearer token for the audience of the service.

@@ -1,4 +1,4 @@
-//! A response and its meaning: what is the same for every service.
+//! A response and its meaning, as far as it is the same for every service.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -13,7 +13,7 @@ use super::{Code, Failure, Kind, Service, http::Response, retry, token::Token};
 /// A longer response is a list, whose reader finds out whether it is JSON.
 const MAX_CHECKED_BYTES: usize = 1 << 20;
 
-/// What to do after a response.
+/// The meaning of a response: a result, or the next step.
 #[derive(Debug)]
 pub(crate) enum Meaning<T> {
     /// The result.

@@ -1,4 +1,4 @@
-//! One run of a piece of work for everyone who asks for it meanwhile.
+//! One run of a piece of work for everyone who asks for it in the meantime.
 //!
 //! The work runs as a task of its own: a caller that goes away does not end it.
 

@@ -28,7 +28,7 @@ pub struct Claims {
 /// A token for one audience. Its `Debug` shows the claims, not the token.
 pub struct Token {
     secret: Secret,
-    /// What it says of itself.
+    /// Its claims.
     pub claims: Claims,
 }
 

@@ -91,7 +91,7 @@ pub(crate) async fn run_now(
 /// Inspects the saved Coverage workbooks, and repairs them where the settings say so.
 ///
 /// # Errors
-/// What makes the invocation fail, so that the host counts it: storage.
+/// Failures of storage; the invocation fails, so that the host counts it.
 pub(crate) async fn inspect_workbooks(
     service: Arc<WorkbookKeeper>,
 ) -> Result<TimerOutcome, ApiError> {

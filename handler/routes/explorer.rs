@@ -131,7 +131,7 @@ async fn asset(
     Ok(guarded(response))
 }
 
-/// The same with the headers of a page that loads nothing from elsewhere.
+/// The response with the headers of a page that loads nothing from elsewhere.
 fn guarded(mut response: Response<Body>) -> Response<Body> {
     for (name, value) in HEADERS {
         response

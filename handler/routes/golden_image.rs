@@ -56,13 +56,13 @@ impl ToSchema for CollectedEvidence {}
 #[derive(Clone, Debug, Default, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AssessQuery {
-    /// golden or pooled; by default what the evidence says.
+    /// golden or pooled; by default as the evidence says.
     #[param(pattern = "^(golden|pooled)$")]
     role: Option<String>,
     /// single or multiple device entries; by default the setting `VDI_ENTRY_MODEL`.
     #[param(pattern = "^(single|multiple)$")]
     entry: Option<String>,
-    /// What starts the onboarding: local policy (default) or a task of the domain.
+    /// Trigger of the onboarding: local policy (default) or a task of the domain.
     #[param(pattern = "^(local|domain)$")]
     startup: Option<String>,
     /// Tag that the machine must carry; by default the setting `VDI_DEVICE_TAG`.

@@ -191,7 +191,7 @@ fn refuse_compressed(request: &Request<Body>) -> Result<(), ApiError> {
     match encoding.unwrap_or("identity") {
         "identity" | "" => Ok(()),
         _ => {
-            let detail = "the body is compressed; send it as it is";
+            let detail = "the body is compressed; send it uncompressed";
             Err(ApiError::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 ProblemCode::CompressedBody,

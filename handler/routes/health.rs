@@ -41,9 +41,9 @@ impl FromQuery for HealthQuery {
     }
 }
 
-/// Whether the service answers, and whether it has what it needs
+/// Health of the service and of what it needs
 ///
-/// Without parameters everyone may ask. `deep=true` needs the role `Reports.Run`: it
+/// Without parameters anyone may ask. `deep=true` needs the role `Reports.Run`: it
 /// looks at identity, tokens, every API and storage, at most once a minute.
 #[utoipa::path(
     get,

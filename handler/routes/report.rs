@@ -127,8 +127,8 @@ pub(super) async fn run_now<R: Report>(service: Arc<R>) -> Result<Response<Body>
 /// it.
 ///
 /// # Errors
-/// What makes the invocation fail, so that the host counts it: storage, or that
-/// nothing could be read.
+/// Failures of storage, or nothing could be read; the invocation fails, so that the
+/// host counts it.
 pub(crate) async fn by_timer<R: Report>(
     service: Arc<R>,
     timer: Option<TimerInfo>,

@@ -159,7 +159,7 @@ impl Function {
         }
     }
 
-    /// Whether a request to this path is for the function.
+    /// Returns true if a request to this path is for the function.
     fn serves(&self, path: &str) -> bool {
         let below = self.path().and_then(|own| path.strip_prefix(own));
         below.is_some_and(|below| below.is_empty() || below.starts_with('/'))

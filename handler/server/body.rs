@@ -1,4 +1,4 @@
-//! Request bodies: read as a whole, with limits on size, time and memory.
+//! Request bodies, read completely, with limits on size, time and memory.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

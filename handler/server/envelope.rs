@@ -45,7 +45,7 @@ pub struct TimerInfo {
     /// The occurrence this run is for, or the one after it; `None` without a
     /// monitor or when run by hand.
     pub next: Option<OffsetDateTime>,
-    /// Whether an occurrence was missed and this run makes up for it.
+    /// True if an occurrence was missed and this run makes up for it.
     pub is_past_due: bool,
 }
 

@@ -53,9 +53,9 @@ pub struct Problem<'a> {
     status: u16,
     /// Stable code; docs/api.md lists them.
     code: &'a str,
-    /// What happened and what to do.
+    /// The message for the caller: what happened and what to do.
     detail: &'a str,
-    /// Under this id the log has more.
+    /// The id under which the log has more.
     invocation_id: &'a str,
 }
 

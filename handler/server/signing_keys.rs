@@ -44,7 +44,7 @@ pub(super) enum KeyError {
     #[error("{0}")]
     Unavailable(#[from] FetchError),
     /// The response is not what the authority documents.
-    #[error("the response of the authority is not what it documents: {0}")]
+    #[error("the response from the authority is not what it documents: {0}")]
     Protocol(&'static str),
 }
 

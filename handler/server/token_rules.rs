@@ -1,4 +1,4 @@
-//! Which tokens are accepted: issuers, audiences and signing keys as a value, so
+//! The rules for accepted tokens: issuers, audiences and signing keys as a value, so
 //! that another issuer is another value.
 //!
 //! Source: <https://learn.microsoft.com/entra/identity-platform/claims-validation>
@@ -145,8 +145,10 @@ impl TokenRules {
     }
 }
 
-/// Whether a token has the header `crit`: extensions that must be understood, and
-/// none is. Source: <https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11>
+/// Returns true if a token has the header `crit`: extensions that must be understood.
+///
+/// No extension is supported.
+/// Source: <https://www.rfc-editor.org/rfc/rfc7515#section-4.1.11>
 fn names_extensions(token: &str) -> bool {
     let header = token.split('.').next().unwrap_or_default();
     let header = URL_SAFE_NO_PAD.decode(header).unwrap_or_default();

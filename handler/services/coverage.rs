@@ -58,7 +58,7 @@ pub struct Compared {
     pub report: CoverageReport,
     /// The state of the run that it was compared with.
     previous: Option<Baseline>,
-    /// Whether not one subscription could be read: then there is no run.
+    /// True if no subscription could be read: then there is no run.
     is_empty: bool,
 }
 
@@ -243,7 +243,7 @@ impl Coverage {
         }
     }
 
-    /// What a run is compared with; `None` where it has expired.
+    /// The state that a run is compared with; `None` where it has expired.
     ///
     /// # Errors
     /// [`Failure`].

@@ -1,9 +1,9 @@
-//! Whether everything that the settings ask for is there: the use case behind
+//! Checks that everything the settings ask for is there: the use case behind
 //! `doctor` and `/api/health?deep=true`.
 //!
-//! Each check asks one harmless thing by the way that the work itself takes, so
-//! that what it finds is what the work would meet. Nothing is changed but small
-//! files in each place of reports, which show that it can be written.
+//! Each check makes one harmless call by the same way as the work itself, so that it
+//! finds what the work would meet. The checks change nothing but small files in each
+//! place of reports, which show that it can be written.
 
 mod azure;
 mod defender;
@@ -42,7 +42,7 @@ const LIFE: Duration = Duration::from_secs(60);
 /// How far the clocks of Azure and of this machine may be apart.
 const SKEW: Duration = Duration::from_secs(300);
 
-/// What the checks ask.
+/// The checks and what they need.
 #[derive(Debug)]
 pub struct Doctor {
     clients: Clients,
@@ -50,7 +50,7 @@ pub struct Doctor {
     latest: Mutex<Option<(Instant, Health)>>,
 }
 
-/// The clients that the services use, to ask by the same way.
+/// The clients that the services use, so that checks take the same way.
 #[derive(Debug)]
 pub(super) struct Clients {
     pub(super) identity: Arc<Identity>,
@@ -68,7 +68,7 @@ pub(super) struct Clients {
 /// A token, or why there is none.
 type Held = Result<Arc<Token>, Failure>;
 
-/// What one look shares among its checks.
+/// The state that the checks of one look share.
 struct Look<'a> {
     doctor: &'a Doctor,
     deadline: Instant,
@@ -87,9 +87,10 @@ impl Doctor {
         })
     }
 
-    /// What was found in the last minute, or what is found now. A look that was
-    /// begun is finished and kept, whether its caller waits or not: each costs
-    /// calls of the quota.
+    /// The result of the last minute, or a new one.
+    ///
+    /// A look that has started is finished and kept, whether its caller waits or
+    /// not: each costs calls of the quota.
     ///
     /// # Errors
     /// When the look ended in a panic, which was logged.
@@ -255,7 +256,7 @@ impl Look<'_> {
         .fix("synchronize the clock of this machine")
     }
 
-    /// What the token for an audience says of itself.
+    /// A check that there is a token for an audience; shows its claims.
     async fn token(&self, id: &str, title: &str, audience: &str, setting: &str) -> Check {
         let token = self
             .doctor
@@ -304,12 +305,12 @@ fn guid(claim: Option<&str>) -> Option<String> {
     Some(id.hyphenated().to_string())
 }
 
-/// Whether an identity that gave no token may give one a moment later.
+/// Returns true if an identity that gave no token may give one a moment later.
 fn is_passing(failure: &Failure) -> bool {
     failure.kind == Kind::TimedOut || matches!(failure.status, Some(408 | 429 | 500..))
 }
 
-/// Whether the endpoint of the identity refused the request.
+/// Returns true if the endpoint of the identity refused the request.
 fn is_refusal(failure: &Failure) -> bool {
     matches!(failure.status, Some(400..=499)) && !is_passing(failure)
 }

@@ -1,7 +1,7 @@
 //! Look-up of file hashes: the use case behind `hash_lookup` and `lookup`.
 //!
-//! Every input gets a result. A hash is asked once however many ask for it; a
-//! list asks its SHA-256 first, because their answers name the SHA-1.
+//! Every input gets a result. A hash is asked once, no matter how many callers ask
+//! for it. A list asks its SHA-256 first, because their answers name the SHA-1.
 
 mod evidence;
 
@@ -36,7 +36,7 @@ use crate::{
     outbound::{Failure, Kind, seconds_rounded_up, single_flight::SingleFlight},
 };
 
-/// Hashes of one list under way at a time.
+/// Hashes of one list that are in progress at a time.
 const AT_A_TIME: usize = 64;
 
 /// How long the SHA-1 of a list wait for its SHA-256.
@@ -47,7 +47,7 @@ const INDICATOR_DAYS: i64 = 90;
 
 type LookupOutcome = Result<Arc<CachedAnswer>, Failure>;
 
-/// The end of a flight: what came of it, and the time it had.
+/// The end of a flight: its outcome, and the time it had.
 type Landed = (LookupOutcome, Instant);
 
 /// Verdicts on file hashes.
@@ -238,7 +238,7 @@ fn unanswered(hash: FileHash, error: &Failure) -> HashResult {
     HashResult::unanswered(&hash.to_string(), hash.kind(), status, error)
 }
 
-/// The failure as an item of a list.
+/// A failure as an item of a list.
 fn as_item(failure: &Failure) -> (ItemStatus, ItemError) {
     let status = match failure.kind {
         Kind::Throttled | Kind::TimedOut => ItemStatus::Throttled,

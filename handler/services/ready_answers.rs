@@ -1,8 +1,8 @@
-//! JSON answers of what is asked for again and again, ready to send.
+//! JSON answers for hashes that are requested again and again, ready to send.
 //!
-//! Making an answer costs ten times what sending it costs. One is ready as long
-//! as the remembered entry that it was made of is there and fresh, and for the
-//! day whose dates it has.
+//! Making an answer costs ten times what sending it costs. One stays ready as
+//! long as the remembered entry behind it exists and is fresh, on the day whose
+//! dates it has.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Reports that are written to storage as runs of a history.
 //!
 //! [`mod@run`] is the one sequence that every report follows, [`history`] the files
-//! in storage, [`delivery`] what happens once after a run is written.
+//! in storage, [`delivery`] the actions that follow once a run is written.
 
 pub(crate) mod delivery;
 mod history;

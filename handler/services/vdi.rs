@@ -38,12 +38,12 @@ pub struct Vdi {
     runs: Runs,
 }
 
-/// What became of a batch of devices that a tag was added to.
+/// The outcome of a batch of devices that a tag was added to.
 #[derive(Debug)]
 pub struct Tagged<'a> {
     /// Id and name of each device.
     pub devices: &'a [(String, String)],
-    /// Whether Defender took it.
+    /// The failure, if Defender did not accept the tag.
     pub outcome: Result<(), Failure>,
 }
 

@@ -1,4 +1,4 @@
-//! What Defender said lately, bounded in bytes.
+//! Recent answers from Defender, bounded in bytes.
 //!
 //! How long an answer counts as fresh depends on its verdict; after that it is
 //! kept for a day, to be shown (and flagged) while Defender is down. Freshness
@@ -15,16 +15,16 @@ use tokio::time::Instant;
 /// Most bytes of remembered answers.
 const MAX_BYTES: u64 = 92 << 20;
 
-/// How many entries the cache is laid out for; more are taken as well.
+/// How many entries the cache is laid out for; it accepts more as well.
 const USUAL_ENTRIES: usize = 10_000;
 
 /// Longest time for which an answer may be shown.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
 
-/// What the cache itself spends on an entry, estimated.
+/// Estimated bytes that the cache itself spends on an entry.
 const ENTRY_OVERHEAD: usize = 100;
 
-/// An answer of Defender.
+/// An answer from Defender.
 #[derive(Clone, Debug)]
 pub struct CachedAnswer {
     /// The file, `None` when Microsoft has never seen it.
@@ -44,12 +44,12 @@ impl CachedAnswer {
         }
     }
 
-    /// Whether it needs no new question yet.
+    /// Returns true if Defender need not be asked again yet.
     pub fn is_fresh(&self) -> bool {
         self.at.elapsed() < fresh_for(self.profile.as_ref())
     }
 
-    /// Whether it may be shown while Defender is down.
+    /// Returns true if it may be shown while Defender is down.
     pub fn is_tellable(&self) -> bool {
         self.at.elapsed() < KEPT
     }
@@ -96,14 +96,14 @@ impl CacheEntry {
         })
     }
 
-    /// Whether it needs no new question yet.
+    /// Returns true if Defender need not be asked again yet.
     pub(super) fn is_fresh(&self) -> bool {
         self.at.elapsed() < self.fresh_for
     }
 
     fn read(&self) -> Option<CachedAnswer> {
         let profile = match &self.profile {
-            // What cannot be read was not remembered: it is no "never seen".
+            // An entry that cannot be read does not mean "never seen".
             Some(json) => Some(serde_json::from_slice(json).ok()?),
             None => None,
         };

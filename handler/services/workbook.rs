@@ -35,8 +35,9 @@ use crate::{
 /// Folder of the copies that were seen complete.
 const COPIES: &str = "history/workbooks";
 
-/// What the name of the file ends with that says a copy was told to be gone; in
-/// order of names behind that of the copy, which may be of the same second.
+/// End of the name of the file that says that a missing copy was reported.
+///
+/// It sorts after the name of the copy, which may be from the same second.
 const GONE: &str = "_gone.json";
 
 /// A copy that was seen complete, as it is kept.
@@ -65,7 +66,7 @@ impl Record for Row {
     }
 }
 
-/// The keeper.
+/// Inspects and repairs saved Coverage workbooks.
 #[derive(Debug)]
 pub struct WorkbookKeeper {
     graph: Arc<ResourceGraphClient>,
@@ -75,7 +76,8 @@ pub struct WorkbookKeeper {
 }
 
 impl Kept {
-    /// A file of this revision; one that came back to what it was is another.
+    /// The path of a file of this revision. A workbook that returns to an earlier content
+    /// has another revision.
     fn path(&self, ending: &str) -> String {
         let revision = match name_of(&self.revision) {
             revision if revision.is_empty() => self.sha256.clone(),
@@ -109,12 +111,12 @@ impl WorkbookKeeper {
         (ids.collect(), found.gaps)
     }
 
-    /// Whether patched copies are written.
+    /// Returns true if patched copies are written.
     pub fn repairs(&self) -> bool {
         self.repair
     }
 
-    /// Looks at every saved copy, and mends it where that is on.
+    /// Inspects every saved copy, and repairs it if repair is on.
     ///
     /// # Errors
     /// [`Failure`] when the kept copies cannot be read.
@@ -137,7 +139,7 @@ impl WorkbookKeeper {
             }
             inspection.copies.push(copy);
         }
-        // What a short list does not have may be there all the same.
+        // A workbook that is not in an incomplete list may still exist.
         if inspection.reasons.is_empty() {
             for gone in kept.into_values() {
                 inspection.copies.extend(self.gone(gone, deadline).await?);
@@ -152,7 +154,7 @@ impl WorkbookKeeper {
     }
 
     /// The newest kept copy of each workbook, by name, without those that were
-    /// told to be gone since.
+    /// reported as missing since.
     async fn kept(&self) -> Result<BTreeMap<String, Kept>, Failure> {
         let mut files = self.copies.list(COPIES).await?;
         files.sort_by(|one, other| (one.modified, &one.path).cmp(&(other.modified, &other.path)));
@@ -174,8 +176,9 @@ impl WorkbookKeeper {
         Ok(kept)
     }
 
-    /// A kept workbook that is in no list: only Resource Manager knows whether
-    /// it is gone. One that is, is told once: somebody may have wanted it so.
+    /// A kept workbook that no list has, if Resource Manager confirms that it is gone.
+    ///
+    /// It is reported only once: someone may have deleted it on purpose.
     async fn gone(&self, kept: Kept, deadline: Instant) -> Result<Option<SavedWorkbook>, Failure> {
         if self.manager.is_workbook_gone(&kept.id, deadline).await != Ok(true) {
             return Ok(None);

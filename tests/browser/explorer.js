@@ -80,7 +80,7 @@ async function withoutToken(page) {
 async function oddAnswers(page) {
   const stale = { hash: MALWARE, verdict: "Clean", stale: true, reasons: [], alerts: { error: { detail: "no role" } }, error: null };
   const answers = [
-    [200, "application/json", JSON.stringify(stale), /^Verdict: Clean \(stale\)\. 1 from memory .* 1 source of evidence NOT read\.$/],
+    [200, "application/json", JSON.stringify(stale), /^Verdict: Clean \(stale\)\. 1 answer from memory .* 1 source of evidence NOT read\.$/],
     [200, "application/json", '{"results":{}}', /another shape/],
     [200, "text/html", "<h1>Sign in</h1>", /status 200/],
     [502, "application/json", '{"detail":{"a":1}}', /status 502/],

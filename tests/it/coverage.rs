@@ -151,14 +151,14 @@ fn page(fields: &Value) -> Fault {
 async fn a26_an_incomplete_answer_is_reported_and_never_appears_complete() {
     for (fault, why) in [
         (page(&json!({ "totalRecords": 2 })), "1 of 2 rows came"),
-        (page(&json!({ "$skipToken": "same" })), "in a circle"),
+        (page(&json!({ "$skipToken": "same" })), "form a loop"),
         (
             page(&json!({ "resultTruncated": "true" })),
-            "cut the answer off",
+            "cut off the response",
         ),
         (
             page(&json!({ "count": 3, "totalRecords": 3 })),
-            "another number of rows",
+            "a different number of rows",
         ),
         (
             page(&json!({})).header("x-ms-tenant-subscription-limit-hit", "true"),

@@ -227,7 +227,7 @@ async fn virtual_desktops_and_health_are_what_the_service_sees() {
     let vdi = stage.run(&["vdi"]).await;
     assert_eq!(vdi.code, 0, "{}", vdi.stderr);
     assert!(
-        vdi.stdout.contains("TN-01") && vdi.stdout.contains("leftovers of reset hosts"),
+        vdi.stdout.contains("TN-01") && vdi.stdout.contains("of reset hosts"),
         "{}",
         vdi.stdout
     );

@@ -8,7 +8,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::{DefenderEndpoint, Found};
 use crate::outbound::{Code, Failure, Kind, Meaning, Reply};
 
-/// The table of the page on common errors.
+/// The meaning of a response, by the table of the page on common errors.
 pub(super) fn meaning(reply: &Reply<'_>, endpoint: &DefenderEndpoint) -> Meaning<Found> {
     match reply.status() {
         StatusCode::OK => reply.json_body().map(Found::Yes),
@@ -25,8 +25,9 @@ pub(super) fn meaning(reply: &Reply<'_>, endpoint: &DefenderEndpoint) -> Meaning
     }
 }
 
-/// Reads JSON whose texts may hold half a character, as names on Windows can: what
-/// cannot be read is shown as a replacement, and costs no other row.
+/// Reads JSON whose texts may hold half a character, as names on Windows can.
+///
+/// Half a character becomes a replacement character, so no other row is lost.
 pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(text).or_else(|error| match without_lone_surrogates(text) {
         Some(text) => serde_json::from_slice(&text),
@@ -34,8 +35,9 @@ pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::E
     })
 }
 
-/// The text with `\uFFFD` for every surrogate without its other half; `None` where
-/// there is none.
+/// The text with `\uFFFD` for every surrogate without its other half.
+///
+/// `None` if it has none.
 fn without_lone_surrogates(text: &[u8]) -> Option<Vec<u8>> {
     let unit = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -144,7 +146,7 @@ fn with_correlation(reply: &Reply<'_>, meaning: Meaning<Found>) -> Meaning<Found
     }
 }
 
-/// Whether a 404 is Defender's own: the code of the page, or no body.
+/// Returns true if Defender itself sent the 404: a documented code, or no body.
 fn is_documented_404(reply: &Reply<'_>) -> bool {
     reply.response.body.is_empty()
         || ["NotFound", "ResourceNotFound"].contains(&fields(reply).code.as_str())

@@ -1,5 +1,5 @@
-//! `GET /api/files/{hash}`: what Defender knows about a file, and below it what the
-//! tenant knows: `stats`, `alerts`, `machines`, by SHA-1 only.
+//! `GET /api/files/{hash}`: the facts of Defender about a file, and below it those of the
+//! tenant: `stats`, `alerts`, `machines`, by SHA-1 only.
 //!
 //! Takes SHA-1 and SHA-256, needs the role `File.Read.All`, 100 calls a minute
 //! and 1,500 an hour.
@@ -19,10 +19,10 @@ use crate::{
     outbound::{Failure, Request},
 };
 
-/// A file entity has a kilobyte; far more is not one.
+/// Largest file entity; real ones have about a kilobyte.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Lists of alerts and devices are longer.
+/// Largest list of alerts or devices.
 const MAX_LIST_BYTES: usize = 8 << 20;
 
 /// The Files API.

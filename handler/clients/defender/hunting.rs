@@ -1,8 +1,8 @@
 //! Advanced hunting: a query read to its last row, or the reason why rows are
 //! missing.
 //!
-//! 100,000 rows, 50 MB and three minutes a query, 45 queries a minute. What is more
-//! is asked for in parts. Microsoft Graph by default; the route of the Defender API
+//! 100,000 rows, 50 MB and three minutes a query, 45 queries a minute. A larger
+//! result is requested in parts. Microsoft Graph by default; the route of the Defender API
 //! is being retired.
 //! Sources: <https://learn.microsoft.com/graph/api/security-security-runhuntingquery>,
 //! <https://learn.microsoft.com/defender-endpoint/api/run-advanced-query-api>
@@ -31,13 +31,13 @@ use crate::{
 /// The service answers 50 MB at most.
 const MAX_BYTES: usize = 64 << 20;
 
-/// Rows of an answer; one that has so many may lack some.
+/// Most rows of a response; one with this many may lack some.
 const MAX_ROWS: usize = 100_000;
 
-/// Queries a minute that every tenant may make.
+/// Queries a minute that each tenant may send.
 const CALLS_PER_MINUTE: usize = 45;
 
-/// Parts that a query is asked for in, at most.
+/// Most parts that a query is split into.
 const MAX_PARTS: usize = 256;
 
 /// Advanced hunting by the route of the settings.
@@ -48,7 +48,7 @@ pub struct HuntingClient {
     route: HuntingRoute,
 }
 
-/// Both spellings of the answer; the names of the columns are the query's own.
+/// Both spellings of the response; the query names the columns.
 #[derive(Deserialize)]
 struct Reply<T> {
     #[serde(alias = "Results")]
@@ -137,7 +137,7 @@ impl HuntingClient {
         Source { rows, gap: None }
     }
 
-    /// Asks something that costs nothing.
+    /// Sends a query that costs nothing.
     ///
     /// # Errors
     /// [`Failure`].
@@ -170,8 +170,9 @@ impl HuntingClient {
     }
 }
 
-/// Whether half of the rows might come: Defender says so, or its answer is larger
-/// than we read.
+/// Returns true if the result is too large, so that half of it may fit.
+///
+/// Defender says so, or its response is larger than we read.
 fn is_too_much(error: &Failure) -> bool {
     [Code::ResultTooLarge, Code::UpstreamTooLarge].contains(&error.code)
 }

@@ -25,7 +25,7 @@ use crate::{
     outbound::{Code, Failure, Kind, Repeat, Request},
 };
 
-/// A page has some kB a row.
+/// Largest page; a row has a few kilobytes.
 const MAX_BYTES: usize = 128 << 20;
 
 /// Rows of a page, the most that the API allows.
@@ -37,8 +37,9 @@ const ANTIVIRUS_PER_MINUTE: usize = 30;
 /// Pages of a list: five times what a tenant may have.
 const MAX_PAGES: usize = 500;
 
-/// A page that does not come is asked for again so often, beyond the retries of a
-/// call, so that a list of 100,000 does not start over.
+/// Extra requests for a page that does not come, after the retries of a call.
+///
+/// They keep a list of 100,000 from starting over.
 const MAX_RESUMES: u32 = 3;
 
 /// Devices of a call that adds a tag.
@@ -125,7 +126,7 @@ impl MachinesClient {
         }
     }
 
-    /// Every page, from the first one to the last. What came before an error is
+    /// Every page, from the first one to the last. Rows read before an error are
     /// kept, and the error is the gap.
     async fn list<T: DeviceRow>(
         &self,
@@ -167,7 +168,7 @@ impl MachinesClient {
             if page.next.is_none() && count < PAGE {
                 return Source { rows, gap: None };
             }
-            // An empty page with a link is no end.
+            // An empty page with a link is not the end.
             if rows.len() == before && count > 0 {
                 return Source {
                     rows,

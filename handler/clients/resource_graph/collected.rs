@@ -1,4 +1,4 @@
-//! The rows of a query and what speaks against their being complete.
+//! The rows of a query, and the reasons why they may be incomplete.
 
 use std::{
     collections::{HashSet, hash_map::RandomState},
@@ -10,14 +10,15 @@ use functions::query::{Query, Record};
 use super::{Rows, page::Page};
 use crate::outbound::Kind;
 
-/// The rows of a query, each id once: a subscription can be named itself and lie
-/// below a named group.
+/// The rows of a query, each id once.
+///
+/// The scope can name a subscription and also a group above it.
 #[derive(Debug)]
 pub(super) struct Collected<T> {
     rows: Vec<T>,
     ids: HashSet<u64>,
     hasher: RandomState,
-    /// Rows that are no record of the query.
+    /// Rows that are not records of the query.
     misshapen: usize,
     pub(super) gaps: Vec<String>,
     pub(super) failure: Option<Kind>,
@@ -43,7 +44,7 @@ impl<T: Record> Collected<T> {
         }
     }
 
-    /// Adds a record; one that another scope had is left out.
+    /// Adds a record, unless another scope already had it.
     fn add(&mut self, row: T, id: u64) {
         if self.ids.insert(id) {
             self.rows.push(row);
@@ -52,7 +53,10 @@ impl<T: Record> Collected<T> {
 
     pub(super) fn into_rows(mut self, query: Query) -> Rows<T> {
         if self.misshapen > 0 {
-            let gap = format!("{} rows have another shape", self.misshapen);
+            let gap = match self.misshapen {
+                1 => "1 row has another shape".to_owned(),
+                rows => format!("{rows} rows have another shape"),
+            };
             self.gaps.push(gap);
         }
         let named = |gap: String| format!("{}: {gap}", query.name.replace('_', " "));
@@ -64,11 +68,11 @@ impl<T: Record> Collected<T> {
     }
 }
 
-/// What the completeness check needs of the pages of one scope.
+/// The facts about the pages of one scope that show whether they are complete.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    /// Hashes of the ids as ids are compared: twice the same is an error once in
-    /// some hundred million estates of 200,000 rows, and then only too careful.
+    /// Hashes of the ids, compared as ids are. Two ids share a hash once in some
+    /// hundred million estates of 200,000 rows; the check is then only too strict.
     ids: HashSet<u64>,
     tokens: HashSet<String>,
     counted: u64,
@@ -76,7 +80,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Adds a page; the token of the next one.
+    /// Adds a page and returns the token of the next one.
     pub(super) fn take<T: Record>(&mut self, page: Page, all: &mut Collected<T>) -> Option<String> {
         if page.limit_hit {
             all.note(
@@ -84,13 +88,13 @@ impl Part {
             );
         }
         if page.truncated && page.skip_token.is_none() {
-            all.note("Azure cut the answer off and gave no way to the rest");
+            all.note("Azure cut off the response and gave no link to the rest");
         }
         if self.total.is_some_and(|total| total != page.total) {
             all.note("the number of rows changed while they were read");
         }
         if page.count != page.rows.len() as u64 {
-            all.note("a page has another number of rows than it says");
+            all.note("a page has a different number of rows than it says");
         }
         self.counted += page.count;
         self.total = Some(page.total);
@@ -108,7 +112,7 @@ impl Part {
         }
         let token = page.skip_token?;
         if !self.tokens.insert(token.clone()) {
-            all.note("the pages turn in a circle");
+            all.note("the pages form a loop");
             return None;
         }
         if self.counted > page.total {
@@ -118,7 +122,7 @@ impl Part {
         Some(token)
     }
 
-    /// After the last page.
+    /// Compares the totals after the last page.
     pub(super) fn close<T: Record>(&self, all: &mut Collected<T>) {
         let total = self.total.unwrap_or_default();
         if self.counted != total {

@@ -12,13 +12,13 @@ use crate::outbound::{Code, Failure, Kind, Reply};
 /// A page of rows.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// Each as it came: its record is made at once, without a tree of values.
+    /// Each as it came: its record is made directly, without a tree of values.
     pub(super) rows: Vec<Box<RawValue>>,
     pub(super) count: u64,
     pub(super) total: u64,
     pub(super) truncated: bool,
     pub(super) skip_token: Option<String>,
-    /// Whether the scope holds more subscriptions than a query covers.
+    /// True if the scope holds more subscriptions than a query covers.
     pub(super) limit_hit: bool,
 }
 
@@ -65,7 +65,7 @@ impl Page {
     }
 }
 
-/// What is left of the quota; `None` where an answer does not say.
+/// The quota that is left; `None` where a response does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Quota {
     pub(super) remaining: Option<u64>,
@@ -115,7 +115,7 @@ struct Detail {
     code: String,
 }
 
-/// The code that says what is wrong: the outer one is always the same.
+/// The inner code, which says what is wrong; the outer one is always the same.
 fn code_of(reply: &Reply<'_>) -> String {
     let error = reply.read::<ErrorBody>().unwrap_or_default().error;
     let inner = error

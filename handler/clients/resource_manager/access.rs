@@ -1,4 +1,4 @@
-//! What the identity may see and do: subscriptions below a group, permissions.
+//! Access of the identity: its subscriptions below a group, and its permissions.
 
 use std::collections::BTreeSet;
 
@@ -36,8 +36,9 @@ impl ResourceManagerClient {
         Ok(Some(ids.collect()))
     }
 
-    /// Whether the identity may do something to a resource: `action` such as
-    /// `microsoft.insights/workbooks/write`.
+    /// Returns true if the identity may perform an action on a resource.
+    ///
+    /// `action` is a name such as `microsoft.insights/workbooks/write`.
     /// Source: <https://learn.microsoft.com/rest/api/authorization/permissions/list-for-resource>
     ///
     /// # Errors
@@ -59,7 +60,7 @@ impl ResourceManagerClient {
     }
 }
 
-/// Whether an action fits a pattern of a role: `*` stands for anything.
+/// Returns true if an action matches a pattern of a role; `*` matches anything.
 fn fits(pattern: &str, action: &str) -> bool {
     let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
     let mut parts = pattern.split('*');

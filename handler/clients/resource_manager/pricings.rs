@@ -17,7 +17,7 @@ const PRICINGS_VERSION: (&str, &str) = ("api-version", "2024-01-01");
 const SUBSCRIPTIONS_VERSION: (&str, &str) = ("api-version", "2022-12-01");
 
 impl ResourceManagerClient {
-    /// Answers questions; one that could not be answered is left out.
+    /// Answers to questions; a question without an answer is left out.
     pub async fn answers(
         &self,
         questions: Vec<Question>,
@@ -80,7 +80,7 @@ impl ResourceManagerClient {
     }
 
     /// The Defender setting of AI accounts, by their ids: `Enabled`, `Disabled`
-    /// or another word of Azure. What could not be read is left out.
+    /// or another word of Azure. Accounts that could not be read are left out.
     /// Source: <https://learn.microsoft.com/rest/api/aiservices/accountmanagement/defender-for-ai-settings>
     pub async fn account_settings(
         &self,

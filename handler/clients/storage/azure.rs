@@ -41,7 +41,7 @@ const ERROR_CODE: &str = "x-ms-error-code";
 pub(super) struct Refusal(Arc<Mutex<Option<(u16, String)>>>);
 
 impl Refusal {
-    /// Whether the last error has this code.
+    /// Returns true if the last error has this code.
     pub(super) fn is(&self, code: &str) -> bool {
         self.last().is_some_and(|(_, last)| last == code)
     }

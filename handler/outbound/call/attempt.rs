@@ -135,10 +135,10 @@ impl Call<'_> {
         }
     }
 
-    /// Says of a write that it may have been carried out.
+    /// Adds to the failure of a write that it may have been carried out.
     pub(super) fn maybe_done(&self, mut failure: Failure) -> Failure {
         if self.request.repeat == Repeat::Never {
-            failure.detail += ". It may have been carried out all the same, so it was not sent again: look before you repeat it";
+            failure.detail += ". It may have been carried out, so it was not sent again: check before you repeat it";
         }
         failure
     }

@@ -34,8 +34,9 @@ pub(super) fn openapi(routes: &OpenApi, access: &Access) -> Result<Value, serde_
     Ok(api)
 }
 
-/// Makes texts of doc comments: no line breaks, no links into the code. A
-/// default of null says nothing.
+/// Turns doc comments into texts: no line breaks, no links into the code.
+///
+/// Drops a default of null, which says nothing.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(object) => {
@@ -250,8 +251,8 @@ fn definition(schema: &Value, api: &Value) -> Value {
     Value::Object(flat)
 }
 
-/// The first alternative. One that may be null stands inline, because nothing
-/// counts next to a reference.
+/// The first alternative that is not null. A nullable one is written inline, because
+/// nothing counts next to a reference.
 fn one_of(parts: &[Value], api: &Value) -> Value {
     let Some(part) = parts.iter().find(|part| part["type"] != "null") else {
         return json!({});
@@ -312,7 +313,9 @@ fn merged(parts: &[Value], api: &Value) -> Value {
     all_of
 }
 
-/// What a schema refers to, or itself; of one that may be null the other one.
+/// The target of a reference, or the schema itself.
+///
+/// Of a schema that may be null, the alternative that is not null.
 fn resolved<'a>(schema: &'a Value, api: &'a Value) -> &'a Value {
     if let Some(parts) = schema["oneOf"].as_array() {
         let part = parts.iter().find(|part| part["type"] != "null");

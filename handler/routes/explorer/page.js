@@ -1,5 +1,5 @@
 // The explorer page. Everything that an answer holds goes into the page as text,
-// never as markup: names of files and devices are an attacker's to choose.
+// never as markup: an attacker can choose the names of files and devices.
 "use strict";
 
 const HASH = "97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe";
@@ -94,8 +94,8 @@ async function run() {
     const text = await response.text();
     show(response, text, Math.round(performance.now() - began));
   } catch (error) {
-    const why = error.name === "TypeError" ? "The service or what lies before it did not answer, or the token holds characters that no header may have." : error.message;
-    say(running.signal.aborted ? "Cancelled." : `No answer: ${why}`);
+    const why = error.name === "TypeError" ? "The service or a proxy in front of it did not answer, or the token contains characters that a header must not have." : error.message;
+    say(running.signal.aborted ? "Canceled." : `No answer: ${why}`);
   } finally {
     running = null;
     of("run").removeAttribute("aria-disabled");
@@ -133,17 +133,17 @@ function show(response, text, milliseconds) {
   say(outcome);
 }
 
-/** What went wrong, for a person; empty for an answer. */
+/** The problem, as text for a person; empty for an answer. */
 function trouble(response, answer) {
   if (response.ok) {
     const wanted = of("format").value === "json" || of("format").value === "stat";
-    return wanted && answer === null ? "The answer is no JSON: something before the service answered." : "";
+    return wanted && answer === null ? "The answer is not JSON: something in front of the service answered." : "";
   }
   if (typeof answer?.detail !== "string") return `Status ${response.status}`;
   return `${answer.title}: ${answer.detail}\nCode ${answer.code}, invocation ${answer.invocationId}`;
 }
 
-/** The results of an answer; of one for one hash, that one. */
+/** The results of an answer; an answer for one hash is its only result. */
 function resultsOf(answer) {
   if (answer?.hash) return [answer];
   if (answer?.results === undefined) return [];
@@ -154,7 +154,7 @@ function resultsOf(answer) {
 function summary(answer, results) {
   const stale = results.filter((result) => result.stale).length;
   const unread = results.flatMap(sources).filter(([, source]) => source.error).length;
-  const notes = [stale && ` ${stale} from memory while Defender is down.`, unread && ` ${unread} ${unread === 1 ? "source" : "sources"} of evidence NOT read.`];
+  const notes = [stale && ` ${stale} ${stale === 1 ? "answer" : "answers"} from memory while Defender is down.`, unread && ` ${unread} ${unread === 1 ? "source" : "sources"} of evidence NOT read.`];
   const more = notes.filter(Boolean).join("");
   if (!answer?.summary) return (results.length ? `Verdict: ${word(results[0])}.` : "Answered.") + more;
   const s = answer.summary;
@@ -181,7 +181,7 @@ const sources = (result) => ["stats", "alerts", "devices", "indicators"].filter(
 
 function inShort(name, source) {
   if (source.error) return `${name} NOT read`;
-  if (name === "stats") return `seen on ${source.organizationPrevalence ?? "?"} devices in 30 days`;
+  if (name === "stats") return `seen on ${source.organizationPrevalence ?? "?"} ${source.organizationPrevalence === 1 ? "device" : "devices"} in 30 days`;
   return `${source.count}${source.more ? "+" : ""} ${name}`;
 }
 
@@ -203,7 +203,7 @@ function evidence(name, source) {
   const told = (item) => Object.values(item).filter((value) => value !== null && String(value) !== "").join(", ");
   const items = (source.items ?? []).map((item) => element("li", { text: told(item) }));
   if (name === "devices" && source.items === null) items.push(element("li", { text: "names are for callers with the role Devices.Read" }));
-  if (source.ownOnly) items.push(element("li", { text: "the identity sees its own Indicators alone; there may be more" }));
+  if (source.ownOnly) items.push(element("li", { text: "the identity sees only its own Indicators; there may be more" }));
   return element("div", {}, [line, element("ul", {}, items)]);
 }
 

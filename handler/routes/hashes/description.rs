@@ -37,14 +37,14 @@ impl PartialSchema for LookupBody {
 
 impl ToSchema for LookupBody {}
 
-/// An advisory as it is.
+/// The unchanged text of an advisory.
 pub(super) enum PastedText {}
 
 impl PartialSchema for PastedText {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .description(Some("An advisory as it is."))
+            .description(Some("The unchanged text of an advisory."))
             .pattern(Some(r"^[^\u0000]*\S[^\u0000]*$"))
             .into()
     }

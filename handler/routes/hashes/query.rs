@@ -56,7 +56,7 @@ impl LookupQuery {
         self.format.unwrap_or(Format::Json)
     }
 
-    /// Whether only the verdict as JSON is asked for.
+    /// Returns true if only the verdict as JSON is requested.
     pub(super) fn is_plain(&self) -> bool {
         self.format() == Format::Json && self.include.is_none()
     }

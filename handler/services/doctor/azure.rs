@@ -20,7 +20,7 @@ use crate::{
     services::now,
 };
 
-/// What is in the files that show that a place can be written.
+/// The content of the files that show that a place can be written.
 const PROBE_TEXT: &[u8] = b"{\"writtenBy\":\"doctor\"}\n";
 
 /// File that shows that a file can be replaced by its version, as the pointer to
@@ -241,7 +241,8 @@ impl Look<'_> {
         if !gaps.is_empty() {
             return line(CheckState::Unreachable, gaps.join("; "));
         }
-        let seen = format!("{} saved copies can be read", copies.len());
+        let noun = if copies.len() == 1 { "copy" } else { "copies" };
+        let seen = format!("{} saved {noun} can be read", copies.len());
         if !self.doctor.clients.workbooks.repairs() {
             return line(
                 CheckState::Ok,
@@ -402,8 +403,10 @@ fn group_of(id: &str) -> &str {
     id.split("/providers/").next().unwrap_or(id)
 }
 
-/// Whether a place keeps what is there: the second write must find the first one,
-/// and it must be what was written. One file a day, so that a new name is tried.
+/// Returns true if a place keeps existing files.
+///
+/// The second write must find the file of the first one, with the same content.
+/// There is one file a day, so that a new name is tried.
 async fn keeps_what_is_there(storage: &Storage) -> Result<bool, Failure> {
     let today = now();
     let day = today.split('T').next().unwrap_or_default();
@@ -415,7 +418,7 @@ async fn keeps_what_is_there(storage: &Storage) -> Result<bool, Failure> {
     Ok(again == Created::AlreadyThere && is_it)
 }
 
-/// Whether a file can be replaced by its version.
+/// Returns true if a file can be replaced by its version.
 async fn replaces_by_version(storage: &Storage) -> Result<bool, Failure> {
     for _ in 0..MAX_MOVES {
         let before = storage.read(POINTER).await?;

@@ -25,13 +25,13 @@ const EICAR: FileHash = FileHash::Sha1([
     0x42, 0xf1, 0x41, 0x40,
 ]);
 
-/// What a check is about.
+/// The subject of a check.
 struct ApiCheck {
     id: &'static str,
     title: &'static str,
     role: &'static str,
     application: &'static str,
-    /// What works with it.
+    /// The message of a check that passes.
     works: &'static str,
 }
 
@@ -134,7 +134,7 @@ impl Look<'_> {
         }
     }
 
-    /// Indicators need a role that could write them, so not everybody grants it.
+    /// Indicators need a role that could write them, so not everyone grants it.
     async fn indicators(&self) -> Check {
         let indicators = &self.doctor.clients.indicators;
         match indicators.of_file(&[EICAR], self.deadline).await {
@@ -163,7 +163,7 @@ impl Look<'_> {
         self.check_line(about, asked).await
     }
 
-    /// Whether the token in use has the role already.
+    /// Returns true if the token in use already has the role.
     async fn holds(&self, about: &ApiCheck) -> bool {
         let config = &self.doctor.config;
         let audience = match about.application {

@@ -15,7 +15,7 @@ use crate::outbound::Failure;
 
 impl HashLookup {
     /// Adds the evidence that is asked for to every result with a verdict, the
-    /// sources of all of them side by side.
+    /// sources of all of them at the same time.
     pub async fn add_evidence(
         &self,
         results: Vec<HashResult>,
@@ -82,7 +82,7 @@ impl HashLookup {
     }
 }
 
-/// Which evidence an answer should have.
+/// The evidence that an answer should have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Include {
     /// How often the tenant saw the file.
@@ -96,7 +96,7 @@ pub struct Include {
 }
 
 impl Include {
-    /// Whether nothing is asked for.
+    /// Returns true if no evidence is requested.
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }

@@ -1,4 +1,4 @@
-//! What happens once after a run is written, such as a message to people.
+//! Actions that happen once after a run is written, such as a message to people.
 //!
 //! A delivery sends one file of the run and leaves a mark in the folder of the
 //! run, so that it is never repeated. A crash between the mark and the sending loses the

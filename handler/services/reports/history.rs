@@ -49,7 +49,7 @@ pub struct Draft {
 pub enum Published {
     /// It is the run of its slot.
     Written(Manifest),
-    /// Its slot already had this run; nothing of the new one counts.
+    /// Its slot already had this run; the new one does not count.
     AlreadyThere(Manifest),
 }
 
@@ -361,15 +361,17 @@ impl History {
     }
 }
 
-/// Whether readers should see a run instead of the newest one. A newest run with
-/// a time in the future would hide every run until then.
+/// Returns true if readers should see a run instead of the newest one.
+///
+/// A newest run with a time in the future would hide every run until then.
 fn is_newer(manifest: &Manifest, newest: Option<&Manifest>) -> bool {
     let now = OffsetDateTime::now_utc();
     newest.is_none_or(|newest| newest.age() < manifest.age() || is_ahead(newest, now))
 }
 
-/// Whether a run claims to be read after it was written: its clock was wrong.
-/// Such a run is never shown to readers again.
+/// Returns true if a run claims to be read after it was written.
+///
+/// Its clock was wrong, and readers never see such a run again.
 fn is_ahead(manifest: &Manifest, written: OffsetDateTime) -> bool {
     let read = OffsetDateTime::parse(&manifest.as_of, &Rfc3339);
     let is_ahead = read.is_ok_and(|read| read > written + OVERLAP);

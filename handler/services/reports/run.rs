@@ -37,9 +37,9 @@ pub enum RunError {
     Storage(#[from] Failure),
 }
 
-/// A report that is run into a history: what it reads, and which files it has.
+/// A report with a history: how it reads its facts, and which files it has.
 pub trait Report: Send + Sync + 'static {
-    /// What a caller may add to a run; the default for the timer.
+    /// The input that a caller may add to a run; the timer uses the default.
     type Request: Default + Send;
     /// The facts, read and joined.
     type Content: Send + Sync;
@@ -124,7 +124,7 @@ pub async fn run<R: Report>(
     Ok((published, Some(content)))
 }
 
-/// Reasons in one sentence: what failed for the same reason is named together.
+/// Reasons in one sentence; items that failed for the same reason are named together.
 pub(crate) fn together(reasons: &[String]) -> String {
     let mut groups: Vec<(Vec<&str>, &str)> = Vec::new();
     for reason in reasons {
@@ -171,8 +171,8 @@ mod tests {
             "three: late",
             "alone",
         ];
-        let told = together(&reasons.map(str::to_owned));
-        assert_eq!(told, "one, two: no token: ask; three: late; alone");
+        let sentence = together(&reasons.map(str::to_owned));
+        assert_eq!(sentence, "one, two: no token: ask; three: late; alone");
     }
 
     #[test]

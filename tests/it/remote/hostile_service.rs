@@ -144,7 +144,7 @@ async fn answers_from_before_a_wait_are_not_lost() {
     tokio::io::AsyncBufReadExt::read_line(&mut said, &mut line)
         .await
         .unwrap();
-    assert!(line.contains("600 s before the other 1 hashes"), "{line}");
+    assert!(line.contains("600 s before the other 1 hash;"), "{line}");
     let id = child.id().unwrap().to_string();
     let killed = std::process::Command::new("kill")
         .args(["-INT", &id])
