@@ -16,14 +16,14 @@ pub mod reconcile;
 pub mod report;
 pub mod workbook;
 
+use crate::query::Query;
+
 pub use ai_plan::{AiPlan, Totals};
 pub use baseline::{Baseline, Point};
 pub use change::{Change, ChangeKind};
 pub use estate::{AiResource, Estate, Pricing, Subscription};
 pub use plan::PlanState;
 pub use report::{Cloud, CoverageReport, PlanCoverage, Summary};
-
-use crate::query::Query;
 
 /// All subscriptions that the identity can read.
 pub const SUBSCRIPTIONS: Query = Query {

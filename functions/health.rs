@@ -5,12 +5,12 @@
 
 mod grant;
 
-pub use grant::{Grantee, quoted};
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{query::Query, report::text::visible};
+
+pub use grant::{Grantee, quoted};
 
 /// A query that costs nothing, to check that hunting responds.
 pub const PROBE: Query = Query {

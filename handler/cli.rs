@@ -17,15 +17,16 @@ use std::{
     path::Path, process::ExitCode, sync::Arc,
 };
 
+use clap::{Parser, Subcommand, error::ErrorKind};
+use functions::report::text::visible;
+use tracing::level_filters::LevelFilter;
+
 use crate::{
     config::{self, Config, ConfigProblems, Purpose},
     outbound::{HttpClient, TimeLimits},
     services::Services,
     telemetry::{self, LogAudience},
 };
-use clap::{Parser, Subcommand, error::ErrorKind};
-use functions::report::text::visible;
-use tracing::level_filters::LevelFilter;
 
 /// The outcome of a command. The first of 2, 1, 3 that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

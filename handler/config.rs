@@ -21,6 +21,8 @@ mod vdi;
 
 use std::{collections::BTreeMap, fmt};
 
+use reader::EnvReader;
+
 pub use callers::{ApiAuth, CallerSettings};
 pub use command::{Server, image_defaults, server};
 pub use coverage::CoverageSettings;
@@ -35,8 +37,6 @@ pub use reports::ReportSettings;
 pub use resource_manager::ResourceManagerSettings;
 pub use scope::Scope;
 pub use vdi::{ImageDefaults, VdiSettings};
-
-use reader::EnvReader;
 
 /// The purpose that the settings are read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,9 +26,9 @@ use crate::{
     config::{Config, ImageDefaults},
     outbound::{HttpClient, Identity, TimeLimits},
 };
-
 use doctor::{Clients, Doctor};
 use reports::{History, delivery::Delivery};
+
 pub use verdict_cache::{CachedAnswer, VerdictCache};
 
 /// The use cases that a route, a command or a timer may use.

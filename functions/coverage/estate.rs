@@ -7,12 +7,14 @@
 mod ai_resource;
 mod lenient;
 
-use crate::query::Record;
-use serde::Deserialize;
 use std::collections::BTreeSet;
 
-pub use ai_resource::AiResource;
+use serde::Deserialize;
+
+use crate::query::Record;
 use lenient::{flag, list, lower, text};
+
+pub use ai_resource::AiResource;
 
 /// Everything that one run read.
 #[derive(Clone, Debug, Default, PartialEq)]

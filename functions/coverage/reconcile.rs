@@ -4,6 +4,8 @@ mod gone;
 mod plans;
 mod questions;
 
+use std::{cmp::Reverse, collections::BTreeMap};
+
 use super::{
     CoverageReport, PlanState, Summary,
     baseline::Baseline,
@@ -11,11 +13,10 @@ use super::{
     confirmation::{Answer, Question},
     plan::{self, AI},
 };
-use std::{cmp::Reverse, collections::BTreeMap};
-
-pub use gone::ScopeMembership;
 use gone::judge_vanished;
 use plans::correct_plans;
+
+pub use gone::ScopeMembership;
 pub use questions::questions;
 
 /// A report with the changes since `before`.

@@ -6,15 +6,16 @@ mod join;
 mod row;
 mod summary;
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use super::{
     AI_RESOURCES, AiResource, Change, Estate, PRICINGS, Point, Pricing, SUBSCRIPTIONS, Subscription,
 };
-use std::{collections::BTreeSet, sync::Arc};
+use join::{by_subscription, count_accounts, note_strangers, of_subscription, plans};
+use row::{Facts, Plan, coverage};
 
 pub(crate) use join::first;
-use join::{by_subscription, count_accounts, note_strangers, of_subscription, plans};
 pub use row::{Cloud, PlanCoverage};
-use row::{Facts, Plan, coverage};
 pub use summary::{PlanCounts, Summary};
 
 /// A report, sorted, so that the same facts give the same bytes.

@@ -16,6 +16,7 @@ mod share;
 use serde_json::Value;
 
 use additions::Work;
+
 pub use canonical::canonical;
 pub use inspection::{Drift, Edited, Inspection, SavedWorkbook, note_duplicates};
 

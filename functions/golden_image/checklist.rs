@@ -25,7 +25,9 @@ pub struct Item {
 }
 
 const GOLDEN: &[Role] = &[Role::Golden];
+
 const POOLED: &[Role] = &[Role::Pooled];
+
 const BOTH: &[Role] = &[Role::Golden, Role::Pooled];
 
 /// Every item.

@@ -3,14 +3,15 @@
 mod error;
 mod value;
 
-use super::item::{Outcome, not_assessable};
-use crate::report::text::visible;
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use super::item::{Outcome, not_assessable};
+use crate::report::text::visible;
+use value::{known, odd, text, time_of_day, truth};
+
 pub use error::EvidenceError;
 pub(crate) use value::{field, hidden, instant, items, number};
-use value::{known, odd, text, time_of_day, truth};
 
 /// The maximum size of evidence, in bytes.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;

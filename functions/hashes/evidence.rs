@@ -12,9 +12,10 @@ mod read;
 mod records;
 mod stats;
 
-use super::ItemError;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+
+use super::ItemError;
 
 pub use read::{read_indicators, read_list};
 pub use records::{Alert, Device, Indicator, Indicators};

@@ -9,8 +9,9 @@ mod unusable;
 
 use std::{fmt, str::FromStr};
 
-pub use observable::Observable;
 use observable::{split_prefix, unquote};
+
+pub use observable::Observable;
 pub use unusable::UnusableHash;
 
 /// Which hash function made a [`FileHash`].

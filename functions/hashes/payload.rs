@@ -6,19 +6,19 @@
 //! list with its reason: nothing that was asked is dropped. Hashes come from entities,
 //! never from an incident's title or description.
 
+mod advisory;
+mod entities;
 mod error;
 mod no_repeats;
 
-use super::{Observable, UnusableHash};
-use serde_json::Value;
 use std::collections::HashSet;
 
-pub use error::UnusableRequest;
+use serde_json::Value;
+
+use super::{Observable, UnusableHash};
 use no_repeats::NoRepeats;
 
-mod advisory;
-
-mod entities;
+pub use error::UnusableRequest;
 
 /// Most distinct inputs of one request.
 pub const MAX_DISTINCT: usize = 1_000;

@@ -1,8 +1,8 @@
 //! Text that others wrote, made safe to show.
 
-use serde::Serialize;
-
 use std::fmt::Write;
+
+use serde::Serialize;
 
 /// Shows invisible characters, and those that reorder text, as `\u{XXXX}`.
 ///

@@ -5,15 +5,16 @@ mod finding;
 mod hosts;
 mod problems;
 
-use super::{Counts, Pool, PoolDevice, finding_kinds::KINDS};
-use crate::vdi::sorting::host;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-pub(crate) use completeness::{Completeness, doubts, reasons};
+use super::{Counts, Pool, PoolDevice, finding_kinds::KINDS};
+use crate::vdi::sorting::host;
 use finding::finding;
+use problems::{antivirus_is_unknown, antivirus_problem, sensor_problem, told};
+
+pub(crate) use completeness::{Completeness, doubts, reasons};
 pub use finding::{Affected, Finding};
 pub(crate) use hosts::clones;
-use problems::{antivirus_is_unknown, antivirus_problem, sensor_problem, told};
 
 /// The input of the findings.
 pub(super) struct Estate<'a> {

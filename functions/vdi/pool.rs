@@ -1,8 +1,10 @@
 //! The hosts that belong to the report.
 
-use crate::desktop::{DeviceTag, EntryModel};
-use regex::{Regex, RegexBuilder};
 use std::{fmt, str::FromStr};
+
+use regex::{Regex, RegexBuilder};
+
+use crate::desktop::{DeviceTag, EntryModel};
 
 /// A regular expression over short host names, case-insensitive.
 ///

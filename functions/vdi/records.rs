@@ -9,6 +9,7 @@
 mod sources;
 
 use std::collections::HashMap;
+
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 pub use sources::{AntivirusHealth, DeviceInfo, DeviceRow, Machine, SeenName, Sources};

@@ -1,9 +1,11 @@
 //! Sorts records into those of the pool and others, and marks what is live or left over.
 
+use std::collections::HashMap;
+
+use time::{Duration, OffsetDateTime};
+
 use super::pool::Pool;
 use super::{Device, PoolDevice};
-use std::collections::HashMap;
-use time::{Duration, OffsetDateTime};
 
 /// The time without activity after which a record is inactive.
 const SILENT: Duration = Duration::hours(48);

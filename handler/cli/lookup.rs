@@ -1,23 +1,20 @@
 //! The command `lookup`: shows verdicts at a terminal or in a pipeline.
 
+mod collect;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    future::Future,
+    collections::BTreeMap,
     io::{IsTerminal, Write},
     path::PathBuf,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
+    pin::pin,
 };
 
 use clap::{Args, ValueEnum};
 use functions::{
-    hashes::{FileHash, HashResult, LookupAnswer, Observable, Verdict, payload},
+    hashes::{HashResult, LookupAnswer, Observable, Verdict, payload},
     report::text::{json, visible},
 };
-use futures::{FutureExt, Stream, StreamExt, future::FusedFuture};
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio::time::Instant;
+use futures::FutureExt;
 use tracing::level_filters::LevelFilter;
 
 use super::{
@@ -29,19 +26,9 @@ use super::{
 };
 use crate::{
     config::{Config, Purpose},
-    outbound::{Failure, HttpClient, TimeLimits},
-    services::{
-        Services,
-        hashes::{DeviceDetail, HashLookup, Include},
-    },
     telemetry::{self, LogAudience},
 };
-
-/// Lists of at least this length show a progress bar.
-const LONG_LIST: usize = 20;
-
-/// A command has no deadline of its own; Ctrl-C ends it with the results so far.
-const NO_DEADLINE: Duration = Duration::from_secs(30 * 24 * 3_600);
+use collect::{ask_directly, collect, distinct_hashes};
 
 #[derive(Debug, Args)]
 pub(super) struct LookupArgs {
@@ -173,101 +160,6 @@ fn read_inputs(args: &LookupArgs) -> Result<Vec<Observable>, InputError> {
         return Err(InputError::Empty("the input has no hash".to_owned()));
     }
     Ok(inputs)
-}
-
-/// Asks Defender with the identity of the process, and then for the evidence.
-async fn ask_directly(
-    args: &LookupArgs,
-    config: &Config,
-    inputs: &[Observable],
-    mut interrupted: Pin<&mut impl FusedFuture<Output = std::io::Result<()>>>,
-) -> LookupAnswer {
-    let services = Services::new(config, Arc::new(HttpClient::new(TimeLimits::default())));
-    let answers = services
-        .hashes
-        .look_up_each(inputs, Instant::now() + NO_DEADLINE);
-    let answer = collect(inputs, answers, interrupted.as_mut()).await;
-    if interrupted.is_terminated() {
-        return answer;
-    }
-    tokio::select! {
-        more = add_evidence(&services, answer.clone(), &args.include) => more,
-        _ = interrupted.as_mut() => {
-            say("interrupted; the evidence is missing");
-            answer
-        }
-    }
-}
-
-/// Each hash of the input once, in its order.
-fn distinct_hashes(inputs: &[Observable]) -> Vec<FileHash> {
-    let mut seen = HashSet::new();
-    let hashes = inputs.iter().filter_map(|input| input.hash.as_ref().ok());
-    hashes.copied().filter(|hash| seen.insert(*hash)).collect()
-}
-
-/// Waits for all answers; Ctrl-C ends it early with the answers so far.
-async fn collect(
-    inputs: &[Observable],
-    answers: impl Stream<Item = (FileHash, HashResult)>,
-    mut interrupted: Pin<&mut impl Future<Output = std::io::Result<()>>>,
-) -> LookupAnswer {
-    let progress = progress_bar(distinct_hashes(inputs).len());
-    let mut results = HashMap::new();
-    let mut answers = pin!(answers);
-    let mut missing = Failure::deadline();
-    loop {
-        tokio::select! {
-            answer = answers.next() => match answer {
-                Some((hash, result)) => {
-                    results.insert(hash, result);
-                    progress.inc(1);
-                }
-                None => break,
-            },
-            _ = interrupted.as_mut() => {
-                missing = Failure::interrupted();
-                progress.suspend(|| say("interrupted; these are the answers so far"));
-                break;
-            }
-        }
-    }
-    progress.finish_and_clear();
-    HashLookup::answer(inputs, &results, &missing)
-}
-
-/// Adds the requested evidence. The identity's own roles decide what is visible.
-async fn add_evidence(
-    services: &Services,
-    answer: LookupAnswer,
-    sources: &[Source],
-) -> LookupAnswer {
-    let include = Include {
-        stats: sources.contains(&Source::Stats),
-        alerts: sources.contains(&Source::Alerts),
-        devices: sources
-            .contains(&Source::Devices)
-            .then_some(DeviceDetail::Listed),
-        indicators: sources.contains(&Source::Indicators),
-    };
-    if include.is_empty() {
-        return answer;
-    }
-    let deadline = Instant::now() + NO_DEADLINE;
-    let results = services
-        .hashes
-        .add_evidence(answer.results, include, deadline)
-        .await;
-    LookupAnswer { results, ..answer }
-}
-
-fn progress_bar(length: usize) -> ProgressBar {
-    if length < LONG_LIST || !telemetry::stderr_is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} hashes, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length as u64).with_style(style)
 }
 
 fn print(format: Format, answer: &LookupAnswer, color_allowed: bool) -> std::io::Result<()> {

@@ -1,36 +1,34 @@
 //! The command `vdi`: the report on virtual desktops, and the tag that devices lack.
 
+mod print;
+mod tag;
+
 use std::{
     collections::BTreeMap,
-    io::Write,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use functions::{
-    report::text::{json, visible},
-    vdi::{Counts, Summary},
-};
+use functions::{report::text::visible, vdi::Summary};
 use time::OffsetDateTime;
-use tokio::time::Instant;
 
 use super::{
     Exit,
     input::{InputError, bounded_file_text},
     log, run, say,
     server::{self, ServerArgs},
-    shown,
-    table::fitted,
-    with_services,
+    shown, with_services,
 };
 use crate::{
     clients::deployed_service::ServiceClient,
     services::{
         reports::{self, Report, RunBudget},
-        vdi::{Tagged, Vdi},
+        vdi::Vdi,
     },
 };
+use print::print;
+use tag::{TagArgs, add_tags};
 
 /// Longest time for reading, enough for the largest tenants.
 const TIME: RunBudget = RunBudget {
@@ -65,19 +63,6 @@ enum VdiCommand {
     ///
     /// Without --apply it only lists them. Needs the application role `Machine.ReadWrite.All`.
     Tag(TagArgs),
-}
-
-#[derive(Debug, Args)]
-struct TagArgs {
-    /// Only list the devices that would be tagged; the default
-    #[arg(long, conflicts_with = "apply")]
-    dry_run: bool,
-    /// Add the tag
-    #[arg(long)]
-    apply: bool,
-    /// Log what happens, on standard error
-    #[arg(short, long)]
-    verbose: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -181,132 +166,5 @@ async fn of_service(service: &ServiceClient, format: Format) -> Exit {
         Exit::Complete
     } else {
         Exit::Incomplete
-    }
-}
-
-fn print(format: Format, summary: &Summary) -> std::io::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    match format {
-        Format::Json => stdout.write_all(json(summary)?.as_bytes()),
-        Format::Table => {
-            if !summary.findings.is_empty() {
-                writeln!(stdout, "{}\n", table(summary))?;
-            }
-            writeln!(stdout, "{}", sentence(&summary.counts))
-        }
-    }
-}
-
-fn table(summary: &Summary) -> String {
-    let mut table = fitted(&[
-        "FINDING",
-        "SEVERITY",
-        "DEVICES",
-        "WHAT",
-        "FOR EXAMPLE",
-        "WHAT TO DO",
-    ]);
-    for finding in &summary.findings {
-        let hosts: Vec<&str> = finding
-            .examples
-            .iter()
-            .take(3)
-            .map(|one| one.host.as_str())
-            .collect();
-        table.add_row([
-            &finding.id,
-            finding.severity.as_str(),
-            &finding.devices.to_string(),
-            &visible(&finding.title),
-            &visible(&hosts.join(", ")),
-            &visible(&finding.next_step),
-        ]);
-    }
-    table.trim_fmt()
-}
-
-fn sentence(counts: &Counts) -> String {
-    let counted = |number: Option<usize>, one: &str, many: &str| match number {
-        None => format!("an unknown number of {many}"),
-        Some(1) => format!("1 {one}"),
-        Some(number) => format!("{number} {many}"),
-    };
-    let mut sentence = format!(
-        "{}, {}: {}, including {} of reset hosts.",
-        counted(counts.hosts, "host", "hosts"),
-        counted(counts.devices, "device record", "device records"),
-        counted(counts.inactive, "inactive", "inactive"),
-        counted(counts.leftovers, "leftover", "leftovers")
-    );
-    if counts.unknown_antivirus != Some(0) {
-        sentence += &format!(
-            " The antivirus state of {} is not known.",
-            counted(counts.unknown_antivirus, "live device", "live devices")
-        );
-    }
-    let not_known = [
-        ("duplicate hosts", counts.duplicate_hosts),
-        ("cloned devices", counts.cloned_devices),
-        ("missing tags", counts.untagged),
-        ("old antivirus", counts.stale_antivirus),
-        ("passive antivirus", counts.passive_antivirus),
-    ];
-    let not_known = not_known.iter().filter(|(_, number)| number.is_none());
-    let not_known: Vec<&str> = not_known.map(|(name, _)| *name).collect();
-    if !not_known.is_empty() {
-        sentence += &format!(" NOT known: {}.", not_known.join(", "));
-    }
-    sentence
-}
-
-/// One line a device on standard output.
-async fn add_tags(service: &Vdi, apply: bool) -> Exit {
-    let report = match service
-        .report(Instant::now() + TIME.reading, None, None)
-        .await
-    {
-        Ok(report) => report,
-        Err(error) => return run::failed(&error),
-    };
-    for reason in &report.summary.reasons {
-        say(&format!("NOT complete: {}", visible(reason)));
-    }
-    if report.summary.counts.untagged.is_none() {
-        say("error: no device record could be read, so nothing is tagged");
-        return Exit::Incomplete;
-    }
-    let (devices, tag) = (&report.untagged, service.tag());
-    let mut failed = false;
-    if apply {
-        let print_batch = |batch: Tagged<'_>| {
-            failed |= batch.outcome.is_err();
-            let outcome = match &batch.outcome {
-                Ok(()) => "tagged".to_owned(),
-                Err(error) => format!("FAILED: {}", visible(&error.detail)),
-            };
-            lines(batch.devices, &outcome);
-        };
-        service
-            .tag_devices(devices, TIME.reading, print_batch)
-            .await;
-    } else {
-        lines(devices, "would be tagged");
-        say(&format!(
-            "devices that would get the tag {tag}: {}; `vdi tag --apply` adds it",
-            devices.len()
-        ));
-    }
-    if failed || !report.summary.complete {
-        Exit::Incomplete
-    } else {
-        Exit::Complete
-    }
-}
-
-fn lines(devices: &[(String, String)], outcome: &str) {
-    let mut stdout = std::io::stdout().lock();
-    for (id, name) in devices {
-        // A closed pipe is not our mistake, and the work continues.
-        let _ = writeln!(stdout, "{}\t{}\t{outcome}", visible(id), visible(name));
     }
 }

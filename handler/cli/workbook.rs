@@ -4,11 +4,10 @@ use std::{collections::BTreeMap, io::Write, time::Duration};
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
+use functions::coverage::workbook::Inspection;
 use functions::report::text::{json, visible};
 
 use super::{Exit, log, say, with_services};
-use functions::coverage::workbook::Inspection;
-
 use crate::services::workbook::WorkbookKeeper;
 
 /// Longest time for all copies.

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use functions::hashes::{FileHash, HashResult, ItemStatus, LookupAnswer, RULE_SET};
+use reqwest::Method;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::time::Instant;
@@ -20,7 +21,6 @@ use crate::{
         Reply, Request, Service, TimeLimits, limiter::Limiter,
     },
 };
-use reqwest::Method;
 
 /// Time for one try; the service responds within 215 seconds.
 const TRY_TIME: Duration = Duration::from_secs(235);

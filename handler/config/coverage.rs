@@ -7,6 +7,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "COVERAGE_ACCOUNT_SETTINGS",
     "WORKBOOK_REPAIR",
 ];
+
 pub(super) const PREFIXES: &[&str] = &["COVERAGE_", "WORKBOOK_"];
 
 /// The coverage report and saved Coverage workbooks.

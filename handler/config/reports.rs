@@ -3,6 +3,7 @@
 use super::{ReportLocation, reader::EnvReader};
 
 pub(super) const SETTINGS: &[&str] = &["REPORTS_URL", "REPORTS_LATEST_URL", "CSV_BOM"];
+
 pub(super) const PREFIXES: &[&str] = &["REPORTS_", "CSV_"];
 
 /// Reports in storage.

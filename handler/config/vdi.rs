@@ -14,6 +14,7 @@ pub(super) const SETTINGS: &[&str] = &[
     "VDI_DEVICE_TAG",
     "VDI_ENTRY_MODEL",
 ];
+
 pub(super) const PREFIXES: &[&str] = &["VDI_", "GOLDEN_"];
 
 /// Virtual desktops.

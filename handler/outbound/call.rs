@@ -6,12 +6,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use attempt::{MIN_TIME, Unanswered};
-
 use super::{
     Code, Endpoint, Failure, HttpClient, Identity, Kind, Meaning, Reply, Request, Service,
     request::Credentials, retry, token::Token,
 };
+use attempt::{MIN_TIME, Unanswered};
 
 /// How much earlier than its caller's deadline a call ends by itself.
 const MARGIN: Duration = Duration::from_millis(20);
@@ -186,6 +185,10 @@ impl Call<'_> {
             self.endpoint.pause_after(&failure, wait);
         }
         self.endpoint.note_failed_try(&failure);
+        let max_retries = match failure.is_temporary() {
+            true => max_retries + self.request.more_retries,
+            false => max_retries,
+        };
         let is_too_long = hint.is_some_and(|hint| hint > retry::LONGEST_PAUSE);
         if *count >= max_retries || is_too_long || Instant::now() + wait + MIN_TIME >= self.deadline
         {

@@ -7,6 +7,9 @@
 //! refused one, so each request uses a new credential. Life is counted on the
 //! monotonic clock from receipt: a wrong wall clock costs a refresh, not an outage.
 
+mod credential;
+mod slot;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -14,37 +17,19 @@ use std::{
     time::Duration,
 };
 
-use azure_core::{
-    credentials::{AccessToken, TokenCredential},
-    http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport},
-};
-use azure_identity::{
-    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
-    UserAssignedId,
-};
-use time::OffsetDateTime;
+use azure_core::credentials::TokenCredential;
+use azure_identity::DeveloperToolsCredential;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{
-    Code, Failure, Kind, http::HttpClient, sdk_transport::SdkTransport,
-    single_flight::SingleFlight, token::Token,
-};
+use super::{Code, Failure, Kind, http::HttpClient, single_flight::SingleFlight, token::Token};
 use crate::config::IdentitySource;
+use credential::{cause, managed};
+use slot::{SlotState, TokenSlot};
+
+pub use credential::CredentialFactory;
 
 /// Longest wait for one token request, the SDK's retries included.
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
-/// A token is renewed at least this long before it expires.
-const EARLIEST: Duration = Duration::from_secs(300);
-/// Least time between two renewals of a token for one audience.
-const LEAST_INTERVAL: Duration = Duration::from_secs(30);
-/// How long a failure is remembered, so that a list does not repeat it.
-const FAILURE_LIFE: Duration = Duration::from_secs(5);
-/// Bounds on the life that an answer may claim.
-const LIFE: (Duration, Duration) = (EARLIEST, Duration::from_secs(24 * 3_600));
-
-/// Makes the credential for one token request.
-pub type CredentialFactory =
-    Box<dyn Fn() -> azure_core::Result<Arc<dyn TokenCredential>> + Send + Sync>;
 
 /// The identity of the process.
 pub struct Identity {
@@ -52,14 +37,6 @@ pub struct Identity {
     advice: &'static str,
     slots: Mutex<HashMap<String, TokenSlot>>,
     flights: SingleFlight<String, Result<Arc<Token>, Failure>>,
-}
-
-#[derive(Default)]
-struct TokenSlot {
-    token: Option<(Arc<Token>, Instant)>,
-    replaced: Option<Instant>,
-    refresh_at: Option<Instant>,
-    failure: Option<(Failure, Instant)>,
 }
 
 impl Identity {
@@ -137,24 +114,6 @@ impl Identity {
         }
     }
 
-    /// The current token, if it is not `refused`, or if it was replaced so recently
-    /// that the platform has no other one.
-    fn newer_than(&self, audience: &str, refused: &Arc<Token>) -> Option<Arc<Token>> {
-        let mut slots = self.lock();
-        let slot = slots.get_mut(audience)?;
-        let (token, _) = slot.token.as_ref()?;
-        let lately = slot
-            .replaced
-            .is_some_and(|replaced| replaced.elapsed() < LEAST_INTERVAL);
-        if lately || !Arc::ptr_eq(token, refused) {
-            return Some(Arc::clone(token));
-        }
-        slot.replaced = Some(Instant::now());
-        // No other caller should be given it.
-        slot.token = None;
-        None
-    }
-
     async fn wait(
         self: &Arc<Self>,
         audience: &str,
@@ -198,60 +157,6 @@ impl Identity {
         self.keep(audience, result)
     }
 
-    fn keep(
-        &self,
-        audience: &str,
-        result: Result<AccessToken, Failure>,
-    ) -> Result<Arc<Token>, Failure> {
-        let now = Instant::now();
-        let mut slots = self.lock();
-        let slot = slots.entry(audience.to_owned()).or_default();
-        match result {
-            Ok(access) => {
-                let life = Duration::try_from(access.expires_on - OffsetDateTime::now_utc())
-                    .unwrap_or_default();
-                let life = life.clamp(LIFE.0, LIFE.1);
-                let renew = (life / 2).min(life - EARLIEST).max(LEAST_INTERVAL);
-                let token = Arc::new(Token::new(access.token));
-                slot.token = Some((Arc::clone(&token), now + life));
-                slot.refresh_at = Some(now + renew);
-                slot.failure = None;
-                Ok(token)
-            }
-            Err(error) => {
-                tracing::warn!(
-                    code = "identity_unavailable",
-                    audience,
-                    cause = error.cause,
-                    "no token from the identity"
-                );
-                slot.refresh_at = Some(now + LEAST_INTERVAL);
-                slot.failure = Some((error.clone(), now));
-                Err(error)
-            }
-        }
-    }
-
-    fn state(&self, audience: &str) -> SlotState {
-        let now = Instant::now();
-        let slots = self.lock();
-        let Some(slot) = slots.get(audience) else {
-            return SlotState::Nothing;
-        };
-        match (&slot.token, &slot.failure) {
-            (Some((token, expires)), _) if *expires > now => {
-                let ageing = slot.refresh_at.is_some_and(|at| at <= now);
-                if ageing {
-                    SlotState::Ageing(Arc::clone(token))
-                } else {
-                    SlotState::Fresh(Arc::clone(token))
-                }
-            }
-            (_, Some((error, at))) if *at + FAILURE_LIFE > now => SlotState::Failed(error.clone()),
-            _ => SlotState::Nothing,
-        }
-    }
-
     fn failure(&self, cause: &str, status: Option<u16>) -> Failure {
         let detail = format!("no token from the identity: {}", self.advice);
         let code = Code::IdentityUnavailable;
@@ -270,63 +175,4 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").finish_non_exhaustive()
     }
-}
-
-enum SlotState {
-    Fresh(Arc<Token>),
-    Ageing(Arc<Token>),
-    Failed(Failure),
-    Nothing,
-}
-
-fn managed(
-    client_id: Option<String>,
-    http: &HttpClient,
-) -> azure_core::Result<Arc<dyn TokenCredential>> {
-    let client = http
-        .direct()
-        .map_err(|error| azure_core::Error::new(azure_core::error::ErrorKind::Credential, error))?;
-    let client_options = ClientOptions {
-        retry: RetryOptions::exponential(ExponentialRetryOptions {
-            initial_delay: time::Duration::milliseconds(100),
-            max_retries: 2,
-            max_total_elapsed: time::Duration::seconds(15),
-            max_delay: time::Duration::seconds(2),
-        }),
-        transport: Some(Transport::new(Arc::new(SdkTransport::new(client)))),
-        ..ClientOptions::default()
-    };
-    let credential = ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
-        user_assigned_id: client_id.map(UserAssignedId::ClientId),
-        client_options,
-    }))?;
-    Ok(credential)
-}
-
-/// The cause and the status of a failed request, without the text of the endpoint:
-/// that could hold a token.
-fn cause(error: &azure_core::Error) -> (String, Option<u16>) {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(status) = error
-            .downcast_ref::<azure_core::Error>()
-            .and_then(azure_core::Error::http_status)
-        {
-            let status = u16::from(status);
-            return (format!("status {status}"), Some(status));
-        }
-        if error.is::<serde_json::Error>() {
-            return ("the response holds no token".to_owned(), None);
-        }
-        if let Some(error) = error.downcast_ref::<reqwest::Error>() {
-            let cause = if error.is_connect() {
-                "no connection"
-            } else {
-                "no response"
-            };
-            return (cause.to_owned(), None);
-        }
-        next = error.source();
-    }
-    ("no usable response".to_owned(), None)
 }

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 const MINUTE: Duration = Duration::from_secs(61);
+
 const HOUR: Duration = Duration::from_secs(3_601);
 
 /// A pause of at least this length is worth a line in the log.

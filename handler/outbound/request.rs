@@ -35,6 +35,8 @@ pub(crate) struct Request {
     pub(super) credentials: Credentials,
     /// Largest response that is read, in bytes.
     pub(super) max_bytes: usize,
+    /// Retries after temporary failures, in addition to the usual ones.
+    pub(super) more_retries: u32,
 }
 
 /// A body with its content type.
@@ -54,6 +56,7 @@ impl Request {
             repeat: Repeat::Safe,
             credentials: Credentials::Token,
             max_bytes,
+            more_retries: 0,
         }
     }
 
@@ -88,6 +91,12 @@ impl Request {
             bytes: text.into(),
             content_type: "application/json",
         });
+        self
+    }
+
+    /// The same with more retries after temporary failures.
+    pub(crate) fn with_more_retries(mut self, count: u32) -> Self {
+        self.more_retries = count;
         self
     }
 

@@ -29,6 +29,7 @@ use crate::{
 use description::{Access, openapi, swagger};
 
 const STYLE: &str = include_str!("explorer/page.css");
+
 const SCRIPT: &str = include_str!("explorer/page.js");
 
 #[derive(Template)]

@@ -16,7 +16,6 @@ use time::{
     OffsetDateTime, PrimitiveDateTime, format_description::well_known::Rfc3339,
     macros::format_description,
 };
-
 use tokio::time::Instant;
 
 use super::problem_code::ProblemCode;

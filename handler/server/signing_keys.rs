@@ -23,12 +23,16 @@ use crate::outbound::{
 
 /// Least time between two refreshes for unknown key ids.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(300);
+
 /// Keys that are older are read again when they are next used.
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
+
 /// Time before a failed first load is tried again.
 const FAILURE_LIFE: Duration = Duration::from_secs(5);
+
 /// Longest wait for the authority.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
+
 /// Entra's key sets have a few kilobytes.
 const MAX_BYTES: usize = 1 << 18;
 

@@ -2,6 +2,8 @@
 //!
 //! The wrapped request runs through the same routes as a forwarded one.
 
+use std::collections::BTreeMap;
+
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri},
@@ -10,7 +12,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use url::Url;
 
 use super::problem_code::ProblemCode;
@@ -18,6 +19,7 @@ use super::{ApiError, Invocation, Reply, host::INVOCATION_ID_HEADER};
 
 /// Names of the bindings in the `function.json` of every HTTP function.
 const INPUT: &str = "req";
+
 const OUTPUT: &str = "res";
 
 /// Headers that describe the hop to the host and not the wrapped body.

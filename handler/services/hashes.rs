@@ -4,6 +4,7 @@
 //! for it. A list asks its SHA-256 first, because their answers name the SHA-1.
 
 mod evidence;
+mod item;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,10 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use functions::hashes::{
-    AdviceContext, DefenderAnswer, FileHash, HashKind, HashResult, ItemError, ItemStatus,
-    LookupAnswer, Observable,
-};
+use functions::hashes::{AdviceContext, FileHash, HashKind, HashResult, LookupAnswer, Observable};
 use futures::{
     future,
     stream::{self, Stream, StreamExt},
@@ -25,16 +23,17 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-pub use evidence::{DeviceDetail, Include};
-
 use super::{
     CachedAnswer, VerdictCache, midnight_in_days, now, ready_answers::ReadyAnswers, today,
 };
 use crate::{
     clients::defender::{files::FilesClient, indicators::IndicatorsClient},
     config::Config,
-    outbound::{Failure, Kind, seconds_rounded_up, single_flight::SingleFlight},
+    outbound::{Failure, single_flight::SingleFlight},
 };
+use item::{log, unanswered, verified};
+
+pub use evidence::{DeviceDetail, Include};
 
 /// Hashes of one list that are in progress at a time.
 const AT_A_TIME: usize = 64;
@@ -230,76 +229,5 @@ impl HashLookup {
         let answer = CachedAnswer::new(profile, now());
         self.cache.put(&hashes, &answer);
         Ok(Arc::new(answer))
-    }
-}
-
-fn unanswered(hash: FileHash, error: &Failure) -> HashResult {
-    let (status, error) = as_item(error);
-    HashResult::unanswered(&hash.to_string(), hash.kind(), status, error)
-}
-
-/// A failure as an item of a list.
-fn as_item(failure: &Failure) -> (ItemStatus, ItemError) {
-    let status = match failure.kind {
-        Kind::Throttled | Kind::TimedOut => ItemStatus::Throttled,
-        _ => ItemStatus::Failed,
-    };
-    let error = ItemError {
-        code: failure.code.as_str().to_owned(),
-        detail: failure.detail.clone(),
-        retry_after_seconds: failure.retry_after.map(seconds_rounded_up),
-        cause: failure.cause.clone(),
-    };
-    (status, error)
-}
-
-fn verified(entry: &CachedAnswer, cached: bool, stale: bool) -> DefenderAnswer {
-    DefenderAnswer {
-        profile: entry.profile.clone(),
-        as_of: entry.as_of.clone(),
-        cached,
-        stale,
-    }
-}
-
-/// One line a call, and one for each kind of failure that a person has to act on.
-fn log(answer: &LookupAnswer) {
-    let s = &answer.summary;
-    let throttled = answer
-        .results
-        .iter()
-        .filter(|result| result.status == ItemStatus::Throttled)
-        .count();
-    tracing::info!(
-        code = "looked_up",
-        total = s.total,
-        malicious = s.malicious,
-        suspicious = s.suspicious,
-        unknown = s.unknown,
-        clean = s.clean,
-        invalid = s.invalid,
-        throttled,
-        failed = s.failed - throttled,
-        stale = answer.results.iter().filter(|result| result.stale).count(),
-        "looked up hashes"
-    );
-    let mut logged = HashSet::new();
-    let without_answer =
-        |result: &&HashResult| [ItemStatus::Failed, ItemStatus::Throttled].contains(&result.status);
-    for result in answer.results.iter().filter(without_answer) {
-        let Some(error) = result
-            .error
-            .as_ref()
-            .filter(|error| logged.insert(error.code.as_str()))
-        else {
-            continue;
-        };
-        tracing::error!(
-            code = error.code,
-            cause = error.cause,
-            file.hash = result.hash,
-            "{}",
-            error.detail
-        );
     }
 }

@@ -4,20 +4,21 @@
 //! before it is written, and not touched when it changed in the meantime; Azure
 //! keeps every revision. A copy that was seen complete is kept in storage.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod kept;
+
+use std::{sync::Arc, time::Duration};
 
 use functions::{
     coverage::{
         WORKBOOKS,
         workbook::{
-            Drift, Edited, Inspection, Patch, PatchState, SavedWorkbook, canonical,
-            note_duplicates, patch,
+            Drift, Edited, Inspection, Patch, PatchState, SavedWorkbook, note_duplicates, patch,
         },
     },
     query::Record,
     report::run::JSON,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -29,29 +30,8 @@ use crate::{
     },
     config::Config,
     outbound::{Failure, HttpClient, Identity, Kind},
-    services::reports::sha256,
 };
-
-/// Folder of the copies that were seen complete.
-const COPIES: &str = "history/workbooks";
-
-/// End of the name of the file that says that a missing copy was reported.
-///
-/// It sorts after the name of the copy, which may be from the same second.
-const GONE: &str = "_gone.json";
-
-/// A copy that was seen complete, as it is kept.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Kept {
-    id: String,
-    display_name: String,
-    revision: String,
-    time_modified: String,
-    /// SHA-256 of the content without what changes by itself.
-    sha256: String,
-    serialized_data: String,
-}
+use kept::{GONE, Kept, fingerprint, name_of};
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -73,18 +53,6 @@ pub struct WorkbookKeeper {
     manager: Arc<ResourceManagerClient>,
     copies: Storage,
     repair: bool,
-}
-
-impl Kept {
-    /// The path of a file of this revision. A workbook that returns to an earlier content
-    /// has another revision.
-    fn path(&self, ending: &str) -> String {
-        let revision = match name_of(&self.revision) {
-            revision if revision.is_empty() => self.sha256.clone(),
-            revision => revision,
-        };
-        format!("{COPIES}/{}/{revision}{ending}", name_of(&self.id))
-    }
 }
 
 impl WorkbookKeeper {
@@ -151,29 +119,6 @@ impl WorkbookKeeper {
             .sort_by(|one, other| one.id.cmp(&other.id));
         log(&inspection);
         Ok(inspection)
-    }
-
-    /// The newest kept copy of each workbook, by name, without those that were
-    /// reported as missing since.
-    async fn kept(&self) -> Result<BTreeMap<String, Kept>, Failure> {
-        let mut files = self.copies.list(COPIES).await?;
-        files.sort_by(|one, other| (one.modified, &one.path).cmp(&(other.modified, &other.path)));
-        let newest: BTreeMap<String, String> = files
-            .into_iter()
-            .filter_map(|file| {
-                let name = file.path.strip_prefix(COPIES)?.trim_start_matches('/');
-                Some((name.split('/').next()?.to_owned(), file.path))
-            })
-            .collect();
-        let mut kept = BTreeMap::new();
-        let is_there = |(_, path): &(String, String)| !path.ends_with(GONE);
-        for (name, path) in newest.into_iter().filter(is_there) {
-            let file = self.copies.read(&path).await?;
-            if let Some(copy) = file.and_then(|file| serde_json::from_slice(&file.bytes).ok()) {
-                kept.insert(name, copy);
-            }
-        }
-        Ok(kept)
     }
 
     /// A kept workbook that no list has, if Resource Manager confirms that it is gone.
@@ -272,46 +217,6 @@ impl WorkbookKeeper {
             ))
         }
     }
-
-    /// Keeps a copy that was seen complete, once for each revision.
-    async fn keep(
-        &self,
-        id: &str,
-        properties: &Value,
-        before: Option<&Kept>,
-    ) -> Result<(), Failure> {
-        let of = |name: &str| properties[name].as_str().unwrap_or_default().to_owned();
-        let content = of("serializedData");
-        let kept = Kept {
-            id: id.to_owned(),
-            display_name: of("displayName"),
-            revision: of("revision"),
-            time_modified: of("timeModified"),
-            sha256: fingerprint(&content),
-            serialized_data: content,
-        };
-        if before.is_some_and(|before| before.sha256 == kept.sha256) {
-            return Ok(());
-        }
-        let path = kept.path(".json");
-        let text = serde_json::to_string_pretty(&kept).unwrap_or_default() + "\n";
-        self.copies.create(&path, JSON, text.into()).await?;
-        Ok(())
-    }
-}
-
-/// The last segment of an id, as a file name: workbooks are named by GUIDs.
-fn name_of(id: &str) -> String {
-    let name = id.rsplit('/').next().unwrap_or_default();
-    let plain = name
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '-');
-    plain.collect::<String>().to_ascii_lowercase()
-}
-
-fn fingerprint(content: &str) -> String {
-    let text = canonical(content).unwrap_or_else(|| content.to_owned());
-    sha256(text.as_bytes())
 }
 
 fn log(inspection: &Inspection) {

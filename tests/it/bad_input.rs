@@ -4,13 +4,15 @@
 mod hashes;
 mod texts;
 
-use crate::support::{App, HttpMode, app::MALWARE, host::ClientRequest, stage::Stage};
-use handler::server::Functions;
-use serde_json::Value;
 use std::{
     io::{Read, Write},
     time::Duration,
 };
+
+use handler::server::Functions;
+use serde_json::Value;
+
+use crate::support::{App, HttpMode, app::MALWARE, host::ClientRequest, stage::Stage};
 
 /// Sends the beginning of a request and returns the open connection.
 fn begin(port: u16, text: &str) -> std::net::TcpStream {

@@ -3,10 +3,12 @@
 mod join;
 mod page;
 
-use crate::support::{app, package::repository, tools};
+use std::time::Duration;
+
 use sandbox::{Estate, Fault, Sandbox, Tenant, subscription_id};
 use serde_json::{Value, json};
-use std::time::Duration;
+
+use crate::support::{app, package::repository, tools};
 
 struct Run {
     status: i32,

@@ -9,12 +9,13 @@ mod odd_answers;
 mod refusals;
 mod throttling;
 
+use sandbox::Fault;
+use serde_json::{Value, json};
+
 use crate::support::{
     App,
     app::{MALWARE, within},
 };
-use sandbox::Fault;
-use serde_json::{Value, json};
 
 /// Settings under which a failing call is abandoned after one second.
 const IMPATIENT: [(&str, &str); 1] = [("LOOKUP_DEADLINE_SECONDS", "1")];

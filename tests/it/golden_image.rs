@@ -4,9 +4,11 @@ mod api;
 mod checks;
 mod evidence;
 
-use crate::support::app::run;
-use serde_json::{Value, json};
 use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::support::app::run;
 
 const SENSOR: &str = r"HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection";
 

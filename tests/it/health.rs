@@ -160,8 +160,11 @@ async fn a_role_that_is_missing_comes_with_the_command_that_grants_it() {
     let az = AzureCli::answering(
         r#"case "$*" in
 *"ad sp show"*appRoles*) echo the-role ;;
+
 *"ad sp show"*) echo "resource-of-$5" ;;
+
 *) printf '%s\n' "$@" > asked ;;
+
 esac
 "#,
     );

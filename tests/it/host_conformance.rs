@@ -6,6 +6,8 @@
 mod process;
 mod replies;
 
+use serde_json::{Value, json};
+
 use crate::support::{
     App, HttpMode,
     app::{CLEAN, MALWARE},
@@ -13,7 +15,6 @@ use crate::support::{
     package,
     wire::{self, Bound, bind_http},
 };
-use serde_json::{Value, json};
 
 fn host_json() -> Value {
     serde_json::from_slice(&std::fs::read(package::unpacked().join("host.json")).unwrap()).unwrap()

@@ -7,14 +7,15 @@ mod files;
 mod grants;
 mod scripts;
 
-use crate::support::{package::repository, tools::outside};
-use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
+use serde_json::Value;
+
+use crate::support::{package::repository, tools::outside};
 use files::files;
 
 /// Settings that the Functions host, App Service or the SDK read.

@@ -2,13 +2,14 @@
 
 mod hostile_service;
 
+use sandbox::API_AUDIENCE;
+use serde_json::Value;
+
 use crate::support::{
     App,
     app::{Answer, CLEAN, MALWARE, PUA, run, unknown_hash},
     host::ClientRequest,
 };
-use sandbox::API_AUDIENCE;
-use serde_json::Value;
 
 struct Run {
     code: i32,

@@ -5,10 +5,12 @@ mod changes;
 mod history;
 mod notice;
 
-use crate::support::{App, app::Answer, host::ClientRequest};
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
 use sandbox::{Body, Estate, Fault};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use crate::support::{App, app::Answer, host::ClientRequest};
 
 /// An invocation of a timer for this occurrence.
 fn occurrence(next: &str) -> Value {

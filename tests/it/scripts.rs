@@ -3,12 +3,14 @@
 
 mod onboarding;
 
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
 use crate::support::{
     app::run,
     machine::{Machine, SENSOR, engine},
 };
-use serde_json::{Value, json};
-use std::process::{Command, Output};
 
 /// The scripts that run on a golden image, with their values.
 const STEPS: [&[&str]; 5] = [

@@ -3,6 +3,9 @@
 
 mod refusals;
 
+use sandbox::Sandbox;
+use serde_json::{Value, json};
+
 use crate::support::{
     HttpMode, SimulatedHost,
     app::cloud,
@@ -10,8 +13,6 @@ use crate::support::{
     host::ClientRequest,
     package,
 };
-use sandbox::Sandbox;
-use serde_json::{Value, json};
 
 /// The product under the host, with its history in two Azurite containers.
 struct Stage {

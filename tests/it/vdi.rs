@@ -6,9 +6,10 @@ mod runs;
 mod sources;
 mod tags;
 
-use crate::support::app;
 use sandbox::{Sandbox, Tenant, VdiDevice, vdi_estate};
 use serde_json::Value;
+
+use crate::support::app;
 
 const ROLES: [&str; 3] = [
     "Machine.Read.All",

@@ -1,8 +1,9 @@
 //! AI accounts and the resources that belong to them.
 
+use serde::Deserialize;
+
 use super::lenient::{flag, lower, text};
 use crate::query::Record;
-use serde::Deserialize;
 
 /// An AI account, or a resource that belongs to one. Table `resources`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -1,5 +1,7 @@
 //! Subscriptions that are missing in the list: gone, moved, or no longer readable.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::questions::{FEW, are_many, vanished};
 use crate::coverage::{
     CoverageReport,
@@ -7,7 +9,6 @@ use crate::coverage::{
     change::{Change, ChangeKind},
     confirmation::{Answer, Question},
 };
-use std::collections::{BTreeMap, BTreeSet};
 
 /// The subscriptions that belong to the report.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Plans whose state in Resource Graph differs from the one in Resource Manager.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::gone::note_unreadable;
 use super::questions::{FEW, are_many};
 use crate::coverage::{
@@ -9,7 +11,6 @@ use crate::coverage::{
     confirmation::{Answer, Question},
     plan::{self},
 };
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Puts the answer of Resource Manager in place of a row that contradicts it.
 pub(super) fn correct_plans(

@@ -1,5 +1,7 @@
 //! The questions to Resource Manager that a change raises.
 
+use std::{cmp::Reverse, collections::BTreeSet};
+
 use crate::coverage::{
     CoverageReport,
     baseline::{Baseline, SubscriptionBaseline},
@@ -7,7 +9,6 @@ use crate::coverage::{
     confirmation::Question,
     plan::AI,
 };
-use std::{cmp::Reverse, collections::BTreeSet};
 
 /// Contradictions that say nothing yet of what was not asked.
 pub(super) const FEW: usize = 5;

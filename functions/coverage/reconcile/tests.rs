@@ -1,5 +1,9 @@
 //! Changes, questions to Resource Manager, and what its responses make of them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
 use super::*;
 use crate::coverage::{AiResource, Cloud, Estate, estate::Extension};
 use crate::coverage::{
@@ -10,8 +14,6 @@ use crate::coverage::{
     plan::AI,
 };
 use crate::coverage::{Pricing, Subscription, confirmation::plan_of};
-use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Subscriptions `a`, `b`, ... with Defender for AI of these tiers; without one
 /// there is a row of another plan alone.

@@ -1,11 +1,12 @@
 //! Joins the facts of Resource Graph: the rows of each subscription, and what does not fit together.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::row::Plan;
 use crate::coverage::{
     AiResource, Pricing, Subscription,
     plan::{self, state_of},
 };
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows in the order of subscription and plan, and those of single resources. If two rows
 /// of one plan differ, that is a gap, and the one that covers less comes first and counts.

@@ -1,10 +1,11 @@
 //! A plan in a subscription: one row of `coverage.csv`.
 
+use std::sync::Arc;
+
 use crate::coverage::{
     ChangeKind, Pricing, Subscription,
     plan::{self, AI, PlanState, state_of},
 };
-use std::sync::Arc;
 
 /// The cloud that the estate is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

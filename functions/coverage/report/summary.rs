@@ -1,13 +1,15 @@
 //! The totals of a report: `summary.json`.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use super::CoverageReport;
 use crate::coverage::{
     Change,
     plan::{self, AI, PlanState},
 };
-use serde::Serialize;
-use std::collections::BTreeMap;
-use utoipa::ToSchema;
 
 /// Counts of a plan over the enabled subscriptions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]

@@ -1,13 +1,15 @@
 //! Adds what is missing to the items of a workbook.
 
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use regex::Regex;
+use serde_json::{Value, json};
+
 use super::query::{
     COUNT_LINES, COUNTS, PLAN_LINES, PlanColumn, counted, plan_column, shows_plans,
     without_comments,
 };
 use super::{COLUMN, text};
-use regex::Regex;
-use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::LazyLock};
 
 /// Its label.
 const LABEL: &str = "AI services";

@@ -1,7 +1,8 @@
 //! The comparable form of a workbook.
 
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
 
 /// A workbook without what changes by itself, with its keys sorted: two copies
 /// with the same text here show the same.

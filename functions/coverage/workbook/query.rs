@@ -1,9 +1,11 @@
 //! The queries of a workbook: how they show a plan, and where a line for another goes.
 
-use super::{COLUMN, text};
+use std::sync::LazyLock;
+
 use regex::{Captures, Regex};
 use serde_json::Value;
-use std::sync::LazyLock;
+
+use super::{COLUMN, text};
 
 /// The way in which a query shows Defender for AI.
 pub(super) enum PlanColumn {

@@ -1,8 +1,9 @@
 //! The items that show shares of what other items count.
 
+use serde_json::{Value, json};
+
 use super::additions::{Entry, MAX_DEPTH, Work, label, with_content};
 use super::text;
-use serde_json::{Value, json};
 
 impl Work {
     /// The items that show shares of what the others count.

@@ -1,7 +1,8 @@
 //! Patches of Microsoft's workbook and of changed copies.
 
-use super::*;
 use serde_json::{Value, json};
+
+use super::*;
 
 const FIXTURE: &str = include_str!("../../../tests/data/workbooks/coverage.workbook.json");
 

@@ -9,8 +9,8 @@ use crate::golden_image::{
     item::{Checked, fail, pass, skip, skipped, warn},
     machine::{Image, PROFILES, list},
 };
-
 use exclusion::{RUNNABLE, exclusions, normalized, too_broad};
+
 pub(in crate::golden_image) use locations::{cloud_cache, lock_patterns, share_patterns};
 
 fn in_use(image: &Image<'_>) -> Read<bool> {

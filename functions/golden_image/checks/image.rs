@@ -3,12 +3,13 @@
 mod identity;
 mod start_up;
 
+use serde_json::{Map, Value};
+
 use crate::golden_image::{
     evidence::{Read, field, hidden, number},
     item::{Checked, fail, hold, not_assessable, pass, warn},
     machine::{Image, TAGGING},
 };
-use serde_json::{Map, Value};
 
 pub(in crate::golden_image) use identity::{
     cache_empty, no_blob, no_guid, no_id, no_identities, no_subkey, not_onboarded, onboarding_state,

@@ -1,9 +1,10 @@
 //! Single values of evidence, in every form in which PowerShell writes them.
 
-use super::Read;
-use crate::golden_image::item::{Outcome, not_assessable};
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use super::Read;
+use crate::golden_image::item::{Outcome, not_assessable};
 
 pub(super) fn known(value: &Value) -> Read<Option<&Value>> {
     match value {

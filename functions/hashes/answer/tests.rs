@@ -1,12 +1,13 @@
 //! Totals of an answer, and the verdict that counts.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::hashes::{
     AdviceContext, Evidence, HashKind, ItemError, Observable, Source,
     evidence::{Alert, Device, FileStats, Indicator, Indicators, Listed},
     result::samples,
 };
-use proptest::prelude::*;
 
 fn verified(determination: &str) -> HashResult {
     samples::verified(determination, "")

@@ -1,9 +1,10 @@
 //! Reads lists of records from the Defender API.
 
+use serde::{Deserialize, de::Error as _};
+
 use super::Listed;
 use super::records::Indicator;
 use crate::hashes::FileHash;
-use serde::{Deserialize, de::Error as _};
 
 /// Reads the Indicators for `value`.
 ///

@@ -1,10 +1,11 @@
 //! The alerts, devices and Indicators that concern a file.
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use super::MAX_SHOWN;
 use super::stats::texts;
 use crate::hashes::file_profile::{instant, number, text};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// An alert that involves a file. `/files/{sha1}/alerts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -1,10 +1,11 @@
 //! The statistics of Microsoft Defender about a file.
 
-use super::MAX_SHOWN;
-use crate::hashes::file_profile::{instant, number};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 use utoipa::ToSchema;
+
+use super::MAX_SHOWN;
+use crate::hashes::file_profile::{instant, number};
 
 /// The statistics of a file in the tenant over the last 30 days. `/files/{id}/stats`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

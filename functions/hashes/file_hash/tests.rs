@@ -1,9 +1,11 @@
 //! Texts that are a hash, and the reasons why others are not.
 
-use super::*;
 use proptest::prelude::*;
 
+use super::*;
+
 const SHA1: &str = "4388963aaa83afe2042a46a3c017ad50bdcdafb3";
+
 const SHA256: &str = "413c58c8267d2c8648d8f6384bacc2ae9c929b2b96578b6860b5087cd1bd6462";
 
 #[track_caller]

@@ -4,6 +4,7 @@ use super::*;
 use crate::hashes::evidence::{Indicator, Indicators};
 
 const SHA1: &str = "ff2f511009b2813af9d12c6103206828560869db";
+
 const SHA256: &str = "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c";
 
 fn setting() -> AdviceContext {

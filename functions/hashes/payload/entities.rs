@@ -10,9 +10,9 @@
 mod entity;
 mod walk;
 
-use crate::hashes::Observable;
 use serde_json::Value;
 
+use crate::hashes::Observable;
 use entity::{field, is_hash};
 use walk::{MAX_VISITS, Walk};
 

@@ -1,10 +1,11 @@
 //! Refuses JSON with a key that is there twice, which readers resolve differently.
 
+use std::{collections::HashSet, fmt};
+
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
-use std::{collections::HashSet, fmt};
 
 /// Refuses an object that has a key twice, at any depth: hashes of the first
 /// one would be lost.

@@ -1,10 +1,12 @@
 //! A finding, and the devices that it concerns.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 use crate::desktop::Severity;
 use crate::vdi::{PoolDevice, finding_kinds::Kind};
-use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
-use utoipa::ToSchema;
 
 /// The most devices that the summary names per finding; `findings.csv` has all.
 const MAX_EXAMPLES: usize = 50;

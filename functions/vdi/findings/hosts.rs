@@ -1,5 +1,7 @@
 //! Hosts with several records, clones, and expected hosts that are missing.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use super::Estate;
 use super::finding::Affected;
 use crate::desktop::EntryModel;
@@ -8,7 +10,6 @@ use crate::vdi::{
     PoolDevice,
     records::{SeenName, split},
 };
-use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The ids whose names take turns, with these names.
 ///

@@ -1,13 +1,14 @@
 //! The records as Defender returns them, and checks of what was read.
 
+use serde::Deserialize;
+use time::OffsetDateTime;
+
 use super::{instant, is_onboarded};
 use crate::{
     query::Source,
     report::text::counted,
     wire::{text, texts},
 };
-use serde::Deserialize;
-use time::OffsetDateTime;
 
 /// A row of the Defender API that is about one device.
 pub trait DeviceRow: serde::de::DeserializeOwned + Send {

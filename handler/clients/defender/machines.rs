@@ -6,7 +6,7 @@
 //! <https://learn.microsoft.com/defender-endpoint/device-health-export-antivirus-health-report-api>,
 //! <https://learn.microsoft.com/defender-endpoint/api/add-or-remove-multiple-machine-tags>
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use functions::{
     desktop::DeviceTag,
@@ -16,7 +16,7 @@ use functions::{
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use url::Url;
 
 use super::{DefenderClient, DefenderEndpoint, Found, answers, unusable_answer};
@@ -37,10 +37,9 @@ const ANTIVIRUS_PER_MINUTE: usize = 30;
 /// Pages of a list: five times what a tenant may have.
 const MAX_PAGES: usize = 500;
 
-/// Extra requests for a page that does not come, after the retries of a call.
-///
-/// They keep a list of 100,000 from starting over.
-const MAX_RESUMES: u32 = 3;
+/// Retries of a page in addition to the usual ones: a list of many pages would be lost by
+/// one of them.
+const MORE_RETRIES: u32 = 9;
 
 /// Devices of a call that adds a tag.
 pub const TAG_BATCH: usize = 500;
@@ -214,26 +213,12 @@ impl MachinesClient {
         deadline: Instant,
     ) -> Result<Option<Page<T>>, Failure> {
         let url = self.defender.url(&[name], Some(query));
-        let request = Request::get(url, MAX_BYTES);
-        let mut resumes = 0;
-        loop {
-            match self.defender.call(endpoint, &request, deadline).await {
-                Ok(Found::Yes(answer)) => {
-                    return answers::parse(&answer).map(Some).map_err(|_| {
-                        unusable_answer(&format!("{} is not understood", endpoint.endpoint.name))
-                    });
-                }
-                Ok(Found::No) => return Ok(None),
-                Err(error) if error.is_temporary() && resumes < MAX_RESUMES => {
-                    let wait = error.retry_after.unwrap_or(Duration::from_secs(1));
-                    if Instant::now() + wait >= deadline {
-                        return Err(error);
-                    }
-                    sleep(wait).await;
-                    resumes += 1;
-                }
-                Err(error) => return Err(error),
-            }
+        let request = Request::get(url, MAX_BYTES).with_more_retries(MORE_RETRIES);
+        match self.defender.call(endpoint, &request, deadline).await? {
+            Found::Yes(answer) => answers::parse(&answer).map(Some).map_err(|_| {
+                unusable_answer(&format!("{} is not understood", endpoint.endpoint.name))
+            }),
+            Found::No => Ok(None),
         }
     }
 }

@@ -60,18 +60,21 @@ const ALERTS: ApiCheck = ApiCheck::of_defender(
     "Alert.Read.All",
     "alerts next to a verdict can be read",
 );
+
 const MACHINES: ApiCheck = ApiCheck::of_defender(
     "machines",
     "Machines",
     "Machine.Read.All",
     "devices can be read",
 );
+
 const ANTIVIRUS: ApiCheck = ApiCheck::of_defender(
     "antivirus",
     "Antivirus health",
     "Machine.Read.All",
     "antivirus health can be read",
 );
+
 const INDICATORS: ApiCheck = ApiCheck::of_defender(
     "indicators",
     "Indicators of a file",

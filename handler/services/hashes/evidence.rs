@@ -9,7 +9,7 @@ use functions::hashes::{Evidence, FileHash, HashKind, HashResult, ItemError, Sou
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
-use super::as_item;
+use super::item::as_item;
 use super::{AT_A_TIME, HashLookup};
 use crate::outbound::Failure;
 

@@ -1,11 +1,12 @@
 //! Inputs that are hashes, or nearly.
 
+use serde_json::{Value, json};
+
 use crate::support::{
     App,
     app::{MALWARE, PUA_SHA1, unknown_hash},
     host::ClientRequest,
 };
-use serde_json::{Value, json};
 
 #[tokio::test]
 async fn c01_wrong_lengths_and_md5_are_refused_with_the_reason() {

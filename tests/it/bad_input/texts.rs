@@ -1,11 +1,12 @@
 //! Hostile texts: logs, queries and answers.
 
+use serde_json::{Value, json};
+
 use crate::support::{
     App,
     app::{MALWARE, unknown_hash},
     host::ClientRequest,
 };
-use serde_json::{Value, json};
 
 #[tokio::test]
 async fn d08_marks_that_turn_text_around_are_shown() {

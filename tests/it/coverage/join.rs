@@ -1,8 +1,9 @@
 //! The join against another engine.
 
-use crate::support::{package::repository, tools};
 use sandbox::subscription_id;
 use serde_json::{Value, json};
+
+use crate::support::{package::repository, tools};
 
 /// A random estate: rows as both engines read them.
 fn random_estate(random: &mut fastrand::Rng) -> (Vec<Value>, Vec<Value>, Vec<Value>) {

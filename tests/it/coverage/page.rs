@@ -1,9 +1,10 @@
 //! The page in a browser.
 
-use super::{cloud, coverage};
-use crate::support::{package::repository, tools};
 use sandbox::subscription_id;
 use serde_json::{Value, json};
+
+use super::{cloud, coverage};
+use crate::support::{package::repository, tools};
 
 /// Opens the page of a report in headless Chromium; returns its bars and rows.
 async fn open_page(html: &str, name: &'static str) -> Value {

@@ -1,5 +1,11 @@
 //! Slow peers, refused connections, certificates and proxies.
 
+use std::time::{Duration, Instant};
+
+use handler::outbound::http::{FetchError, HttpClient, TimeLimits};
+use sandbox::{Body, Fault, Sandbox, Tenant};
+use serde_json::Value;
+
 use super::{fails, is_reported_as_failure};
 use crate::support::{
     App,
@@ -7,10 +13,6 @@ use crate::support::{
     host::ClosedPort,
     tls,
 };
-use handler::outbound::http::{FetchError, HttpClient, TimeLimits};
-use sandbox::{Body, Fault, Sandbox, Tenant};
-use serde_json::Value;
-use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn a17_slow_headers_and_a_dribbling_body_end_with_the_deadline() {

@@ -1,16 +1,18 @@
 //! Many callers, long lists, and answers from memory.
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sandbox::{Fault, FileRecord, Sandbox, Tenant};
+use serde_json::{Value, json};
+
 use super::IMPATIENT;
 use crate::support::{
     App,
     app::{CLEAN, MALWARE, PUA, PUA_SHA1, unknown_hash, within},
     stage,
-};
-use sandbox::{Fault, FileRecord, Sandbox, Tenant};
-use serde_json::{Value, json};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
 };
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! Responses that are truncated, odd, endless or about another file.
 
+use sandbox::{Body, Fault};
+use serde_json::{Value, json};
+
 use super::{fails, is_reported_as_failure, recovers};
 use crate::support::{
     App,
     app::{MALWARE, PUA, PUA_SHA1, unknown_hash, within},
 };
-use sandbox::{Body, Fault};
-use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a10_a_truncated_answer_is_tried_again_and_never_half_read() {

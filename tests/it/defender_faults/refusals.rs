@@ -1,12 +1,13 @@
 //! Refused tokens and roles, files that were never seen, bad requests.
 
+use sandbox::{Body, Fault};
+use serde_json::json;
+
 use super::fails;
 use crate::support::{
     App,
     app::{CLEAN, MALWARE, unknown_hash},
 };
-use sandbox::{Body, Fault};
-use serde_json::json;
 
 #[tokio::test]
 async fn a05_an_html_error_page_is_not_echoed() {

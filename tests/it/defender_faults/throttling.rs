@@ -1,13 +1,15 @@
 //! 429, server errors and the breaker.
 
+use std::time::{Duration, Instant, SystemTime};
+
+use sandbox::{Fault, Sandbox, Tenant};
+use serde_json::json;
+
 use super::{IMPATIENT, is_reported_as_failure, recovers};
 use crate::support::{
     App,
     app::{CLEAN, MALWARE, PUA_SHA1, unknown_hash, within},
 };
-use sandbox::{Fault, Sandbox, Tenant};
-use serde_json::json;
-use std::time::{Duration, Instant, SystemTime};
 
 #[tokio::test]
 async fn a01_retry_after_is_waited_for() {

@@ -1,9 +1,11 @@
 //! The HTTP API and the settings.
 
+use std::process::Output;
+
+use serde_json::Value;
+
 use super::{assess, assess_with, clean, item};
 use crate::support::{App, app::run, host::ClientRequest};
-use serde_json::Value;
-use std::process::Output;
 
 #[test]
 fn another_model_and_another_start_change_what_is_staged() {

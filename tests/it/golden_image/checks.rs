@@ -1,7 +1,8 @@
 //! Single items of the checklist.
 
-use super::{POLICY, SHARE, assess, clean, item, state};
 use serde_json::{Value, json};
+
+use super::{POLICY, SHARE, assess, clean, item, state};
 
 #[test]
 fn exclusions_of_drives_and_open_folders_fail_however_they_are_written() {

@@ -1,8 +1,9 @@
 //! Evidence in every form, of every machine.
 
+use serde_json::{Value, json};
+
 use super::{SHARE, assess, assess_with, clean, item, state};
 use crate::support::app::run;
-use serde_json::{Value, json};
 
 #[test]
 fn the_collector_says_of_which_machine_the_evidence_is() {

@@ -1,11 +1,10 @@
 //! Parts that are off, scopes in several parts, odd names, clocks, and who may look.
 
-use super::{Stage, check, expect};
-
 use std::time::Duration;
 
 use sandbox::{Body, Fault, Workbook, subscription_id};
 
+use super::{Stage, check, expect};
 use crate::support::{App, host::ClientRequest, tools::AzureCli};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,5 +1,9 @@
 //! The start, the executable and the end of the process.
 
+use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, time::Duration};
+
+use serde_json::json;
+
 use super::host_json;
 use crate::support::{
     App, HttpMode, SimulatedHost,
@@ -9,8 +13,6 @@ use crate::support::{
     },
     package,
 };
-use serde_json::json;
-use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, time::Duration};
 
 #[tokio::test]
 async fn h18_the_handler_is_ready_immediately_and_any_answer_counts() {

@@ -1,12 +1,13 @@
 //! Replies to envelopes.
 
+use serde_json::{Value, json};
+
 use super::{many_envelopes, wrapped};
 use crate::support::{
     App,
     app::{CLEAN, MALWARE},
     wire::{self, InvocationFailure, bind_http},
 };
-use serde_json::{Value, json};
 
 /// The reply to every envelope that a caller could send.
 async fn every_reply() -> Vec<crate::support::host::RawReply> {

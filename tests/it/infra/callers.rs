@@ -1,10 +1,12 @@
 //! Who may call the deployed app.
 
+use std::{collections::BTreeSet, fs};
+
+use serde_json::{Value, json};
+
 use super::deployed::settings;
 use super::{deployed, infra, of_type};
 use crate::support::{App, host::ClientRequest, package::repository};
-use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs};
 
 #[test]
 fn what_app_service_lets_through_is_what_needs_no_token() {

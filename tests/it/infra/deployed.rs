@@ -1,10 +1,12 @@
 //! Values of what the template deploys.
 
-use super::{PLATFORM, deployed, infra, of_type, snapshot};
-use crate::support::package::repository;
+use std::{collections::BTreeSet, fs};
+
 use handler::config::{self, SCHEDULES};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs};
+
+use super::{PLATFORM, deployed, infra, of_type, snapshot};
+use crate::support::package::repository;
 
 #[test]
 fn nothing_is_public_shared_or_secret_in_what_is_deployed() {

@@ -1,12 +1,14 @@
 //! The files of the template: format, lints, checkov, workflows.
 
+use std::{fs, path::PathBuf};
+
+use serde_json::{Value, json};
+
 use super::{bicep, deployed, infra};
 use crate::support::{
     package::repository,
     tools::{python_command, run},
 };
-use serde_json::{Value, json};
-use std::{fs, path::PathBuf};
 
 pub(super) fn files() -> Vec<PathBuf> {
     let mut files = Vec::new();

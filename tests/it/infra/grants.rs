@@ -1,14 +1,16 @@
 //! The roles that are granted and the registration: documents, templates and scripts agree.
 
+use std::{collections::BTreeSet, fs, process::Command};
+
+use handler::server::Role;
+use serde_json::{Value, json};
+
 use super::files::files;
 use super::{bicep, infra};
 use crate::support::{
     package::repository,
     tools::{AzureCli, outside, run},
 };
-use handler::server::Role;
-use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs, process::Command};
 
 #[test]
 fn every_role_that_is_assigned_is_in_the_documents() {

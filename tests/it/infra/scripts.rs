@@ -1,11 +1,13 @@
 //! The scripts and hooks of azd, and what alerts look for.
 
-use super::{infra, read_all};
-use crate::support::{machine::engine, package::repository, tools::AzureCli};
+use std::{fs, process::Command};
+
 use handler::outbound::Code;
 use serde_json::Value;
-use std::{fs, process::Command};
 use strum::VariantNames;
+
+use super::{infra, read_all};
+use crate::support::{machine::engine, package::repository, tools::AzureCli};
 
 /// The variables of `azd` are parameters of the template it deploys.
 #[test]

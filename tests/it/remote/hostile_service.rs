@@ -1,14 +1,16 @@
 //! A service that answers wrong, late or about something else.
 
-use super::Stage;
-use crate::support::app::{CLEAN, MALWARE, unknown_hash};
-use axum::{Router, routing::any};
-use sandbox::API_AUDIENCE;
-use serde_json::{Value, json};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+
+use axum::{Router, routing::any};
+use sandbox::API_AUDIENCE;
+use serde_json::{Value, json};
+
+use super::Stage;
+use crate::support::app::{CLEAN, MALWARE, unknown_hash};
 
 /// Starts a server on loopback; returns its URL.
 async fn serve(router: Router) -> String {

@@ -1,9 +1,10 @@
 //! Changes between runs.
 
-use super::{FIRST, SECOND, changes, get, tick};
-use crate::support::App;
 use sandbox::{Estate, Fault, subscription_id};
 use serde_json::{Value, json};
+
+use super::{FIRST, SECOND, changes, get, tick};
+use crate::support::App;
 
 #[tokio::test]
 async fn a_downgrade_is_listed_first_and_confirmed() {

@@ -1,11 +1,13 @@
 //! The history at a shell, and runs of another clock.
 
+use std::time::Duration;
+
+use sandbox::Estate;
+use serde_json::{Value, json};
+
 use super::notice::downgraded;
 use super::{FOURTH, THIRD, get, tick, tree};
 use crate::support::app::{self};
-use sandbox::Estate;
-use serde_json::{Value, json};
-use std::time::Duration;
 
 #[tokio::test]
 async fn a_run_of_a_clock_that_is_ahead_hides_no_other() {

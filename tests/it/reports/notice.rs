@@ -1,8 +1,9 @@
 //! The message to people, once for each run.
 
+use sandbox::Estate;
+
 use super::{FIRST, SECOND, THIRD, get, tick};
 use crate::support::{App, tls};
-use sandbox::Estate;
 
 /// An app that reaches Key Vault and a webhook by their real names.
 ///

@@ -1,12 +1,14 @@
 //! Staging and registering the onboarding script.
 
+use std::process::Command;
+
+use serde_json::json;
+
 use super::{STEPS, assess, said, script};
 use crate::support::{
     app::run,
     machine::{Machine, POLICY, SENSOR, engine},
 };
-use serde_json::json;
-use std::process::Command;
 
 #[test]
 fn a_task_that_starts_the_onboarding_is_reported() {

@@ -1,8 +1,9 @@
 //! Storage that refuses, is busy, or cannot be changed.
 
+use serde_json::{Value, json};
+
 use super::{Stage, ask, get, post};
 use crate::support::{SimulatedHost, azurite::Fate, host::ClientRequest};
-use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b05_a_role_that_takes_its_time_is_waited_for() {

@@ -1,8 +1,9 @@
 //! The length of files.
 
+use std::fs;
+
 use super::source::{modules, rust_files, sources};
 use crate::support::package::repository;
-use std::fs;
 
 /// Most lines of a source file without its tests.
 const MAX_LINES: usize = 250;

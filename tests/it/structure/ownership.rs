@@ -1,7 +1,8 @@
 //! Words that only some modules may have.
 
-use super::source::{Source, expand, sources};
 use std::collections::BTreeSet;
+
+use super::source::{Source, expand, sources};
 
 /// Words of code that only some modules may have.
 struct Reserved {

@@ -1,11 +1,12 @@
 //! Source files and the modules that they import.
 
-use crate::support::package::repository;
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
+
+use crate::support::package::repository;
 
 /// A source file: its module path, such as `["outbound", "call"]`, and its code.
 #[derive(Clone, Debug)]

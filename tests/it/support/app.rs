@@ -17,9 +17,12 @@ use super::{
 
 /// The article's own hash; the sandbox has it as malware.
 pub const MALWARE: &str = "97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe";
+
 /// The documented sample, unwanted software, by both of its hashes.
 pub const PUA: &str = "413c58c8267d2c8648d8f6384bacc2ae9c929b2b96578b6860b5087cd1bd6462";
+
 pub const PUA_SHA1: &str = "4388963aaa83afe2042a46a3c017ad50bdcdafb3";
+
 /// A file that the sandbox reports as clean.
 pub const CLEAN: &str = "a660cc6155b307c0957c4c6ea119a295a852d28097196d85f00f5517944a3dcb";
 

@@ -7,8 +7,6 @@ mod description;
 mod process;
 mod request;
 
-use super::wire::{self, Completed, InvocationFailure};
-use serde_json::Value;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -18,10 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use description::{CustomHandler, HostConfigurationError, HttpMode};
-pub use process::{ClosedPort, ConsoleLine, free_port, invocation_id};
+use serde_json::Value;
+
+use super::wire::{self, Completed, InvocationFailure};
 use process::{child_variables, spawn};
 use request::rebuild_query;
+
+pub use description::{CustomHandler, HostConfigurationError, HttpMode};
+pub use process::{ClosedPort, ConsoleLine, free_port, invocation_id};
 pub use request::{ClientRequest, RawReply, build_and_get_uri, post_envelope};
 
 /// Version that the simulated host reports.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{package::repository, tools::outside};
 
 pub const SENSOR: &str = r"HKLM\SOFTWARE\Microsoft\Windows Advanced Threat Protection";
+
 pub const POLICY: &str = r"HKLM\SOFTWARE\Policies\Microsoft\Windows Advanced Threat Protection";
 
 /// The path of the engine; `None` if there is none.

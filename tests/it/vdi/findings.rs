@@ -1,8 +1,9 @@
 //! What the report finds about device records.
 
-use super::{Stage, finding, hosts};
 use sandbox::VdiDevice;
 use serde_json::{Value, json};
+
+use super::{Stage, finding, hosts};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_estate_has_every_finding_and_every_number() {

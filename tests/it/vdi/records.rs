@@ -1,8 +1,9 @@
 //! Records with little, contradicting or unknown data.
 
-use super::{Stage, finding};
 use sandbox::{Fault, VdiDevice};
 use serde_json::{Value, json};
+
+use super::{Stage, finding};
 
 /// A hunting response that replaces the sandbox's own rows.
 fn hunted(rows: &Value) -> Fault {

@@ -1,10 +1,12 @@
 //! Runs of the report: history, expected hosts, HTTP API and timer.
 
-use super::Stage;
-use crate::support::{App, host::ClientRequest};
+use std::path::Path;
+
 use sandbox::VdiDevice;
 use serde_json::{Value, json};
-use std::path::Path;
+
+use super::Stage;
+use crate::support::{App, host::ClientRequest};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_trend_goes_over_past_runs_and_needs_the_pattern() {

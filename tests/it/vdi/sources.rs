@@ -1,9 +1,10 @@
 //! How the records are read: hunting, lists of machines, antivirus health.
 
-use super::runs::wait_for_another_second;
-use super::{Stage, finding, hosts};
 use sandbox::{Fault, VdiDevice};
 use serde_json::{Value, json};
+
+use super::runs::wait_for_another_second;
+use super::{Stage, finding, hosts};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn vdi_h1_both_spellings_of_hunting_give_the_same_rows_by_both_routes() {

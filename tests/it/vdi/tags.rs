@@ -1,8 +1,9 @@
 //! Adding tags.
 
-use super::{ROLES, Stage};
 use sandbox::{Fault, VdiDevice};
 use serde_json::json;
+
+use super::{ROLES, Stage};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tags_are_added_in_batches_and_only_with_apply() {

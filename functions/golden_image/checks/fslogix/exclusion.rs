@@ -1,10 +1,11 @@
 //! One exclusion: its kind, its normalized form, and whether it is too broad.
 
+use serde_json::Map;
+
 use crate::golden_image::{
     item::{Outcome, not_assessable},
     machine::Image,
 };
-use serde_json::Map;
 
 /// The known entries of an exclusion list.
 pub(super) struct Exclusions {

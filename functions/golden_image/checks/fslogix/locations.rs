@@ -1,5 +1,7 @@
 //! Where `FSLogix` stores profiles, and the patterns that they need.
 
+use serde_json::Value;
+
 use super::exclusion::{exclusions, normalized};
 use super::{covered, missing, require_fslogix};
 use crate::golden_image::{
@@ -7,7 +9,6 @@ use crate::golden_image::{
     item::{Checked, Outcome, fail, not_assessable, pass, skip, warn},
     machine::{Image, PROFILES, list},
 };
-use serde_json::Value;
 
 /// The locations of profiles.
 enum Locations {

@@ -1,5 +1,7 @@
 //! The onboarding script: staged, registered, and allowed to run.
 
+use serde_json::Value;
+
 use crate::{
     desktop::EntryModel,
     golden_image::{
@@ -9,7 +11,6 @@ use crate::{
         machine::{CMD, Image, PS1, list},
     },
 };
-use serde_json::Value;
 
 fn staged(image: &Image<'_>, script: &str) -> Checked {
     let files = image.evidence.texts("fs", "startup")?;

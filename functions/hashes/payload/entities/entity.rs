@@ -1,7 +1,8 @@
 //! One entity: its kind, its properties, and the hash that it stands for.
 
-use crate::hashes::{HashKind, Observable, UnusableHash};
 use serde_json::Value;
+
+use crate::hashes::{HashKind, Observable, UnusableHash};
 
 /// Names under which an entity carries its hash.
 const VALUES: [&str; 3] = ["hashvalue", "filehash", "value"];

@@ -1,11 +1,14 @@
 //! Entities of Sentinel, in every shape of its payloads.
 
-use super::*;
 use serde_json::Value;
 use serde_json::json;
 
+use super::*;
+
 const SHA1: &str = "ff2f511009b2813af9d12c6103206828560869db";
+
 const SHA256: &str = "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c";
+
 const MD5: &str = "9202651c295369eb01cc7a10cd59adff";
 
 fn texts(body: &Value) -> Option<Vec<String>> {

@@ -1,12 +1,14 @@
 //! Follows the references between entities, so that each file is found once.
 
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
 use super::entity::{
     NAMED, WITHOUT_HASHES, field, file_hash, is_file, is_hash, is_same, is_same_end, kind,
     property, read,
 };
 use crate::hashes::{FileHash, Observable};
-use serde_json::Value;
-use std::collections::{HashMap, HashSet};
 
 /// Deepest nesting that is followed.
 const MAX_DEPTH: usize = 128;

@@ -1,10 +1,11 @@
 //! The description of the custom handler in host.json and app settings.
 
-use serde_json::Value;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
+
+use serde_json::Value;
 
 /// The ways to reach an HTTP function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! The process of the handler: variables, start, output and ports.
 
-use super::description::CustomHandler;
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
@@ -10,6 +9,8 @@ use std::{
     sync::{Arc, Mutex},
     thread::JoinHandle,
 };
+
+use super::description::CustomHandler;
 
 /// One line that the handler wrote, with the level the host assigns to it.
 #[derive(Clone, Debug, PartialEq)]

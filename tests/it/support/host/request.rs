@@ -1,9 +1,10 @@
 //! Requests of clients, as the host passes them on.
 
+use serde_json::Value;
+
 use super::HOST_VERSION;
 use super::process::invocation_id;
 use crate::support::wire::{self, Completed, InvocationFailure};
-use serde_json::Value;
 
 /// A reply, unread.
 #[derive(Clone, Debug)]
