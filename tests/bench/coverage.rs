@@ -1,4 +1,4 @@
-//! A coverage report of a large estate, compared with only fetching its pages.
+//! A coverage report of a large estate, against only fetching its pages.
 
 use std::{
     fs,
@@ -49,7 +49,7 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Row>, Failure> {
     let (peak, size) = (peak as f64 * 1.024 / 1e3, size as f64 / 1e6);
     Ok(vec![
         Row {
-            what: "coverage report of 10,000 subscriptions, against fetching its pages alone",
+            what: "coverage report of 10,000 subscriptions, against only fetching its pages",
             seen: format!(
                 "{ratio:.2} times ({:.2} to {:.2}): {:.2} s against {:.2} s for {pages} pages",
                 ratios[0].0,

@@ -194,7 +194,7 @@ fn every_numbered_case_has_a_row_and_a_test() {
 fn a_call_answers_within_the_functions_time() {
     let host: Value = serde_json::from_str(&read("host.json")).unwrap();
     assert_eq!(host["functionTimeout"], "00:10:00");
-    assert!(read("docs/configuration.md").contains("`LOOKUP_DEADLINE_SECONDS` | `90` | time within which a call of the HTTP API answers, with what it has; 1 to 200"));
+    assert!(read("docs/configuration.md").contains("`LOOKUP_DEADLINE_SECONDS` | `90` | time within which a call of the HTTP API answers with the results so far; 1 to 200"));
 }
 
 fn all_settings() -> Vec<&'static str> {
