@@ -15,7 +15,7 @@ pub enum ApiAuth {
     Entra {
         /// Setting `AZURE_TENANT_ID`: the tenant whose callers are accepted.
         tenant: String,
-        /// Setting `API_AUDIENCE`: accepted audiences, separated by blanks.
+        /// Setting `API_AUDIENCE`: accepted audiences, separated by spaces.
         audiences: Vec<String>,
     },
     /// The Functions host checks its keys; nothing else is checked.
@@ -91,7 +91,7 @@ fn entra(reader: &mut EnvReader<'_>) -> ApiAuth {
         .collect();
     if audiences.is_empty() {
         reader.problem(
-            "`API_AUDIENCE` is not set; it has the audiences of the callers' tokens, separated by blanks: the client id of the API's registration",
+            "`API_AUDIENCE` is not set; it has the audiences of the callers' tokens, separated by spaces: the client id of the API's registration",
         );
     }
     ApiAuth::Entra {

@@ -29,7 +29,7 @@ impl CoverageSettings {
         let text = reader.text("COVERAGE_SCOPE").unwrap_or_default();
         let scope = Scope::read(text).unwrap_or_else(|unknown| {
             reader.problem(format!(
-                "`COVERAGE_SCOPE` holds {unknown}, not `mg:NAME` or `sub:GUID`; separate several by blanks"
+                "`COVERAGE_SCOPE` holds {unknown}, not `mg:NAME` or `sub:GUID`; separate several by spaces"
             ));
             Scope::default()
         });

@@ -38,7 +38,7 @@ impl<'a> EnvReader<'a> {
         }
     }
 
-    /// The value without blanks around it; an empty one counts as unset.
+    /// The value without surrounding spaces; an empty one counts as unset.
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         self.variables
             .get(name)

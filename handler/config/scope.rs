@@ -22,7 +22,7 @@ pub struct Scope {
 pub(super) struct UnknownWord(String);
 
 impl Scope {
-    /// Reads `mg:NAME` and `sub:GUID`, separated by blanks.
+    /// Reads `mg:NAME` and `sub:GUID`, separated by spaces.
     ///
     /// # Errors
     /// [`UnknownWord`], the first word that is neither.
