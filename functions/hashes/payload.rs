@@ -2,7 +2,7 @@
 //!
 //! Recognized without a flag: a list; the trigger bodies of Sentinel (incident, alert,
 //! entity); the output of the connector's "Entities - Get `FileHashes`"; STAT's base
-//! module; and an advisory as plain text or HTML. An input that is no hash stays in the
+//! module; and an advisory as plain text or HTML. An input that is not a hash stays in the
 //! list with its reason: nothing that was asked is dropped. Hashes come from entities,
 //! never from an incident's title or description.
 

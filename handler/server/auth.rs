@@ -91,7 +91,7 @@ impl Caller {
         }
     }
 
-    /// Whether the token holds a role.
+    /// Returns true if the token holds a role.
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(role.as_str())
     }

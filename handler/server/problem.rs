@@ -29,7 +29,7 @@ pub struct ApiError {
     pub status: StatusCode,
     /// Stable code.
     pub code: ProblemCode,
-    /// What happened and what to do, for the caller.
+    /// The cause and the remedy, for the caller.
     pub detail: String,
     /// More for the log; never sent.
     pub cause: String,

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use strum::AsRefStr;
+use strum::{AsRefStr, VariantNames};
 
 use crate::outbound::Code;
 
 /// The stable code of a problem, `[a-z][a-z0-9_.-]*`. `docs/api.md` lists the codes.
-#[derive(Clone, Debug, PartialEq, Eq, AsRefStr)]
+#[derive(Clone, Debug, PartialEq, Eq, AsRefStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum ProblemCode {
     /// A bug of ours.

@@ -59,7 +59,7 @@ async fn the_table_has_every_subscription_the_exposed_ones_first() {
     let run = coverage(&cloud().await, &[], &[]).await;
     assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{}", run.stderr);
     insta::assert_snapshot!(run.stdout, @r"
-     AI PLAN                AI ACCOUNTS  SUBSCRIPTION                          NAME                EXTENSIONS OFF
+     DEFENDER FOR AI        AI ACCOUNTS  SUBSCRIPTION                          NAME                EXTENSIONS OFF
      Off EXPOSED            2            00000000-0000-4000-8000-000000000002  Contoso Research
      NotRegistered EXPOSED  1            00000000-0000-4000-8000-000000000004  Contoso Sandbox
      On                     1            00000000-0000-4000-8000-000000000001  Contoso Production  AIPromptSharingWithPurview

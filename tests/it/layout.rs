@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, fs, path::Path};
 use handler::{
     config::{COMMAND_SETTINGS, PLATFORM_SETTINGS, SCHEDULES, settings},
     functions::{FUNCTIONS, Function, Trigger},
-    server::Access,
+    server::{Access, ProblemCode},
 };
 use serde_json::Value;
+use strum::VariantNames;
 
 use crate::support::package::repository;
 
@@ -205,6 +206,47 @@ fn all_settings() -> Vec<&'static str> {
         COMMAND_SETTINGS,
     ]
     .concat()
+}
+
+#[test]
+fn every_capability_has_its_tests() {
+    let capabilities = crate::structure::capabilities();
+    assert!(capabilities.len() >= 6);
+    for name in capabilities {
+        let tests = repository().join(format!("tests/it/{name}.rs"));
+        assert!(tests.is_file(), "{}", tests.display());
+    }
+}
+
+#[test]
+fn only_functions_that_need_no_key_are_anonymous() {
+    for row in FUNCTIONS
+        .iter()
+        .filter(|row| matches!(row.trigger, Trigger::Http { .. }))
+    {
+        let path = files(&repository().join("functions"), "function.json")
+            .into_iter()
+            .find(|path| {
+                path.parent()
+                    .is_some_and(|folder| folder.ends_with(row.name))
+            });
+        let text = fs::read_to_string(path.expect("a folder")).unwrap();
+        let is_anonymous = text.contains(r#""authLevel": "anonymous""#);
+        assert_eq!(is_anonymous, row.may_be_anonymous(), "{}", row.name);
+        assert!(is_anonymous || !text.contains("authLevel"), "{}", row.name);
+    }
+}
+
+#[test]
+fn every_code_of_a_problem_is_in_the_documents() {
+    let api = read("docs/api.md");
+    let of_others = ["outbound", "item"];
+    for code in ProblemCode::VARIANTS
+        .iter()
+        .filter(|code| !of_others.contains(code))
+    {
+        assert!(api.contains(&format!("`{code}`")), "{code}");
+    }
 }
 
 #[test]

@@ -186,7 +186,7 @@ async fn the_reports_of_the_service_are_read_and_copied() {
     let table = stage.run(&["coverage"]).await;
     assert_eq!(table.code, 0, "{}", table.stderr);
     assert!(
-        table.stdout.starts_with("AI PLAN") || table.stdout.contains(" AI PLAN"),
+        table.stdout.starts_with("DEFENDER FOR AI") || table.stdout.contains(" DEFENDER FOR AI"),
         "{}",
         table.stdout
     );

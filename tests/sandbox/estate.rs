@@ -184,7 +184,7 @@ impl Estate {
         all
     }
 
-    /// The estate of the demo: every state of the AI plan.
+    /// The estate of the demo: every state of Defender for AI.
     pub fn contoso() -> Self {
         Self::default()
             .subscription(1, "Contoso Production", "Enabled", "Landing zones")

@@ -16,7 +16,7 @@ use crate::coverage::{
 use crate::coverage::{Pricing, Subscription, confirmation::plan_of};
 
 /// Subscriptions `a`, `b`, ... with Defender for AI of these tiers; without one
-/// there is a row of another plan alone.
+/// there is only a row of another plan.
 fn estate(tiers: &[Option<&str>]) -> Estate {
     let mut estate = Estate::default();
     for (id, tier) in ('a'..='z').zip(tiers) {
@@ -104,7 +104,7 @@ fn every_change_is_reported_the_worst_first() {
     assert_eq!(
         questions(&report, &before, 200),
         [asked("e"), asked("a")],
-        "accounts lie in e"
+        "the accounts are in e"
     );
     let answers = BTreeMap::from([(asked("e"), Answer::NotFound)]);
     let report = reconcile(report, &before, &answers, &ScopeMembership::Tenant);
@@ -131,7 +131,7 @@ fn every_change_is_reported_the_worst_first() {
     assert_eq!(
         marked,
         [ChangeKind::New],
-        "rows of the new subscription alone"
+        "only rows of the new subscription"
     );
 }
 
@@ -175,7 +175,7 @@ fn a_plan_that_this_version_does_not_know_is_compared_as_well() {
         )
     };
     let same = next(quantum("quantum", "Standard"), &before);
-    assert_eq!(rows(&same.changes), [], "another spelling is no change");
+    assert_eq!(rows(&same.changes), [], "another spelling is not a change");
     let disabled = [("disabled", "a", "Quantum", Some(false))];
     let gone = next(estate(&[Some("Free")]), &before);
     assert_eq!(rows(&gone.changes), disabled);

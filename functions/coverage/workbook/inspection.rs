@@ -1,4 +1,4 @@
-//! What was found in the saved copies of a tenant.
+//! The states of the saved copies of a tenant.
 
 use std::collections::BTreeMap;
 

@@ -116,11 +116,11 @@ fn changes(report: &CoverageReport) -> String {
     table.trim_fmt()
 }
 
-/// The AI plan of every subscription.
+/// Defender for AI in every subscription.
 fn table(rows: &[AiPlan]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
-        "AI PLAN",
+        "DEFENDER FOR AI",
         "AI ACCOUNTS",
         "SUBSCRIPTION",
         "NAME",

@@ -200,8 +200,8 @@ function evidence(name, source) {
     const seen = [source.orgFirstSeen && `first ${source.orgFirstSeen}`, source.orgLastSeen && `last ${source.orgLastSeen}`, ...(source.topFileNames ?? [])];
     return element("div", {}, [line, element("ul", {}, seen.filter(Boolean).map((text) => element("li", { text })))]);
   }
-  const told = (item) => Object.values(item).filter((value) => value !== null && String(value) !== "").join(", ");
-  const items = (source.items ?? []).map((item) => element("li", { text: told(item) }));
+  const values = (item) => Object.values(item).filter((value) => value !== null && String(value) !== "").join(", ");
+  const items = (source.items ?? []).map((item) => element("li", { text: values(item) }));
   if (name === "devices" && source.items === null) items.push(element("li", { text: "names are for callers with the role Devices.Read" }));
   if (source.ownOnly) items.push(element("li", { text: "the identity sees only its own Indicators; there may be more" }));
   return element("div", {}, [line, element("ul", {}, items)]);

@@ -164,15 +164,15 @@ mod tests {
     use time::macros::datetime;
 
     #[test]
-    fn what_failed_for_the_same_reason_is_told_together() {
+    fn what_failed_for_the_same_reason_is_reported_together() {
         let reasons = [
             "one: no token: ask",
             "two: no token: ask",
             "three: late",
-            "alone",
+            "single",
         ];
         let sentence = together(&reasons.map(str::to_owned));
-        assert_eq!(sentence, "one, two: no token: ask; three: late; alone");
+        assert_eq!(sentence, "one, two: no token: ask; three: late; single");
     }
 
     #[test]

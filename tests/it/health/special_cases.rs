@@ -139,7 +139,7 @@ async fn workbooks_have_to_be_writable_where_they_are_repaired() {
         &health,
         "workbooks",
         "ok",
-        "1 saved copies can be read and written",
+        "1 saved copy can be read and written",
     );
     stage.cloud.set_can_write_workbooks(false);
     let (code, health) = stage.look().await;
@@ -214,6 +214,6 @@ async fn liveness_is_public_and_the_checks_are_for_who_runs_reports() {
 async fn keys_of_the_host_open_no_checks() {
     let app = App::start_with(&[("API_AUTH", "host")]).await;
     let answer = app.send(ClientRequest::get("/api/health?deep=true")).await;
-    assert_eq!(answer.problem(403), "missing_role");
+    assert_eq!(answer.problem(403), "no_roles");
     assert_eq!(app.calls(), 0);
 }

@@ -1,4 +1,4 @@
-//! What the report finds about device records.
+//! The findings about device records.
 
 use sandbox::VdiDevice;
 use serde_json::{Value, json};
