@@ -97,7 +97,13 @@ impl Call<'_> {
         let mut retries = Retries::default();
         let mut last: Option<Failure> = None;
         loop {
-            self.check_breaker()?;
+            match self.check_breaker() {
+                Err(failure) if self.request.more_retries > 0 && failure.is_temporary() => {
+                    last = Some(self.wait(&mut retries, failure, 0).await?);
+                    continue;
+                }
+                checked => checked?,
+            }
             let response = match self.send(token.as_deref()).await {
                 Ok(response) => response,
                 Err(Unanswered::NotSent(failure)) => return Err(last.unwrap_or(failure)),
@@ -180,7 +186,7 @@ impl Call<'_> {
         let count = retries.of(failure.kind);
         let wait = retry::delay(*count, hint, fastrand::f64());
         // A time that the service names holds for every caller.
-        let is_for_all = failure.kind == Kind::Throttled || hint.is_some();
+        let is_for_all = !failure.is_echo && (failure.kind == Kind::Throttled || hint.is_some());
         if is_for_all {
             self.endpoint.pause_after(&failure, wait);
         }

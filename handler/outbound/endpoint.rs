@@ -120,7 +120,7 @@ impl Endpoint {
 
     /// A try failed and may be repeated.
     pub(super) fn note_failed_try(&self, failure: &Failure) {
-        if failure.kind == Kind::Unavailable {
+        if failure.kind == Kind::Unavailable && !failure.is_echo {
             self.log_opened(self.breaker.try_failed(failure.clone()));
         }
     }
