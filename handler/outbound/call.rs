@@ -227,3 +227,6 @@ impl Retries {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,12 @@ impl Endpoint {
         }
     }
 
+    /// Returns true if no response has asked everyone to wait.
+    #[cfg(test)]
+    pub(super) fn is_open_to_calls(&self) -> bool {
+        self.paused().is_none()
+    }
+
     fn paused(&self) -> MutexGuard<'_, Option<Failure>> {
         self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -177,3 +177,32 @@ fn reason(error: &jsonwebtoken::errors::Error) -> &'static str {
         _ => "its signature or form is not valid",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::TimeLimits;
+
+    /// Rules for an issuer whose tokens name no tenant.
+    fn other_issuer() -> TokenRules {
+        let http = Arc::new(HttpClient::new(TimeLimits::default()));
+        let metadata = "https://login.example/.well-known/openid-configuration";
+        TokenRules::new(
+            vec!["https://issuer.example".to_owned()],
+            &["app-id/".to_owned()],
+            None,
+            SigningKeys::new(metadata.parse().unwrap(), http),
+        )
+    }
+
+    #[test]
+    fn another_issuer_is_another_value() {
+        let rules = other_issuer();
+        let claims = |text: &str| serde_json::from_str::<Claims>(text).unwrap();
+        assert!(rules.check(claims(r#"{"aud":"app-id"}"#)).is_ok());
+        assert!(rules.check(claims(r#"{"aud":"another"}"#)).is_err());
+        assert!(rules.check(claims(r#"{"aud":["app-id"]}"#)).is_err());
+        let issuers = rules.validation().iss.unwrap();
+        assert!(issuers.contains("https://issuer.example") && issuers.len() == 1);
+    }
+}

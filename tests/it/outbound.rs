@@ -208,6 +208,31 @@ async fn a_write_that_was_certainly_refused_is_sent_again_after_its_time() {
     assert!(waited >= Duration::from_secs(2), "{waited:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_is_accepted_without_a_body_is_a_success() {
+    for status in [200, 201, 202, 204] {
+        let shell = Shell::new().await;
+        let accepted = Fault::status(status).body(Body::Text(String::new()));
+        shell.cloud.add_fault(accepted.clone().on("PATCH "));
+        let repair = [("WORKBOOK_REPAIR", "true")];
+        let run = shell
+            .run(&["coverage", "workbook", "--format", "json"], &repair)
+            .await;
+        // The sandbox did not change anything, which the read after the write finds.
+        assert!(
+            run.stdout.contains("does not have what was written"),
+            "{status}: {}{}",
+            run.stdout,
+            run.stderr
+        );
+        if status > 200 {
+            shell.cloud.add_fault(accepted.on("/AddOrRemoveTag"));
+            let run = shell.run(&["vdi", "tag", "--apply"], &[]).await;
+            assert_eq!(run.status, 0, "{status}: {}", run.stdout);
+        }
+    }
+}
+
 /// Status, body and headers of a response.
 type Canned = (u16, &'static str, Vec<(&'static str, String)>);
 

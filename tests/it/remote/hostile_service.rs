@@ -222,6 +222,29 @@ async fn gaps_of_a_service_are_reported_even_if_it_claims_to_be_complete() {
 
 /// A service that always says "later" is asked a limited number of times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_longer_than_the_quota_ends_the_look_up_with_its_time() {
+    let stage = Stage::new(&["Hashes.Read"]).await;
+    let mut answer = answer_about(&stage, &[MALWARE, CLEAN]).await;
+    let put_off = &mut answer["results"][1];
+    put_off["status"] = json!("throttled");
+    put_off["verdict"] = Value::Null;
+    put_off["error"] =
+        json!({ "code": "upstream_throttled", "detail": "later", "retryAfterSeconds": 4_000 });
+    answer["summary"] = json!({ "total": 2, "malicious": 1, "suspicious": 0, "unknown": 0, "clean": 0, "invalid": 0, "failed": 1, "worst": "Malicious" });
+    answer["complete"] = json!(false);
+    let url = other_service(vec![(200, answer.to_string())]).await;
+    let arguments = [
+        "lookup", MALWARE, CLEAN, "--format", "json", "--server", &url,
+    ];
+    let settings = [("API_AUDIENCE", API_AUDIENCE)];
+    let run = stage.run_with(&settings, &arguments).await;
+    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let shown: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(shown["results"][0]["verdict"], "Malicious");
+    assert_eq!(shown["results"][1]["error"]["retryAfterSeconds"], 4_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hashes_that_are_always_put_off_are_abandoned_together() {
     let stage = Stage::new(&["Hashes.Read"]).await;
     let calls = Arc::new(Mutex::new(0));

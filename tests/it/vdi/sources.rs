@@ -162,6 +162,23 @@ async fn a30_a_list_that_fails_half_way_is_resumed_and_leads_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_page_is_not_the_end_of_the_list() {
+    let devices: Vec<VdiDevice> = (0..30)
+        .map(|number| VdiDevice::new(number, &format!("vdi-{number}")))
+        .collect();
+    let stage = Stage::with(devices).await;
+    stage.cloud.set_machine_page(10, true);
+    stage
+        .cloud
+        .add_fault(Fault::status(404).on("/machines?$top=10&$skip=10"));
+    let summary = stage.summary(3, &[]).await;
+    assert!(
+        summary["reasons"].to_string().contains("was not found"),
+        "{summary:#}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn vdi_a1_a2_m3_antivirus_health_without_information_is_unknown() {
     let of = |number: usize, mode: &str, engine: &str| VdiDevice {
         mode: Some(mode.to_owned()),
