@@ -4,6 +4,7 @@
 //! names the command that grants it.
 
 mod grant;
+mod permission;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use crate::{query::Query, report::text::visible};
 
 pub use grant::{Grantee, quoted};
+pub use permission::allows;
 
 /// A query that costs nothing, to check that hunting responds.
 pub const PROBE: Query = Query {

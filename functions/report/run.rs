@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime, UtcOffset};
 
 /// A file of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,35 @@ impl Slot {
             "{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z"
         ))
     }
+
+    /// The slot of a run: the occurrence of the timer that it is for, or `now` for a run
+    /// that a person starts.
+    ///
+    /// `next` of the timer is that occurrence if it is about now, or if an occurrence was
+    /// missed; otherwise it is the one after it.
+    pub fn of_timer(
+        next: Option<OffsetDateTime>,
+        timeliness: Timeliness,
+        now: OffsetDateTime,
+    ) -> Self {
+        let occurrence = next.filter(|next| {
+            let is_now =
+                now - Duration::minutes(10) <= *next && *next <= now + Duration::minutes(1);
+            is_now || (timeliness == Timeliness::PastDue && *next < now)
+        });
+        let time = occurrence.unwrap_or(now).to_offset(UtcOffset::UTC);
+        let (year, month, day) = time.to_calendar_date();
+        Self::at((year, month.into(), day), time.to_hms())
+    }
+}
+
+/// The state of the timer that starts a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeliness {
+    /// It starts at its time.
+    OnTime,
+    /// It missed an occurrence.
+    PastDue,
 }
 
 impl FromStr for Slot {
@@ -167,7 +197,52 @@ pub struct ManifestFile {
 
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
+
     use super::*;
+
+    #[test]
+    fn a_slot_is_the_occurrence_of_the_timer_or_the_present() {
+        let now = datetime!(2026-11-23 06:00:05 UTC);
+        let of = |next, is_past_due| {
+            let timeliness = match is_past_due {
+                true => Timeliness::PastDue,
+                false => Timeliness::OnTime,
+            };
+            Slot::of_timer(next, timeliness, now).to_string()
+        };
+        assert_eq!(
+            of(Some(datetime!(2026-11-23 06:00 UTC)), false),
+            "20261123T060000Z"
+        );
+        assert_eq!(
+            of(Some(datetime!(2026-11-23 06:01 UTC)), false),
+            "20261123T060100Z"
+        );
+        assert_eq!(
+            of(Some(datetime!(2026-11-23 08:00 +2)), false),
+            "20261123T060000Z"
+        );
+        // The one after this run, a run by hand, a missed one, no monitor.
+        assert_eq!(
+            of(Some(datetime!(2026-11-24 06:00 UTC)), false),
+            "20261123T060005Z"
+        );
+        assert_eq!(
+            of(Some(datetime!(2026-11-23 00:00 UTC)), false),
+            "20261123T060005Z"
+        );
+        assert_eq!(
+            of(Some(datetime!(2026-11-23 00:00 UTC)), true),
+            "20261123T000000Z"
+        );
+        assert_eq!(
+            of(Some(datetime!(2026-11-24 06:00 UTC)), true),
+            "20261123T060005Z"
+        );
+        assert_eq!(of(None, true), "20261123T060005Z");
+        assert_eq!(of(None, false), "20261123T060005Z");
+    }
 
     #[test]
     fn a_slot_names_the_folder_of_its_day() {

@@ -45,6 +45,23 @@ pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(shown)
 }
 
+/// Reasons in one sentence; items that failed for the same reason are named together.
+pub fn together(reasons: &[String]) -> String {
+    let mut groups: Vec<(Vec<&str>, &str)> = Vec::new();
+    for reason in reasons {
+        let (what, why) = reason.split_once(": ").unwrap_or(("", reason));
+        match groups.iter_mut().find(|(_, known)| *known == why) {
+            Some((whats, _)) => whats.push(what),
+            None => groups.push((vec![what], why)),
+        }
+    }
+    let sentences = groups.iter().map(|(whats, why)| match whats.join(", ") {
+        what if what.is_empty() => (*why).to_owned(),
+        what => format!("{what}: {why}"),
+    });
+    sentences.collect::<Vec<_>>().join("; ")
+}
+
 /// A number with its noun: `1 hash`, `2 hashes`.
 ///
 /// A phrase may take the place of the noun: `1 row has`, `2 rows have`.
@@ -72,6 +89,18 @@ pub fn hides(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_for_the_same_reason_is_reported_together() {
+        let reasons = [
+            "one: no token: ask",
+            "two: no token: ask",
+            "three: late",
+            "single",
+        ];
+        let sentence = together(&reasons.map(str::to_owned));
+        assert_eq!(sentence, "one, two: no token: ask; three: late; single");
+    }
 
     #[test]
     fn what_cannot_be_seen_is_shown_and_letters_stay() {

@@ -10,7 +10,13 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use functions::{report::text::visible, vdi::Summary};
+use functions::{
+    report::{
+        run::{Slot, Timeliness},
+        text::visible,
+    },
+    vdi::Summary,
+};
 use time::OffsetDateTime;
 
 use super::{
@@ -137,7 +143,7 @@ fn is_host_name(name: &str) -> bool {
 }
 
 async fn report(service: &Vdi, expected: Option<Vec<String>>, format: Format) -> Exit {
-    let slot = reports::slot(None, OffsetDateTime::now_utc());
+    let slot = Slot::of_timer(None, Timeliness::OnTime, OffsetDateTime::now_utc());
     match reports::run(service, expected, &slot, TIME).await {
         Ok((published, report)) => {
             if let Some(report) = report {

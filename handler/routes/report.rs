@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, Method, Response, StatusCode, header},
 };
 use bytes::Bytes;
-use functions::report::run::{MANIFEST, Manifest};
+use functions::report::run::{MANIFEST, Manifest, Slot, Timeliness};
 use time::OffsetDateTime;
 use tokio::time::timeout;
 
@@ -103,7 +103,7 @@ fn of_file(content_type: &str, tag: &str, bytes: Bytes) -> Response<Body> {
 /// 409 `run_in_progress`, 502 and 503 when Azure or storage fail.
 pub(super) async fn run_now<R: Report>(service: Arc<R>) -> Result<Response<Body>, ApiError> {
     // It runs to its end even when the caller goes away: half a run helps no one.
-    let slot = reports::slot(None, OffsetDateTime::now_utc());
+    let slot = Slot::of_timer(None, Timeliness::OnTime, OffsetDateTime::now_utc());
     let work = invocation::carried({
         let service = Arc::clone(&service);
         async move { reports::run(&*service, R::Request::default(), &slot, CALL).await }
@@ -133,7 +133,7 @@ pub(crate) async fn by_timer<R: Report>(
     service: Arc<R>,
     timer: Option<TimerInfo>,
 ) -> Result<TimerOutcome, ApiError> {
-    let slot = reports::slot(timer.as_ref(), OffsetDateTime::now_utc());
+    let slot = slot_of(timer.as_ref());
     let location = service.runs().history.location();
     let work = invocation::carried({
         let slot = slot.clone();
@@ -205,4 +205,14 @@ impl From<RunError> for ApiError {
             RunError::Storage(error) => error.into(),
         }
     }
+}
+
+/// The slot of a run by a timer.
+fn slot_of(timer: Option<&TimerInfo>) -> Slot {
+    let timeliness = match timer.is_some_and(|timer| timer.is_past_due) {
+        true => Timeliness::PastDue,
+        false => Timeliness::OnTime,
+    };
+    let next = timer.and_then(|timer| timer.next);
+    Slot::of_timer(next, timeliness, OffsetDateTime::now_utc())
 }

@@ -11,10 +11,11 @@ use functions::{
         reconcile::{self},
     },
     report::run::{File, JSON, Manifest},
+    report::text::together,
 };
 use tokio::time::Instant;
 
-use super::reports::{Draft, History, Report, RunError, Runs, delivery::NOTICE, together};
+use super::reports::{Draft, History, Report, RunError, Runs, delivery::NOTICE};
 use crate::{
     clients::{resource_graph::ResourceGraphClient, resource_manager::ResourceManagerClient},
     config::{Config, Scope},

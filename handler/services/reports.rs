@@ -9,5 +9,4 @@ pub mod run;
 
 pub(crate) use history::sha256;
 pub use history::{Draft, History, Published};
-pub(crate) use run::together;
-pub use run::{Report, RunBudget, RunError, Runs, run, slot};
+pub use run::{Report, RunBudget, RunError, Runs, run};

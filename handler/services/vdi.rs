@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use functions::{
     desktop::DeviceTag,
     report::run::Manifest,
+    report::text::together,
     vdi::{self, DEVICES, HygieneReport, NAMES, Pool, PreviousRun, Sources},
 };
 use tokio::time::Instant;
 
 use super::{
     now,
-    reports::{Draft, History, Report, RunError, Runs, together},
+    reports::{Draft, History, Report, RunError, Runs},
 };
 use crate::{
     clients::defender::{

@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use functions::hashes::{FileHash, FileProfile, Verdict, judge};
+use functions::hashes::{FileHash, FileProfile, Verdict, fresh_for, judge};
 use quick_cache::{Weighter, sync::Cache};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -50,20 +50,9 @@ impl CachedAnswer {
     }
 
     /// Returns true if it may be shown while Defender is down.
-    pub fn is_tellable(&self) -> bool {
+    pub fn may_be_shown(&self) -> bool {
         self.at.elapsed() < KEPT
     }
-}
-
-/// How long an answer is fresh: the shorter, the more a change would matter.
-fn fresh_for(profile: Option<&FileProfile>) -> Duration {
-    let minutes = match profile.map(|profile| judge(profile).0) {
-        Some(Verdict::Malicious) => 6 * 60,
-        Some(Verdict::Suspicious) | Some(Verdict::Clean) => 60,
-        Some(Verdict::Unknown) => 15,
-        None => 5,
-    };
-    Duration::from_secs(minutes * 60)
 }
 
 /// An answer as the cache holds it, shared by all hashes of the file.
@@ -156,7 +145,7 @@ impl VerdictCache {
     /// The last answer for a hash, fresh or not.
     pub fn get(&self, hash: FileHash) -> Option<CachedAnswer> {
         let answer = self.entry(hash)?.read()?;
-        answer.is_tellable().then_some(answer)
+        answer.may_be_shown().then_some(answer)
     }
 
     /// The entry for a hash.
@@ -215,9 +204,9 @@ mod tests {
             tokio::time::advance(Duration::from_secs(minutes * 60 - 1)).await;
             assert!(entry.is_fresh());
             tokio::time::advance(Duration::from_secs(1)).await;
-            assert!(!entry.is_fresh() && entry.is_tellable());
+            assert!(!entry.is_fresh() && entry.may_be_shown());
             tokio::time::advance(KEPT).await;
-            assert!(!entry.is_tellable());
+            assert!(!entry.may_be_shown());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use functions::health::allows;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -53,58 +54,9 @@ impl ResourceManagerClient {
         let names = |part: &Value| {
             let patterns = part.as_array().into_iter().flatten();
             let mut patterns = patterns.filter_map(Value::as_str);
-            patterns.any(|pattern| fits(pattern, action))
+            patterns.any(|pattern| allows(pattern, action))
         };
         let mut permissions = permissions.iter();
         Ok(permissions.any(|held| names(&held["actions"]) && !names(&held["notActions"])))
-    }
-}
-
-/// Returns true if an action matches a pattern of a role; `*` matches anything.
-fn fits(pattern: &str, action: &str) -> bool {
-    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = action.strip_prefix(parts.next().unwrap_or_default()) else {
-        return false;
-    };
-    let mut last = None;
-    for part in parts {
-        let Some(at) = rest.find(part) else {
-            return false;
-        };
-        last = Some(part);
-        rest = &rest[at + part.len()..];
-    }
-    match last {
-        None => rest.is_empty(),
-        Some(part) => part.is_empty() || rest.is_empty() || action.ends_with(part),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_of_a_role_stands_for_what_it_names() {
-        let write = "microsoft.insights/workbooks/write";
-        for pattern in [
-            "*",
-            "*/write",
-            "Microsoft.Insights/workbooks/*",
-            "microsoft.insights/*/write",
-            "Microsoft.Insights/Workbooks/Write",
-        ] {
-            assert!(fits(pattern, write), "{pattern}");
-        }
-        for pattern in [
-            "",
-            "*/read",
-            "Microsoft.Insights/*/read",
-            "microsoft.insights/workbooks",
-            "write",
-        ] {
-            assert!(!fits(pattern, write), "{pattern}");
-        }
     }
 }

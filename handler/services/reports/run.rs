@@ -4,11 +4,10 @@
 use std::{future::Future, time::Duration};
 
 use functions::report::run::{Manifest, Slot};
-use time::{OffsetDateTime, UtcOffset};
 use tokio::{sync::Mutex, time::Instant};
 
 use super::history::{Draft, History, Published};
-use crate::{outbound::Failure, server::TimerInfo};
+use crate::outbound::Failure;
 
 /// The time that a run has.
 #[derive(Clone, Copy, Debug)]
@@ -122,100 +121,4 @@ pub async fn run<R: Report>(
         "wrote the report"
     );
     Ok((published, Some(content)))
-}
-
-/// Reasons in one sentence; items that failed for the same reason are named together.
-pub(crate) fn together(reasons: &[String]) -> String {
-    let mut groups: Vec<(Vec<&str>, &str)> = Vec::new();
-    for reason in reasons {
-        let (what, why) = reason.split_once(": ").unwrap_or(("", reason));
-        match groups.iter_mut().find(|(_, known)| *known == why) {
-            Some((whats, _)) => whats.push(what),
-            None => groups.push((vec![what], why)),
-        }
-    }
-    let sentences = groups.iter().map(|(whats, why)| match whats.join(", ") {
-        what if what.is_empty() => (*why).to_owned(),
-        what => format!("{what}: {why}"),
-    });
-    sentences.collect::<Vec<_>>().join("; ")
-}
-
-/// The slot of a run: the occurrence of the timer that it is for, or the present
-/// time where it was started by hand.
-///
-/// `Next` of the timer is that occurrence when it is about now, or when an
-/// occurrence was missed; else it is the one after it.
-pub fn slot(timer: Option<&TimerInfo>, now: OffsetDateTime) -> Slot {
-    let occurrence = timer.and_then(|timer| {
-        let next = timer.next?;
-        let is_now =
-            now - Duration::from_secs(600) <= next && next <= now + Duration::from_secs(60);
-        (is_now || (timer.is_past_due && next < now)).then_some(next)
-    });
-    let time = occurrence.unwrap_or(now).to_offset(UtcOffset::UTC);
-    let (year, month, day) = time.to_calendar_date();
-    Slot::at((year, month.into(), day), time.to_hms())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use time::macros::datetime;
-
-    #[test]
-    fn what_failed_for_the_same_reason_is_reported_together() {
-        let reasons = [
-            "one: no token: ask",
-            "two: no token: ask",
-            "three: late",
-            "single",
-        ];
-        let sentence = together(&reasons.map(str::to_owned));
-        assert_eq!(sentence, "one, two: no token: ask; three: late; single");
-    }
-
-    #[test]
-    fn a_slot_is_the_occurrence_of_the_timer_or_the_present() {
-        let now = datetime!(2026-11-23 06:00:05 UTC);
-        let of = |next, is_past_due| {
-            let timer = TimerInfo {
-                last: None,
-                next,
-                is_past_due,
-            };
-            slot(Some(&timer), now).to_string()
-        };
-        assert_eq!(
-            of(Some(datetime!(2026-11-23 06:00 UTC)), false),
-            "20261123T060000Z"
-        );
-        assert_eq!(
-            of(Some(datetime!(2026-11-23 06:01 UTC)), false),
-            "20261123T060100Z"
-        );
-        assert_eq!(
-            of(Some(datetime!(2026-11-23 08:00 +2)), false),
-            "20261123T060000Z"
-        );
-        // The one after this run, a run by hand, a missed one, no monitor.
-        assert_eq!(
-            of(Some(datetime!(2026-11-24 06:00 UTC)), false),
-            "20261123T060005Z"
-        );
-        assert_eq!(
-            of(Some(datetime!(2026-11-23 00:00 UTC)), false),
-            "20261123T060005Z"
-        );
-        assert_eq!(
-            of(Some(datetime!(2026-11-23 00:00 UTC)), true),
-            "20261123T000000Z"
-        );
-        assert_eq!(
-            of(Some(datetime!(2026-11-24 06:00 UTC)), true),
-            "20261123T060005Z"
-        );
-        assert_eq!(of(None, true), "20261123T060005Z");
-        assert_eq!(slot(None, now).to_string(), "20261123T060005Z");
-    }
 }
