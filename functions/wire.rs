@@ -3,14 +3,23 @@
 //! A value of an unexpected type is read as text where that is possible, and never
 //! fails its row.
 
+mod optional;
+
 use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{
+        IgnoredAny, MapAccess, SeqAccess, Visitor,
+        value::{MapAccessDeserializer, SeqAccessDeserializer},
+    },
 };
+use serde_json::Value;
 
-/// Reads a text, number or Boolean as text; any other value counts as empty.
+pub(crate) use optional::{flag, instant, number, optional_text};
+
+/// Reads a text, number or Boolean as text, a list or object as its JSON, and null as
+/// empty.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     deserializer.deserialize_any(Text)
 }
@@ -18,6 +27,27 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
 /// Reads a list of texts, also when it is written as one text.
 pub(crate) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     deserializer.deserialize_any(Texts)
+}
+
+/// As [`text`], in lowercase.
+pub(crate) fn lower<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(text(deserializer)?.to_ascii_lowercase())
+}
+
+/// Reads a list, which may also be null or the JSON text of one. Items of another shape
+/// are left out.
+pub(crate) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: for<'a> Deserialize<'a>,
+{
+    let items = match Value::deserialize(deserializer)? {
+        Value::Array(items) => items,
+        Value::String(text) => serde_json::from_str(&text).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let read = items.into_iter().map(serde_json::from_value);
+    Ok(read.filter_map(Result::ok).collect())
 }
 
 struct Text;
@@ -57,14 +87,14 @@ impl<'de> Visitor<'de> for Text {
         Ok(String::new())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<String, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(String::new())
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<String, A::Error> {
+        let list = Value::deserialize(SeqAccessDeserializer::new(items))?;
+        Ok(list.to_string())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<String, A::Error> {
-        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(String::new())
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<String, A::Error> {
+        let object = Value::deserialize(MapAccessDeserializer::new(fields))?;
+        Ok(object.to_string())
     }
 }
 
@@ -125,3 +155,6 @@ impl<'de> Visitor<'de> for Texts {
 
 #[derive(Deserialize)]
 pub(crate) struct Loose(#[serde(deserialize_with = "text")] pub(crate) String);
+
+#[cfg(test)]
+mod tests;

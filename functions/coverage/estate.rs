@@ -5,14 +5,13 @@
 //! Source: <https://learn.microsoft.com/rest/api/defenderforcloud/pricings/list>
 
 mod ai_resource;
-mod lenient;
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
 use crate::query::Record;
-use lenient::{flag, list, lower, text};
+use crate::wire::{flag, list, lower, text};
 
 pub use ai_resource::AiResource;
 

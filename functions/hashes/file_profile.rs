@@ -4,36 +4,42 @@
 //! unknown field, a null), because the set of values is not published.
 //! Source: <https://learn.microsoft.com/defender-endpoint/api/files>
 
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::FileHash;
+use crate::wire::{flag, instant, number, optional_text};
 
 /// The file entity of `GET /api/files/{hash}`, and JSON `file` of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FileProfile {
     /// SHA-1 in hexadecimal digits; null when Defender did not send it.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub sha1: Option<String>,
     /// SHA-256 in hexadecimal digits; null when Defender did not send it.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub sha256: Option<String>,
     /// MD5, which no document lists but real answers carry; absent otherwise.
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "optional_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub md5: Option<String>,
     /// The determination of Defender, such as `Malware`, `Pua` or `Unknown`: the word as
     /// sent, of an open set. Judged by [`super::judge`].
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub determination_type: Option<String>,
     /// The name of the threat, such as `PUA:Win32/FusionCore`, or a word that
     /// says that there is none.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub determination_value: Option<String>,
     /// A classification in the words of `determinationType` that no document
     /// shows; read where an answer has it.
-    #[serde(deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        deserialize_with = "optional_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub file_classification: Option<String>,
     /// Devices worldwide that saw the file; null when not counted.
     #[serde(deserialize_with = "number")]
@@ -50,24 +56,24 @@ pub struct FileProfile {
     #[serde(deserialize_with = "number")]
     pub size: Option<u64>,
     /// Such as `APP` or `PortableExecutable`; an open set.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub file_type: Option<String>,
     /// True if the file is a Windows executable; Defender enforces Indicators only on
     /// these. Null if unknown.
     #[serde(deserialize_with = "flag")]
     pub is_pe_file: Option<bool>,
     /// Company name of the version resource, which anyone can write.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub file_publisher: Option<String>,
     /// Product name of the version resource, which anyone can write.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub file_product_name: Option<String>,
     /// Name in the signing certificate; null for an unsigned file. Means
     /// nothing unless `isValidCertificate` is true.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub signer: Option<String>,
     /// Who issued the signing certificate.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub issuer: Option<String>,
     /// True if Defender found the signature valid; null if unknown.
     #[serde(deserialize_with = "flag")]
@@ -123,54 +129,11 @@ impl FileProfile {
     }
 }
 
-/// Longest text that is kept, in characters; real ones are far shorter.
-const MAX_TEXT: usize = 1_024;
-
-pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Null => None,
-        Value::String(text) if text.trim().is_empty() => None,
-        Value::String(text) => Some(cut(text)),
-        // Kept as JSON, so that a rule sees that something is there.
-        other => Some(cut(other.to_string())),
-    })
-}
-
-fn cut(mut text: String) -> String {
-    if let Some((end, _)) = text.char_indices().nth(MAX_TEXT) {
-        text.truncate(end);
-        text.push_str("...");
-    }
-    text
-}
-
-pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    })
-}
-
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Bool(flag) => Some(flag),
-        Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
-        _ => None,
-    })
-}
-
-pub(super) fn instant<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<String>, D::Error> {
-    Ok(text(deserializer)?.filter(|instant| !instant.starts_with("0001-01-01")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::hashes::{Verdict, judge};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     const SHA1: &str = "4388963aaa83afe2042a46a3c017ad50bdcdafb3";
     const SHA256: &str = "413c58c8267d2c8648d8f6384bacc2ae9c929b2b96578b6860b5087cd1bd6462";
@@ -245,7 +208,7 @@ mod tests {
             asked(),
         )
         .unwrap();
-        assert_eq!(profile.signer.unwrap().chars().count(), MAX_TEXT + 3);
+        assert_eq!(profile.signer.unwrap().chars().count(), 1_027);
     }
 
     #[test]

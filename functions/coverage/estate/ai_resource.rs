@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::lenient::{flag, lower, text};
 use crate::query::Record;
+use crate::wire::{flag, lower, text};
 
 /// An AI account, or a resource that belongs to one. Table `resources`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -5,26 +5,26 @@ use utoipa::ToSchema;
 
 use super::MAX_SHOWN;
 use super::stats::texts;
-use crate::hashes::file_profile::{instant, number, text};
+use crate::wire::{instant, number, optional_text};
 
 /// An alert that involves a file. `/files/{sha1}/alerts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Alert {
     /// Its id.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub id: Option<String>,
     /// The Defender incident that it belongs to.
     #[serde(deserialize_with = "number")]
     pub incident_id: Option<u64>,
     /// Its title.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub title: Option<String>,
     /// `Informational`, `Low`, `Medium`, `High`; an open set.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub severity: Option<String>,
     /// `New`, `InProgress`, `Resolved`; an open set.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub status: Option<String>,
     /// The time at which it was raised.
     #[serde(deserialize_with = "instant")]
@@ -36,16 +36,16 @@ pub struct Alert {
 #[serde(rename_all = "camelCase", default)]
 pub struct Device {
     /// Its id in Defender.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub id: Option<String>,
     /// Its full name.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub computer_dns_name: Option<String>,
     /// `Active`, `Inactive` and others; an open set.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub health_status: Option<String>,
     /// `None`, `Low`, `Medium`, `High`; an open set.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub risk_score: Option<String>,
 }
 
@@ -54,19 +54,19 @@ pub struct Device {
 #[serde(rename_all = "camelCase", default)]
 pub struct Indicator {
     /// Its id.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub id: Option<String>,
     /// The hash that it is for.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub indicator_value: Option<String>,
     /// `Allowed`, `Audit`, `Warn`, `Block`, `BlockAndRemediate`; an open set.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub action: Option<String>,
     /// Its title.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub title: Option<String>,
     /// `Informational`, `Low`, `Medium`, `High`; an open set.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "optional_text")]
     pub severity: Option<String>,
     /// The time at which it expires; null for never.
     #[serde(deserialize_with = "instant")]

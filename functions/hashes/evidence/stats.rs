@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::MAX_SHOWN;
-use crate::hashes::file_profile::{instant, number};
+use crate::wire::{instant, number};
 
 /// The statistics of a file in the tenant over the last 30 days. `/files/{id}/stats`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
