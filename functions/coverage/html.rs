@@ -11,7 +11,7 @@ use super::{
     Change, CoverageReport, PlanCoverage, PlanState, Point, Summary,
     plan::{self, AI},
 };
-use crate::report::html::{self, Bar, Emphasis, Figure, Line};
+use crate::report::html::{self, Bar, Emphasis, Figure, Line, Noun};
 
 /// Most rows of a table; the CSV files have them all.
 const MAX_ROWS: usize = 1_000;
@@ -95,11 +95,14 @@ fn lines(report: &CoverageReport) -> [Line; 2] {
     };
     [
         Line {
-            label: "AI accounts exposed",
+            noun: Noun("AI account exposed", "AI accounts exposed"),
             values: values(|point| point.exposed, s.exposed),
         },
         Line {
-            label: "subscriptions with Defender for AI on",
+            noun: Noun(
+                "subscription with Defender for AI on",
+                "subscriptions with Defender for AI on",
+            ),
             values: values(|point| Some(point.ai_on), Some(s.ai_on)),
         },
     ]
@@ -107,35 +110,51 @@ fn lines(report: &CoverageReport) -> [Line; 2] {
 
 fn figures(s: &Summary) -> [Figure; 6] {
     let unclear = s.ai_not_registered + s.ai_not_listed + s.ai_not_available + s.ai_not_readable;
-    let figure = |label, count, emphasis| Figure {
-        label,
+    let figure = |noun, count, emphasis| Figure {
+        noun,
         count: Some(count),
         emphasis,
     };
     [
         Figure {
-            label: "AI accounts without Defender for AI",
+            noun: Noun(
+                "AI account without Defender for AI",
+                "AI accounts without Defender for AI",
+            ),
             count: s.exposed,
             emphasis: Emphasis::UnlessZero,
         },
         figure(
-            "enabled subscriptions with Defender for AI on",
+            Noun(
+                "enabled subscription with Defender for AI on",
+                "enabled subscriptions with Defender for AI on",
+            ),
             s.ai_on,
             Emphasis::Plain,
         ),
         figure(
-            "enabled subscriptions with it off",
+            Noun(
+                "enabled subscription with it off",
+                "enabled subscriptions with it off",
+            ),
             s.ai_off,
             Emphasis::AboveZero,
         ),
         figure(
-            "not registered, listed, available or readable",
+            Noun::any("not registered, listed, available or readable"),
             unclear,
             Emphasis::AboveZero,
         ),
-        figure("paid plans on in all", s.paid_plans_on, Emphasis::Plain),
         figure(
-            "subscriptions not enabled, not counted",
+            Noun("paid plan on in all", "paid plans on in all"),
+            s.paid_plans_on,
+            Emphasis::Plain,
+        ),
+        figure(
+            Noun(
+                "subscription not enabled, not counted",
+                "subscriptions not enabled, not counted",
+            ),
             s.disabled_subscriptions,
             Emphasis::Plain,
         ),

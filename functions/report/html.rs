@@ -27,11 +27,26 @@ pub fn render(template: &impl Template) -> String {
     text
 }
 
-/// A number on top of a page, with what it counts.
+/// The words after a number: for one, and for any other number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Noun(pub(crate) &'static str, pub(crate) &'static str);
+
+impl Noun {
+    /// Words that are the same for every number.
+    pub(crate) const fn any(words: &'static str) -> Self {
+        Self(words, words)
+    }
+
+    fn of(self, count: Option<usize>) -> &'static str {
+        if count == Some(1) { self.0 } else { self.1 }
+    }
+}
+
+/// A number on top of a page, with its noun.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figure {
     /// The noun that follows the number.
-    pub(crate) label: &'static str,
+    pub(crate) noun: Noun,
     /// The number; `None` is shown as `unknown`.
     pub(crate) count: Option<usize>,
     /// The condition under which it stands out.
@@ -59,6 +74,10 @@ impl Figure {
         }
     }
 
+    pub(crate) fn words(&self) -> &'static str {
+        self.noun.of(self.count)
+    }
+
     pub(crate) fn shown(&self) -> String {
         self.count
             .map_or_else(|| "unknown".to_owned(), |count| count.to_string())
@@ -68,8 +87,8 @@ impl Figure {
 /// A line over the values of runs, the newest last.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    /// The noun that the values count.
-    pub(crate) label: &'static str,
+    /// The noun that follows the newest value.
+    pub(crate) noun: Noun,
     /// The values that are known.
     pub(crate) values: Vec<usize>,
 }
@@ -78,6 +97,11 @@ impl Line {
     pub(crate) fn listed(&self) -> String {
         let values: Vec<String> = self.values.iter().map(ToString::to_string).collect();
         values.join(", ")
+    }
+
+    /// The words for the newest value.
+    pub(crate) fn words(&self) -> &'static str {
+        self.noun.of(Some(self.last()))
     }
 
     pub(crate) fn last(&self) -> usize {
@@ -155,7 +179,7 @@ mod tests {
     #[test]
     fn an_unknown_number_stands_out_only_where_zero_would_be_good_news() {
         let figure = |count, emphasis| Figure {
-            label: "hosts",
+            noun: Noun("host", "hosts"),
             count,
             emphasis,
         };
@@ -168,7 +192,7 @@ mod tests {
     #[test]
     fn a_line_of_one_value_is_a_point() {
         let line = Line {
-            label: "hosts",
+            noun: Noun("host", "hosts"),
             values: vec![3],
         };
         assert_eq!(line.points(), "0,2");

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::{Affected, Counts, Finding, HygieneReport, Point, Summary};
-use crate::report::html::{self, Emphasis, Figure, Line};
+use crate::report::html::{self, Emphasis, Figure, Line, Noun};
 
 /// The most rows of a finding on the page; the CSV file has all of them.
 const MAX_ROWS: usize = 500;
@@ -11,59 +11,76 @@ const MAX_ROWS: usize = 500;
 const COLUMNS: [&str; 4] = ["Host", "Device id", "Seen", "Last seen"];
 
 /// The noun of a number, how it is read, and when it stands out.
-type Number = (&'static str, fn(&Counts) -> Option<usize>, Emphasis);
+type Number = (Noun, fn(&Counts) -> Option<usize>, Emphasis);
 
 /// The numbers on top of the page.
 const NUMBERS: [Number; 12] = [
-    ("hosts", |counts| counts.hosts, Emphasis::Plain),
-    ("device records", |counts| counts.devices, Emphasis::Plain),
     (
-        "golden images onboarded",
+        Noun("host", "hosts"),
+        |counts| counts.hosts,
+        Emphasis::Plain,
+    ),
+    (
+        Noun("device record", "device records"),
+        |counts| counts.devices,
+        Emphasis::Plain,
+    ),
+    (
+        Noun("golden image onboarded", "golden images onboarded"),
         |counts| counts.golden_onboarded,
         Emphasis::AboveZero,
     ),
     (
-        "cloned devices",
+        Noun("cloned device", "cloned devices"),
         |counts| counts.cloned_devices,
         Emphasis::AboveZero,
     ),
     (
-        "hosts with several live records",
+        Noun(
+            "host with several live records",
+            "hosts with several live records",
+        ),
         |counts| counts.duplicate_hosts,
         Emphasis::AboveZero,
     ),
     (
-        "live devices with old antivirus",
+        Noun(
+            "live device with old antivirus",
+            "live devices with old antivirus",
+        ),
         |counts| counts.stale_antivirus,
         Emphasis::AboveZero,
     ),
     (
-        "with passive or disabled antivirus",
+        Noun::any("with passive or disabled antivirus"),
         |counts| counts.passive_antivirus,
         Emphasis::AboveZero,
     ),
     (
-        "with unknown antivirus",
+        Noun::any("with unknown antivirus"),
         |counts| counts.unknown_antivirus,
         Emphasis::Plain,
     ),
     (
-        "without the tag",
+        Noun::any("without the tag"),
         |counts| counts.untagged,
         Emphasis::AboveZero,
     ),
     (
-        "expected hosts missing",
+        Noun("expected host missing", "expected hosts missing"),
         |counts| counts.missing_hosts,
         Emphasis::AboveZero,
     ),
     (
-        "inactive records",
+        Noun("inactive record", "inactive records"),
         |counts| counts.inactive,
         Emphasis::Plain,
     ),
     (
-        "of these, leftovers of reset hosts",
+        Noun(
+            "of these, a leftover of a reset host",
+            "of these, leftovers of reset hosts",
+        ),
         |counts| counts.leftovers,
         Emphasis::Plain,
     ),
@@ -96,8 +113,8 @@ pub(super) fn render(report: &HygieneReport) -> String {
 fn figures(s: &Summary) -> Vec<Figure> {
     NUMBERS
         .iter()
-        .map(|&(label, read, emphasis)| Figure {
-            label,
+        .map(|&(noun, read, emphasis)| Figure {
+            noun,
             count: read(&s.counts),
             emphasis,
         })
@@ -112,11 +129,11 @@ fn lines(past: &[&Point], now: &Counts) -> Vec<Line> {
     if past.is_empty() {
         return Vec::new();
     }
-    let line = |&(label, read, _): &Number| {
+    let line = |&(noun, read, _): &Number| {
         let now = read(now)?;
         let past = past.iter().filter_map(|point| read(&point.counts));
         Some(Line {
-            label,
+            noun,
             values: past.chain([now]).collect(),
         })
     };

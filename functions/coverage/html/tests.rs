@@ -93,5 +93,5 @@ fn changes_come_before_the_totals_and_the_runs_are_a_line() {
 fn the_page_needs_no_script_and_loads_nothing() {
     let html = render(&report("x", Vec::new()));
     assert!(!html.contains("<script") && !html.contains("http://") && !html.contains("https://"));
-    assert!(html.contains("AI accounts without Defender for AI"));
+    assert!(html.contains("AI account without Defender for AI"));
 }
