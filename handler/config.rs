@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_reported_at_once() {
+    fn every_problem_is_reported_together() {
         let problems = read(
             &[
                 ("DEFENDER_API_URL", "http://api.security.microsoft.com"),

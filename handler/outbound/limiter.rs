@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_past_the_deadline_is_refused_at_once() {
+    async fn a_wait_past_the_deadline_is_refused_immediately() {
         let limiter = Limiter::new(1, 1_500, 10);
         drop(limiter.acquire(in_seconds(1)).await.unwrap());
         let before = Instant::now();
