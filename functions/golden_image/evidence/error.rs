@@ -5,7 +5,7 @@
 /// A retry does not help: collect it again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvidenceError {
-    /// Longer than [`MAX_BYTES`].
+    /// Longer than [`MAX_BYTES`](super::MAX_BYTES).
     #[error(
         "the evidence is larger than 4 MiB; the collector writes a few kB, so this is a different file"
     )]
