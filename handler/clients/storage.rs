@@ -86,7 +86,7 @@ impl Storage {
         let Some(Opened { store, refusal }) = self.open(Missing::Stays)? else {
             return Ok(None);
         };
-        let found = match store.get(&Path::from(path)).await {
+        let found = match self.in_time(store.get(&Path::from(path))).await? {
             Ok(found) => found,
             Err(Error::NotFound { .. }) if Reason::of_refusal(&refusal) == Reason::Other => {
                 return Ok(None);
@@ -105,7 +105,7 @@ impl Storage {
             e_tag: found.meta.e_tag.clone(),
             version: found.meta.version.clone(),
         };
-        let bytes = found.bytes().await;
+        let bytes = self.in_time(found.bytes()).await?;
         let bytes = bytes.map_err(|error| self.failure(&error, &refusal))?;
         Ok(Some(Versioned { bytes, version }))
     }
@@ -118,7 +118,7 @@ impl Storage {
         let Some(Opened { store, refusal }) = self.open(Missing::Stays)? else {
             return Ok(false);
         };
-        match store.head(&Path::from(path)).await {
+        match self.in_time(store.head(&Path::from(path))).await? {
             Ok(_) => Ok(true),
             Err(Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(self.failure(&error, &refusal)),
@@ -133,8 +133,8 @@ impl Storage {
         let Some(Opened { store, refusal }) = self.open(Missing::Stays)? else {
             return Ok(Vec::new());
         };
-        let found: Result<Vec<_>, Error> =
-            store.list(Some(&Path::from(folder))).try_collect().await;
+        let files = store.list(Some(&Path::from(folder)));
+        let found: Result<Vec<_>, Error> = self.in_time(files.try_collect()).await?;
         let found = found.map_err(|error| self.failure(&error, &refusal))?;
         let mut files: Vec<Listed> = found
             .into_iter()

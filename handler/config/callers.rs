@@ -5,6 +5,7 @@ use url::Url;
 use super::reader::{EnvReader, printable};
 
 pub(super) const SETTINGS: &[&str] = &["AZURE_TENANT_ID", "API_AUTH", "API_AUDIENCE", "LOGIN_URL"];
+
 /// `AZURE_`, `API_` and `LOGIN_` also start names of other products.
 pub(super) const PREFIXES: &[&str] = &[];
 

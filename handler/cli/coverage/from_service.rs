@@ -1,5 +1,13 @@
 //! `coverage --server`: the newest report of the deployed service.
 
+use std::{fs, io::Write, path::Path};
+
+use bytes::Bytes;
+use functions::{
+    coverage::{AiPlan, Totals},
+    report::{run::Manifest, text::visible},
+};
+
 use super::CoverageArgs;
 use super::print::{Format, print_file};
 use crate::cli::{
@@ -12,12 +20,6 @@ use crate::{
     outbound::{Code, Failure, Kind},
     services::reports::sha256,
 };
-use bytes::Bytes;
-use functions::{
-    coverage::{AiPlan, Totals},
-    report::{run::Manifest, text::visible},
-};
-use std::{fs, io::Write, path::Path};
 
 /// The newest report of the deployed service.
 pub(super) async fn of_service(service: &ServiceClient, args: &CoverageArgs) -> Exit {

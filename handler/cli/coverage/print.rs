@@ -1,18 +1,20 @@
 //! Prints a report: a table, files, or the text of one file.
 
-use super::CoverageArgs;
-use crate::cli::{Exit, say, shown};
+use std::{
+    fs,
+    io::{IsTerminal, Write},
+    path::Path,
+};
+
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use functions::{
     coverage::{AiPlan, CoverageReport, Totals, files, html},
     report::text::{json, visible},
 };
-use std::{
-    fs,
-    io::{IsTerminal, Write},
-    path::Path,
-};
+
+use super::CoverageArgs;
+use crate::cli::{Exit, say, shown};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {

@@ -1,5 +1,18 @@
 //! Looks up a list with progress, and stops at Ctrl-C.
 
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use functions::hashes::{FileHash, HashResult, LookupAnswer, Observable};
+use futures::{Stream, StreamExt, future::FusedFuture};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+
 use super::{LookupArgs, Source};
 use crate::cli::say;
 use crate::{
@@ -11,17 +24,6 @@ use crate::{
     },
     telemetry::{self},
 };
-use functions::hashes::{FileHash, HashResult, LookupAnswer, Observable};
-use futures::{Stream, StreamExt, future::FusedFuture};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::{
-    collections::{HashMap, HashSet},
-    future::Future,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
-use tokio::time::Instant;
 
 /// Lists of at least this length show a progress bar.
 const LONG_LIST: usize = 20;

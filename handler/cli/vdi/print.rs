@@ -1,12 +1,14 @@
 //! Prints a report: a table and a sentence.
 
-use super::Format;
-use crate::cli::table::fitted;
+use std::io::Write;
+
 use functions::{
     report::text::{json, visible},
     vdi::{Counts, Summary},
 };
-use std::io::Write;
+
+use super::Format;
+use crate::cli::table::fitted;
 
 pub(super) fn print(format: Format, summary: &Summary) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();

@@ -1,12 +1,14 @@
 //! `vdi tag`: adds the tag to devices without it.
 
+use std::io::Write;
+
+use clap::Args;
+use functions::report::text::visible;
+use tokio::time::Instant;
+
 use super::TIME;
 use crate::cli::{Exit, run, say};
 use crate::services::vdi::{Tagged, Vdi};
-use clap::Args;
-use functions::report::text::visible;
-use std::io::Write;
-use tokio::time::Instant;
 
 #[derive(Debug, Args)]
 pub(super) struct TagArgs {

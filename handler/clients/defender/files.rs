@@ -76,8 +76,13 @@ impl FilesClient {
             organization_prevalence: Some(0),
             ..FileStats::default()
         };
-        self.about(&self.stats, sha1, "stats", deadline, none, FileStats::read)
-            .await
+        let part = Part {
+            endpoint: &self.stats,
+            name: "stats",
+            none,
+            read: FileStats::read,
+        };
+        self.part(part, sha1, deadline).await
     }
 
     /// The alerts of the tenant that involve a file.
@@ -89,15 +94,13 @@ impl FilesClient {
         sha1: FileHash,
         deadline: Instant,
     ) -> Result<Listed<Alert>, Failure> {
-        self.about(
-            &self.alerts,
-            sha1,
-            "alerts",
-            deadline,
-            Listed::new(Vec::new()),
-            read_list,
-        )
-        .await
+        let part = Part {
+            endpoint: &self.alerts,
+            name: "alerts",
+            none: Listed::new(Vec::new()),
+            read: read_list,
+        };
+        self.part(part, sha1, deadline).await
     }
 
     /// The devices of the tenant that saw a file.
@@ -109,34 +112,40 @@ impl FilesClient {
         sha1: FileHash,
         deadline: Instant,
     ) -> Result<Listed<Device>, Failure> {
-        self.about(
-            &self.machines,
-            sha1,
-            "machines",
-            deadline,
-            Listed::new(Vec::new()),
-            read_list,
-        )
-        .await
+        let part = Part {
+            endpoint: &self.machines,
+            name: "machines",
+            none: Listed::new(Vec::new()),
+            read: read_list,
+        };
+        self.part(part, sha1, deadline).await
     }
 
-    /// `GET /api/files/{sha1}/{what}`; `none` where Defender says 404.
-    async fn about<T>(
+    /// `GET /api/files/{sha1}/{name}`.
+    async fn part<T>(
         &self,
-        endpoint: &DefenderEndpoint,
+        part: Part<'_, T>,
         sha1: FileHash,
-        what: &str,
         deadline: Instant,
-        none: T,
-        read: fn(&[u8]) -> Result<T, serde_json::Error>,
     ) -> Result<T, Failure> {
-        let url = self.defender.url(&["files", &sha1.to_string(), what], None);
-        let request = Request::get(url, MAX_LIST_BYTES);
-        match self.defender.call(endpoint, &request, deadline).await? {
-            Found::No => Ok(none),
+        let path = ["files", &sha1.to_string(), part.name];
+        let request = Request::get(self.defender.url(&path, None), MAX_LIST_BYTES);
+        let found = self.defender.call(part.endpoint, &request, deadline);
+        match found.await? {
+            Found::No => Ok(part.none),
             Found::Yes(answer) => {
-                read(&answer).map_err(|_| unusable_answer("the evidence has another shape"))
+                (part.read)(&answer).map_err(|_| unusable_answer("the evidence has another shape"))
             }
         }
     }
+}
+
+/// A part of what Defender knows about a file.
+struct Part<'a, T> {
+    endpoint: &'a DefenderEndpoint,
+    /// The last segment of its path.
+    name: &'static str,
+    /// The value if Defender does not know the file.
+    none: T,
+    read: fn(&[u8]) -> Result<T, serde_json::Error>,
 }

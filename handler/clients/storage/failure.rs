@@ -1,12 +1,13 @@
 //! The failures of storage, by the code of the service.
 
+use object_store::Error;
+
 use super::Storage;
 use super::azure::Refusal;
 use crate::{
     config::ReportLocation,
     outbound::{Code, Failure, Kind},
 };
-use object_store::Error;
 
 impl Storage {
     pub(super) fn failure(&self, error: &Error, refusal: &Refusal) -> Failure {

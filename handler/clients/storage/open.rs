@@ -1,14 +1,23 @@
 //! Opens a directory or a container.
 
-use super::Storage;
-use super::azure::{Connector, Refusal, StorageTokens};
-use super::failure::unusable;
-use crate::{config::ReportLocation, outbound::Failure};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+
 use object_store::{
     BackoffConfig, Error, ObjectStore, RetryConfig, azure::MicrosoftAzureBuilder,
     local::LocalFileSystem,
 };
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+use super::Storage;
+use super::azure::{Connector, Refusal, StorageTokens};
+use super::failure::unusable;
+use crate::{
+    config::ReportLocation,
+    outbound::{Code, Failure, Kind},
+};
+
+/// Longest time for one operation, with all its tries.
+const OPERATION_TIME: Duration = Duration::from_secs(60);
 
 /// Longest time in which a failed call is tried again.
 const RETRY_TIME: Duration = Duration::from_secs(30);
@@ -20,6 +29,22 @@ pub(super) struct Opened {
 }
 
 impl Storage {
+    /// The result of an operation, retries included, if it ends in time.
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        timeout(OPERATION_TIME, work).await.map_err(|_| {
+            let detail = format!(
+                "storage did not respond in time: {}; try again later",
+                self.place
+            );
+            Failure::new(
+                Kind::TimedOut,
+                Code::StorageUnavailable,
+                detail,
+                "no response in time",
+            )
+        })
+    }
+
     pub(super) fn open_for_writing(&self) -> Result<Opened, Failure> {
         let opened = self.open(Missing::IsCreated)?;
         opened.ok_or_else(|| unusable(format!("{} cannot be created", self.place), "open".into()))

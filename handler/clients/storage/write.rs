@@ -1,5 +1,9 @@
 //! Writes files: new ones, and new versions of known ones.
 
+use bytes::Bytes;
+use object_store::{Attribute, Attributes, Error, ObjectStore, PutMode, PutOptions, path::Path};
+use tokio::time::sleep;
+
 use super::failure::{Reason, one_line, own_failure};
 use super::open::Opened;
 use super::{Created, Storage, Versioned};
@@ -7,9 +11,6 @@ use crate::{
     config::ReportLocation,
     outbound::{Failure, retry},
 };
-use bytes::Bytes;
-use object_store::{Attribute, Attributes, Error, ObjectStore, PutMode, PutOptions, path::Path};
-use tokio::time::sleep;
 
 impl Storage {
     /// Creates a file, unless it exists.
@@ -23,10 +24,9 @@ impl Storage {
         bytes: Bytes,
     ) -> Result<Created, Failure> {
         let opened = self.open_for_writing()?;
-        match self
-            .put(&opened, path, content_type, bytes, PutMode::Create)
-            .await
-        {
+        let options = self.options(content_type, PutMode::Create);
+        let put = self.put(&opened, path, bytes, options);
+        match self.in_time(put).await? {
             Ok(()) => Ok(Created::New),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {
                 Ok(Created::AlreadyThere)
@@ -55,7 +55,9 @@ impl Storage {
             (ReportLocation::Blob { .. }, Some(previous)) => PutMode::Update(previous.version),
         };
         let opened = self.open_for_writing()?;
-        match self.put(&opened, path, content_type, bytes, mode).await {
+        let options = self.options(content_type, mode);
+        let put = self.put(&opened, path, bytes, options);
+        match self.in_time(put).await? {
             Ok(()) => Ok(true),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. })
                 if Reason::of_refusal(&opened.refusal) == Reason::Other =>
@@ -66,17 +68,7 @@ impl Storage {
         }
     }
 
-    /// Writes a file, and writes it again if the response was lost.
-    ///
-    /// A file created twice is reported as already there, and the caller compares.
-    pub(super) async fn put(
-        &self,
-        opened: &Opened,
-        path: &str,
-        content_type: &'static str,
-        bytes: Bytes,
-        mode: PutMode,
-    ) -> Result<(), Error> {
+    fn options(&self, content_type: &'static str, mode: PutMode) -> PutOptions {
         let mut options = PutOptions::from(mode);
         if matches!(self.place, ReportLocation::Blob { .. }) {
             options.attributes = Attributes::from_iter([
@@ -84,6 +76,19 @@ impl Storage {
                 (Attribute::CacheControl, "no-cache"),
             ]);
         }
+        options
+    }
+
+    /// Writes a file, and writes it again if the response was lost.
+    ///
+    /// A file created twice is reported as already there, and the caller compares.
+    async fn put(
+        &self,
+        opened: &Opened,
+        path: &str,
+        bytes: Bytes,
+        options: PutOptions,
+    ) -> Result<(), Error> {
         let (at, mut tries) = (Path::from(path), 0);
         loop {
             let put = opened

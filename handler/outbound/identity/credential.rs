@@ -1,12 +1,14 @@
 //! The credential of a token request.
 
-use crate::outbound::{http::HttpClient, sdk_transport::SdkTransport};
+use std::sync::Arc;
+
 use azure_core::{
     credentials::TokenCredential,
     http::{ClientOptions, ExponentialRetryOptions, RetryOptions, Transport},
 };
 use azure_identity::{ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId};
-use std::sync::Arc;
+
+use crate::outbound::{http::HttpClient, sdk_transport::SdkTransport};
 
 /// Makes the credential for one token request.
 pub type CredentialFactory =

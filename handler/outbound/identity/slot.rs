@@ -1,11 +1,13 @@
 //! The token for one audience, with its times.
 
-use super::Identity;
-use crate::outbound::{Failure, token::Token};
-use azure_core::credentials::AccessToken;
 use std::{sync::Arc, time::Duration};
+
+use azure_core::credentials::AccessToken;
 use time::OffsetDateTime;
 use tokio::time::Instant;
+
+use super::Identity;
+use crate::outbound::{Failure, token::Token};
 
 /// A token is renewed at least this long before it expires.
 const EARLIEST: Duration = Duration::from_secs(300);

@@ -1,11 +1,13 @@
 //! The functions of a service, as they are put together.
 
-use super::{App, MAX_REQUESTS, Shared};
-use crate::server::{ApiError, Gate, Invocation, Reply, Role};
+use std::{fmt, future::Future, sync::Arc};
+
 use axum::{Router, http::Method};
 use futures::{FutureExt, future::BoxFuture};
-use std::{fmt, future::Future, sync::Arc};
 use tokio::sync::Semaphore;
+
+use super::{App, MAX_REQUESTS, Shared};
+use crate::server::{ApiError, Gate, Invocation, Reply, Role};
 
 /// Who may call an HTTP function.
 #[derive(Clone, Copy, Debug)]

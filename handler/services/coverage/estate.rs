@@ -1,15 +1,17 @@
 //! Reads the estate: scope, Resource Graph, settings of accounts.
 
-use super::Coverage;
-use crate::clients::resource_graph::Rows;
-use crate::services::now;
+use std::collections::{BTreeMap, BTreeSet};
+
 use functions::coverage::{
     AI_RESOURCES, CoverageReport, Estate, PRICINGS, SUBSCRIPTIONS,
     confirmation::{Answer, Question},
     reconcile::ScopeMembership,
 };
-use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
+
+use super::Coverage;
+use crate::clients::resource_graph::Rows;
+use crate::services::now;
 
 impl Coverage {
     /// Where a subscription that Resource Graph lost has to be to belong to the

@@ -1,16 +1,18 @@
 //! The token of each service, and the clock.
 
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use functions::health::{Check, CheckState, Grantee};
+use tokio::time::Instant;
+
 use super::Doctor;
 use crate::{
     config::IdentitySource,
     outbound::{Failure, Kind, Token},
 };
-use functions::health::{Check, CheckState, Grantee};
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
-use tokio::time::Instant;
 
 /// How far the clocks of Azure and of this machine may be apart.
 const SKEW: Duration = Duration::from_secs(300);

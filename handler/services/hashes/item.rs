@@ -1,11 +1,13 @@
 //! Failures as items of a list, and the log lines of a look-up.
 
-use crate::outbound::{Failure, Kind, seconds_rounded_up};
-use crate::services::CachedAnswer;
+use std::collections::HashSet;
+
 use functions::hashes::{
     DefenderAnswer, FileHash, HashResult, ItemError, ItemStatus, LookupAnswer,
 };
-use std::collections::HashSet;
+
+use crate::outbound::{Failure, Kind, seconds_rounded_up};
+use crate::services::CachedAnswer;
 
 pub(super) fn unanswered(hash: FileHash, error: &Failure) -> HashResult {
     let (status, error) = as_item(error);

@@ -1,11 +1,13 @@
 //! Copies of workbooks that were seen complete, in storage.
 
-use super::WorkbookKeeper;
-use crate::{outbound::Failure, services::reports::sha256};
+use std::collections::BTreeMap;
+
 use functions::{coverage::workbook::canonical, report::run::JSON};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+
+use super::WorkbookKeeper;
+use crate::{outbound::Failure, services::reports::sha256};
 
 /// Folder of the copies that were seen complete.
 const COPIES: &str = "history/workbooks";

@@ -2,11 +2,11 @@
 
 mod schema;
 
-use super::{Access, function_key, openapi};
-use crate::config::ApiAuth;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
+use super::{Access, function_key, openapi};
+use crate::config::ApiAuth;
 use schema::definition;
 
 /// The API as Swagger 2.0.

@@ -1,15 +1,16 @@
 //! Places of reports: what they keep and what they refuse.
 
+use functions::{
+    health::{Check, CheckState, quoted},
+    report::run::JSON,
+};
+
 use crate::services::doctor::Look;
 use crate::{
     clients::storage::{Created, Storage},
     config::ReportLocation,
     outbound::{Code, Failure},
     services::now,
-};
-use functions::{
-    health::{Check, CheckState, quoted},
-    report::run::JSON,
 };
 
 /// Tries at it: another look may replace it at the same time.

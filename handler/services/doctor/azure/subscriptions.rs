@@ -1,16 +1,18 @@
 //! Subscriptions and plans that the identity can read.
 
+use std::collections::BTreeSet;
+
+use functions::{
+    coverage::{SUBSCRIPTIONS, Subscription},
+    health::{Check, CheckState, quoted},
+};
+
 use super::TOKEN_FIX;
 use crate::services::doctor::Look;
 use crate::{
     clients::resource_manager::Resource,
     outbound::{Failure, Kind},
 };
-use functions::{
-    coverage::{SUBSCRIPTIONS, Subscription},
-    health::{Check, CheckState, quoted},
-};
-use std::collections::BTreeSet;
 
 /// Subscriptions that are named when they cannot be seen.
 const MAX_NAMED: usize = 5;

@@ -1,15 +1,17 @@
 //! Publishes a run: files, commit record, manifest, deliveries, pointer.
 
+use std::{collections::BTreeMap, time::Duration};
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use functions::report::run::{self, File, JSON, MANIFEST, Manifest, ManifestFile, Slot};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
 use super::{Draft, History, Published};
 use crate::{
     clients::storage::Created,
     outbound::{Code, Failure, Kind},
 };
-use aws_lc_rs::digest;
-use bytes::Bytes;
-use functions::report::run::{self, File, JSON, MANIFEST, Manifest, ManifestFile, Slot};
-use std::{collections::BTreeMap, time::Duration};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A run that ends this long after a later one is still finished.
 pub(super) const OVERLAP: Duration = Duration::from_secs(3_600);

@@ -1,7 +1,8 @@
 //! Schemas of Swagger 2.0, from those of OpenAPI 3.1.
 
-use super::title;
 use serde_json::{Map, Value, json};
+
+use super::title;
 
 /// A schema as Swagger 2.0 has it: no null type, no `oneOf`, and the parts of an
 /// `allOf` in one object, which is what the designer shows.
