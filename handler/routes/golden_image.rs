@@ -147,13 +147,21 @@ pub(crate) async fn assess_image(
             "send the file of the collector; GET /api/golden-image/collect-evidence answers the collector",
         ));
     }
-    let evidence =
-        Evidence::parse(&body).map_err(|error| bad(ProblemCode::NoEvidence, error.to_string()))?;
-    let assessment = assess(&evidence, &expected);
-    Ok(match query.format.as_deref() {
+    // Large evidence takes a while: other requests continue meanwhile.
+    let work = move || {
+        let evidence = Evidence::parse(&body);
+        let evidence = evidence.map_err(|error| bad(ProblemCode::NoEvidence, error.to_string()))?;
+        render(&assess(&evidence, &expected), query.format.as_deref())
+    };
+    let answered = tokio::task::spawn_blocking(work).await;
+    answered.map_err(|error| ApiError::internal(error.to_string()))?
+}
+
+fn render(assessment: &Assessment, format: Option<&str>) -> Result<Response<Body>, ApiError> {
+    Ok(match format {
         Some("markdown") => text("text/markdown; charset=utf-8", assessment.markdown()),
         Some("html") => page(assessment.html()),
-        _ => json_answer(StatusCode::OK, &assessment)?,
+        _ => json_answer(StatusCode::OK, assessment)?,
     })
 }
 

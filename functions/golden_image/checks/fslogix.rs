@@ -3,13 +3,15 @@
 mod exclusion;
 mod locations;
 
+use std::collections::HashSet;
+
 use crate::golden_image::{
     checks::image::service,
     evidence::{Read, number},
     item::{Checked, fail, pass, skip, skipped, warn},
     machine::{Image, PROFILES, list},
 };
-use exclusion::{RUNNABLE, exclusions, normalized, too_broad};
+use exclusion::{Normalizer, RUNNABLE, exclusions, too_broad};
 
 pub(in crate::golden_image) use locations::{cloud_cache, lock_patterns, share_patterns};
 
@@ -31,19 +33,16 @@ pub(in crate::golden_image) fn fslogix(image: &Image<'_>) -> Checked {
 /// Not assessable if a hidden exclusion may cover them.
 fn missing(image: &Image<'_>, wanted: &[String]) -> Read<Vec<String>> {
     let excluded = exclusions(image, "Path");
-    let entries: Vec<String> = excluded
+    let paths = Normalizer::new(image);
+    let entries: HashSet<String> = excluded
         .entries
         .iter()
-        .map(|entry| normalized(image, entry))
+        .map(|entry| paths.path(entry).trim_end_matches('\\').to_owned())
         .collect();
     let has = |pattern: &&String| {
-        let pattern = normalized(image, pattern);
-        let folder = pattern.trim_end_matches(r"\*").to_owned();
-        let is_folder = folder != pattern;
-        entries.iter().any(|entry| {
-            let entry = entry.trim_end_matches('\\');
-            entry == pattern || (is_folder && entry == folder)
-        })
+        let pattern = paths.path(pattern);
+        let folder = pattern.trim_end_matches(r"\*");
+        entries.contains(&pattern) || entries.contains(folder)
     };
     let missing: Vec<String> = wanted
         .iter()
@@ -86,6 +85,7 @@ pub(in crate::golden_image) fn temp_patterns(image: &Image<'_>) -> Checked {
 pub(in crate::golden_image) fn nothing_broad(image: &Image<'_>) -> Checked {
     require_fslogix(image)?;
     let (extensions, paths) = (exclusions(image, "Extension"), exclusions(image, "Path"));
+    let normalizer = Normalizer::new(image);
     let mut found = Vec::new();
     let mut fails = false;
     for entry in &extensions.entries {
@@ -97,7 +97,7 @@ pub(in crate::golden_image) fn nothing_broad(image: &Image<'_>) -> Checked {
         }
     }
     for entry in &paths.entries {
-        if let Some((grave, why)) = too_broad(image, entry) {
+        if let Some((grave, why)) = too_broad(image, &normalizer, entry) {
             fails |= grave;
             found.push(format!("{entry} ({why})"));
         }

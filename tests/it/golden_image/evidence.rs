@@ -133,3 +133,62 @@ fn d03_d08_hostile_names_stay_text_in_every_output() {
     let table = String::from_utf8(table).unwrap();
     assert!(!table.contains('\u{202e}') && table.contains("NOT safe to seal."));
 }
+
+/// Evidence whose folders name each other, so that every pass over them grows the text.
+fn folders_of_folders(copies: usize) -> Value {
+    let mut evidence = clean();
+    for (name, other) in [
+        ("windir", "%programdata%"),
+        ("programData", "%temp%"),
+        ("temp", "%windir%"),
+    ] {
+        evidence["host"][name] = json!(other.repeat(copies));
+    }
+    let entries = [
+        r"%windir%\a",
+        r"%temp%\*\*.VHD",
+        "%programdata%%windir%%temp%",
+    ];
+    evidence["mpPref"]["ExclusionPath"] = json!(entries);
+    evidence
+}
+
+#[test]
+fn field_s01_folders_that_name_each_other_stay_as_long_as_a_path() {
+    for copies in [1, 100, 10_000] {
+        let begun = std::time::Instant::now();
+        let (code, assessment) = assess(&folders_of_folders(copies), &[]);
+        assert!(matches!(code, Some(0 | 1 | 3)), "{copies}: {code:?}");
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+        assert!(assessment.to_string().len() < 1 << 20);
+    }
+}
+
+/// Many places of profiles and many exclusions.
+fn places_and_exclusions(count: usize) -> Value {
+    let mut evidence = clean();
+    let places: Vec<String> = (0..count / 10)
+        .map(|number| format!(r"\\files\p{number}"))
+        .collect();
+    let profiles = r"HKLM\SOFTWARE\FSLogix\Profiles";
+    evidence["reg"][profiles]["VHDLocations"] = json!(places.join(";"));
+    let entries: Vec<String> = (0..count).map(|number| format!(r"c:\x\{number}")).collect();
+    evidence["mpPref"]["ExclusionPath"] = json!(entries);
+    evidence
+}
+
+#[test]
+fn field_s02_places_and_exclusions_cost_time_in_proportion() {
+    let time = |count| {
+        let evidence = places_and_exclusions(count);
+        let begun = std::time::Instant::now();
+        let (code, _) = assess(&evidence, &[]);
+        assert!(matches!(code, Some(0 | 1 | 3)), "{code:?}");
+        begun.elapsed()
+    };
+    let (small, large) = (time(2_000), time(16_000));
+    assert!(
+        large.as_secs() < 10 && large < small * 24,
+        "{small:?} {large:?}"
+    );
+}

@@ -7,6 +7,12 @@ use crate::golden_image::{
     machine::Image,
 };
 
+/// Longest folder that a variable stands for.
+const MAX_FOLDER: usize = 260;
+
+/// Longest path of Windows.
+const MAX_PATH: usize = 32_767;
+
 /// The known entries of an exclusion list.
 pub(super) struct Exclusions {
     pub(super) entries: Vec<String>,
@@ -82,56 +88,89 @@ pub(super) fn exclusions(image: &Image<'_>, kind: &str) -> Exclusions {
     Exclusions { entries, hidden }
 }
 
-/// Normalizes an exclusion as Defender compares it.
-///
-/// The result is in lower case, with variables expanded, and with slashes and prefixes
-/// as Windows reads them.
-pub(super) fn normalized(image: &Image<'_>, entry: &str) -> String {
-    let folder = |name: &str, usual: &str| {
-        let known = image.evidence.text("host", name).unwrap_or_default();
-        let known = known.trim_end_matches('\\').to_lowercase();
-        if known.is_empty() {
-            usual.to_owned()
-        } else {
-            known
+/// Normalizes paths as Defender compares them.
+pub(super) struct Normalizer {
+    /// The folders that variables stand for, by their names in lowercase.
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Normalizer {
+    /// A normalizer with the folders of a machine. A folder that the evidence does not
+    /// have, or that is not a plain path, is the usual one of Windows.
+    pub(super) fn new(image: &Image<'_>) -> Self {
+        let folder = |name: &str, usual: &str| {
+            let known = image.evidence.text("host", name).unwrap_or_default();
+            let known = known.trim_end_matches('\\').to_lowercase();
+            let is_path = known.get(1..2) == Some(":") && known.len() <= MAX_FOLDER;
+            match is_path && !known.contains('%') {
+                true => known,
+                false => usual.to_owned(),
+            }
+        };
+        let windows = folder("windir", r"c:\windows");
+        let drive = windows.get(..2).unwrap_or("c:").to_owned();
+        let temp = folder("temp", &format!(r"{windows}\temp"));
+        let data = folder("programData", r"c:\programdata");
+        let variables = vec![
+            ("windir", windows.clone()),
+            ("systemroot", windows),
+            ("systemdrive", drive.clone()),
+            ("homedrive", drive.clone()),
+            ("programdata", data.clone()),
+            ("allusersprofile", data),
+            ("programfiles", format!(r"{drive}\program files")),
+            ("programw6432", format!(r"{drive}\program files")),
+            ("programfiles(x86)", format!(r"{drive}\program files (x86)")),
+            ("public", format!(r"{drive}\users\public")),
+            ("temp", temp.clone()),
+            ("tmp", temp),
+        ];
+        Self { variables }
+    }
+
+    /// An entry in lowercase, with variables expanded, and with slashes and prefixes as
+    /// Windows reads them. Nothing longer than a path of Windows is expanded.
+    pub(super) fn path(&self, entry: &str) -> String {
+        let mut entry = entry.trim().to_lowercase().replace('/', "\\");
+        for prefix in [r"\\?\unc", r"\\?", r"\\."] {
+            if let Some(rest) = entry.strip_prefix(&format!(r"{prefix}\")) {
+                let start = if prefix.ends_with("unc") { r"\\" } else { "" };
+                entry = format!("{start}{rest}");
+            }
         }
-    };
-    let windows = folder("windir", r"c:\windows");
-    let drive = windows.get(..2).unwrap_or("c:").to_owned();
-    let temp = folder("temp", &format!(r"{windows}\temp"));
-    let data = folder("programData", r"c:\programdata");
-    let mut entry = entry.trim().to_lowercase().replace('/', "\\");
-    for prefix in [r"\\?\unc", r"\\?", r"\\."] {
-        if let Some(rest) = entry.strip_prefix(&format!(r"{prefix}\")) {
-            let start = if prefix.ends_with("unc") { r"\\" } else { "" };
-            entry = format!("{start}{rest}");
+        if entry.len() <= MAX_PATH {
+            entry = self.expanded(&entry);
+        }
+        while entry.contains(r"\.\") {
+            entry = entry.replace(r"\.\", "\\");
+        }
+        match entry.strip_suffix(r"\.") {
+            Some(rest) => rest.to_owned(),
+            None => entry,
         }
     }
-    for (variable, value) in [
-        ("%windir%", windows.as_str()),
-        ("%systemroot%", &windows),
-        ("%systemdrive%", &drive),
-        ("%homedrive%", &drive),
-        ("%programdata%", &data),
-        ("%allusersprofile%", &data),
-        ("%programfiles%", &format!(r"{drive}\program files")),
-        ("%programw6432%", &format!(r"{drive}\program files")),
-        (
-            "%programfiles(x86)%",
-            &format!(r"{drive}\program files (x86)"),
-        ),
-        ("%public%", &format!(r"{drive}\users\public")),
-        ("%temp%", &temp),
-        ("%tmp%", &temp),
-    ] {
-        entry = entry.replace(variable, value);
+
+    /// The text with each variable replaced once; the values are not read again.
+    fn expanded(&self, text: &str) -> String {
+        let mut parts = text.split('%');
+        let mut expanded = parts.next().unwrap_or_default().to_owned();
+        let mut parts = parts.peekable();
+        while let Some(name) = parts.next() {
+            let value = self.variables.iter().find(|(known, _)| *known == name);
+            // A variable ends with a percent sign too.
+            match value.filter(|_| parts.peek().is_some()) {
+                Some((_, value)) => {
+                    expanded.push_str(value);
+                    expanded.push_str(parts.next().unwrap_or_default());
+                }
+                None => {
+                    expanded.push('%');
+                    expanded.push_str(name);
+                }
+            }
+        }
+        expanded
     }
-    while entry.contains(r"\.\") {
-        entry = entry.replace(r"\.\", "\\");
-    }
-    entry
-        .strip_suffix(r"\.")
-        .map_or(entry.clone(), str::to_owned)
 }
 
 /// Folders of a drive that malware often uses.
@@ -155,8 +194,12 @@ pub(super) const RUNNABLE: [&str; 15] = [
 ];
 
 /// The reason that an exclusion is too broad, and whether it fails the item.
-pub(super) fn too_broad(image: &Image<'_>, entry: &str) -> Option<(bool, &'static str)> {
-    let plain = normalized(image, entry);
+pub(super) fn too_broad(
+    image: &Image<'_>,
+    paths: &Normalizer,
+    entry: &str,
+) -> Option<(bool, &'static str)> {
+    let plain = paths.path(entry);
     // A pattern for every file of a folder means the folder.
     let path = plain.trim_end_matches(['*', '?', '.', '\\']);
     let (drive, below) = match path.split_once(':') {
@@ -166,10 +209,10 @@ pub(super) fn too_broad(image: &Image<'_>, entry: &str) -> Option<(bool, &'stati
     if path.is_empty() || (!drive.is_empty() && below.is_empty()) {
         return Some((true, "an entire drive"));
     }
-    if (!drive.is_empty() && OPEN_FOLDERS.contains(&below)) || path == normalized(image, "%TEMP%") {
+    if (!drive.is_empty() && OPEN_FOLDERS.contains(&below)) || path == paths.path("%TEMP%") {
         return Some((true, "a folder that malware often uses"));
     }
-    if path == normalized(image, r"%ProgramData%\FSLogix") {
+    if path == paths.path(r"%ProgramData%\FSLogix") {
         return Some((false, "only Cache and Proxy are needed"));
     }
     if path.starts_with('%') {
@@ -181,7 +224,7 @@ pub(super) fn too_broad(image: &Image<'_>, entry: &str) -> Option<(bool, &'stati
     if entry.matches(['*', '?']).count() > 6 {
         return Some((false, "more than 6 wildcards, so it has no effect"));
     }
-    let windows = normalized(image, "%windir%");
+    let windows = paths.path("%windir%");
     if drive.is_empty() || windows.starts_with(drive) {
         return None;
     }

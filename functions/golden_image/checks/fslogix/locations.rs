@@ -1,8 +1,10 @@
 //! Where `FSLogix` stores profiles, and the patterns that they need.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
-use super::exclusion::{exclusions, normalized};
+use super::exclusion::{Normalizer, exclusions};
 use super::{covered, missing, require_fslogix};
 use crate::golden_image::{
     evidence::{Read, hidden, items},
@@ -92,12 +94,15 @@ pub(in crate::golden_image) fn share_patterns(image: &Image<'_>) -> Checked {
     if missing.is_empty() {
         return pass("all excluded");
     }
+    let paths = Normalizer::new(image);
+    let entries: HashSet<String> = exclusions(image, "Path")
+        .entries
+        .iter()
+        .map(|entry| paths.path(entry))
+        .collect();
     let shallow = wanted.iter().any(|pattern| {
-        let shallow = normalized(image, pattern).replacen(r"\*\*.", r"\*.", 1);
-        let entries = exclusions(image, "Path").entries;
-        entries
-            .iter()
-            .any(|entry| normalized(image, entry) == shallow)
+        let shallow = paths.path(pattern).replacen(r"\*\*.", r"\*.", 1);
+        entries.contains(&shallow)
     });
     let why = if shallow {
         "; a pattern such as \\\\server\\share\\*.VHDX matches only files in the last folder, and containers are one folder below it"
