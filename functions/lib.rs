@@ -13,6 +13,7 @@ pub mod vdi;
 pub mod desktop;
 
 pub mod query;
+mod text;
 mod wire;
 
 pub mod report;

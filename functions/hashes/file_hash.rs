@@ -104,23 +104,13 @@ impl FromStr for FileHash {
                 position: index + 1,
             });
         }
-        if prefix == Some("MD5") {
-            return Err(UnusableHash::Md5);
-        }
-        let hash = match digits.len() {
-            40 => Self::Sha1(decode(digits)),
-            64 => Self::Sha256(decode(digits)),
-            32 if prefix.is_none() => return Err(UnusableHash::Md5),
-            other => return Err(UnusableHash::Length(other)),
-        };
-        match (prefix, hash.kind()) {
-            (Some("SHA-1"), HashKind::Sha256) | (Some("SHA-256"), HashKind::Sha1) => {
-                Err(UnusableHash::PrefixMismatch {
-                    prefix: prefix.unwrap_or_default(),
-                    digits: digits.len(),
-                })
-            }
-            _ => Ok(hash),
+        // A prefix that cannot be right does not change the digits.
+        match digits.len() {
+            40 => Ok(Self::Sha1(decode(digits))),
+            64 => Ok(Self::Sha256(decode(digits))),
+            32 if prefix.is_none() || prefix == Some("MD5") => Err(UnusableHash::Md5),
+            _ if prefix == Some("MD5") => Err(UnusableHash::Md5),
+            other => Err(UnusableHash::Length(other)),
         }
     }
 }

@@ -2,20 +2,22 @@
 //!
 //! Recognized without a flag: a list; the trigger bodies of Sentinel (incident, alert,
 //! entity); the output of the connector's "Entities - Get `FileHashes`"; STAT's base
-//! module; and an advisory as plain text or HTML. An input that is not a hash stays in the
+//! module; any other JSON by its keys; and an advisory as plain text or HTML. An input that is not a hash stays in the
 //! list with its reason: nothing that was asked is dropped. Hashes come from entities,
 //! never from an incident's title or description.
 
 mod advisory;
 mod entities;
 mod error;
+mod json;
+mod lines;
 mod no_repeats;
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{Observable, UnusableHash};
+use super::Observable;
 use no_repeats::NoRepeats;
 
 pub use error::UnusableRequest;
@@ -31,7 +33,8 @@ const MAX_VALUES: usize = 100_000;
 
 /// Reads a body into what was asked, in the order it was asked.
 ///
-/// `content_type` decides between text (`text/...`) and JSON (anything else).
+/// `content_type` says that the body may be prose (`text/...`); anything else has to be
+/// JSON. A text that is JSON is read as JSON.
 ///
 /// # Errors
 /// [`UnusableRequest`]; no item is ever dropped silently.
@@ -40,21 +43,13 @@ pub fn parse(content_type: &str, body: &[u8]) -> Result<Vec<Observable>, Unusabl
     if body.trim_ascii().is_empty() {
         return Err(UnusableRequest::Empty);
     }
-    let inputs = if content_type
+    let is_text = content_type
         .trim_start()
         .to_ascii_lowercase()
-        .starts_with("text/")
-    {
-        advisory::hashes(&decode(body).ok_or(UnusableRequest::NotText)?)
-    } else {
-        too_many_values(body)?;
-        let value: Value =
-            serde_json::from_slice(body).map_err(|error| UnusableRequest::NotJson {
-                line: error.line(),
-                column: error.column(),
-            })?;
-        serde_json::from_slice::<NoRepeats>(body).map_err(|_| UnusableRequest::RepeatedKey)?;
-        recognize(&value)?
+        .starts_with("text/");
+    let inputs = match is_text {
+        true => read_text_or_json(&decode(body).ok_or(UnusableRequest::NotText)?)?,
+        false => read_json(body)?,
     };
     let distinct = inputs
         .iter()
@@ -68,6 +63,30 @@ pub fn parse(content_type: &str, body: &[u8]) -> Result<Vec<Observable>, Unusabl
         });
     }
     Ok(inputs)
+}
+
+/// Reads JSON.
+fn read_json(body: &[u8]) -> Result<Vec<Observable>, UnusableRequest> {
+    too_many_values(body)?;
+    let value: Value = serde_json::from_slice(body).map_err(|error| UnusableRequest::NotJson {
+        line: error.line(),
+        column: error.column(),
+    })?;
+    serde_json::from_slice::<NoRepeats>(body).map_err(|_| UnusableRequest::RepeatedKey)?;
+    json::read(&value)
+}
+
+/// Reads a text; one that is JSON is read as JSON, whatever its content type says.
+fn read_text_or_json(text: &str) -> Result<Vec<Observable>, UnusableRequest> {
+    let trimmed = text.trim_start_matches('\u{feff}').trim();
+    if trimmed.starts_with(['{', '[', '"']) && serde_json::from_str::<Value>(trimmed).is_ok() {
+        match read_json(trimmed.as_bytes()) {
+            // Prose may be valid JSON too, such as a quoted sentence.
+            Err(UnusableRequest::UnknownShape) => {}
+            read => return read,
+        }
+    }
+    Ok(lines::read(text).unwrap_or_else(|| advisory::hashes(text)))
 }
 
 /// The text in these bytes: UTF-16 if its mark says so, else UTF-8, in which an invalid
@@ -90,26 +109,11 @@ pub fn decode(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// Reads a file of hashes, or an advisory.
+/// Reads a file or a pasted text: JSON of any known shape, a list, a table, an advisory.
 ///
-/// If every line is one word, it is a list, and a line that is not a hash stays in it with
-/// its reason. Otherwise it is prose, and its hashes are extracted. Empty lines and lines
-/// that start with `#` are skipped.
+/// As [`parse`] of a text, without a limit on the number of items.
 pub fn read_text(text: &str) -> Vec<Observable> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let list: Vec<Observable> = lines.clone().map(Observable::parse).collect();
-    let is_list = lines
-        .zip(&list)
-        .all(|(line, input)| input.hash.is_ok() || !line.contains(char::is_whitespace));
-    if is_list {
-        list
-    } else {
-        advisory::hashes(text)
-    }
+    read_text_or_json(text).unwrap_or_else(|_| advisory::hashes(text))
 }
 
 /// Refuses what would take far more memory as values than as text.
@@ -125,47 +129,8 @@ fn too_many_values(body: &[u8]) -> Result<(), UnusableRequest> {
     }
 }
 
-fn recognize(body: &Value) -> Result<Vec<Observable>, UnusableRequest> {
-    let too_many = || UnusableRequest::TooMany {
-        items: MAX_VALUES,
-        distinct: MAX_VALUES,
-    };
-    match body {
-        Value::Array(items) if items.iter().any(entities::is_entity) => {
-            // What is neither an entity nor a text stays, with its reason.
-            let (known, odd): (Vec<_>, Vec<_>) = items
-                .iter()
-                .cloned()
-                .partition(|item| item.is_string() || entities::is_entity(item));
-            let mut inputs = entities::hashes(&known).ok_or_else(too_many)?;
-            inputs.extend(odd.iter().map(observable));
-            Ok(inputs)
-        }
-        Value::Array(items) => Ok(items.iter().map(observable).collect()),
-        Value::Object(fields) if fields.len() == 1 && fields.contains_key("hashes") => {
-            let items = fields["hashes"]
-                .as_array()
-                .ok_or(UnusableRequest::UnknownShape)?;
-            Ok(items.iter().map(observable).collect())
-        }
-        _ => {
-            let entities = entities::of_body(body).ok_or(UnusableRequest::UnknownShape)?;
-            entities::hashes(&entities).ok_or_else(too_many)
-        }
-    }
-}
-
-fn observable(item: &Value) -> Observable {
-    let kind = match item {
-        Value::String(text) => return Observable::parse(text),
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    };
-    Observable::unusable(&item.to_string(), UnusableHash::NotText(kind))
-}
-
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod generated;

@@ -1,7 +1,7 @@
 //! A hash as it was given, whether it can be read or not.
 
 use super::unusable::UnusableHash;
-use super::{FileHash, HashKind, visible};
+use super::{FileHash, visible};
 
 /// One thing that a caller asked about, valid or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,27 +29,6 @@ impl Observable {
                 file: None,
             },
             Err(reason) => Self::unusable(text, reason),
-        }
-    }
-
-    /// Reads one text that is said to be of this kind.
-    pub fn of_kind(text: &str, kind: HashKind) -> Self {
-        match text.parse::<FileHash>() {
-            Ok(hash) if hash.kind() != kind => {
-                let prefix = if kind == HashKind::Sha1 {
-                    "SHA-1"
-                } else {
-                    "SHA-256"
-                };
-                Self::unusable(
-                    text,
-                    UnusableHash::PrefixMismatch {
-                        prefix,
-                        digits: hash.to_string().len(),
-                    },
-                )
-            }
-            _ => Self::parse(text),
         }
     }
 

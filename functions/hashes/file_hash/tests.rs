@@ -45,7 +45,8 @@ fn other_lengths_and_md5_are_refused_with_the_reason() {
     refuses(&format!("md5:{}", "a".repeat(32)), "hash_md5");
     refuses("", "hash_empty");
     refuses(" \n", "hash_empty");
-    refuses(&format!("sha1:{SHA256}"), "hash_prefix");
+    // A prefix that cannot be right does not change the digits.
+    assert!(format!("sha1:{SHA256}").parse::<FileHash>().is_ok());
 }
 
 #[test]

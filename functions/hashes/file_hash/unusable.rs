@@ -16,14 +16,6 @@ pub enum UnusableHash {
     /// Hexadecimal digits, but not 40 or 64 of them.
     #[error("{0} hexadecimal digits are neither a SHA-1 (40) nor a SHA-256 (64)")]
     Length(usize),
-    /// A prefix such as `sha1:` before a hash of the other kind.
-    #[error("the prefix or algorithm says {prefix}, but the {digits} digits do not")]
-    PrefixMismatch {
-        /// The algorithm that the prefix names.
-        prefix: &'static str,
-        /// The number of hexadecimal digits after it.
-        digits: usize,
-    },
     /// A character that is not a hexadecimal digit; look-alikes and invisible characters
     /// are named by their code point.
     #[error("the character {character} at position {position} is not a hexadecimal digit")]
@@ -38,6 +30,11 @@ pub enum UnusableHash {
         "this is an Authenticode hash (SHA256AC), which the Files API does not know; send the SHA-1 or SHA-256 of the file"
     )]
     Authenticode,
+    /// A word of a text that looks like a hash: its number of hexadecimal digits.
+    #[error(
+        "this looks like a hash, but its {0} hexadecimal digits are not those of a SHA-1 (40) or a SHA-256 (64), or other letters touch them; send the complete hash"
+    )]
+    LooksLike(usize),
     /// A JSON value that is not a text.
     #[error("{0} is not a text; send each hash as a JSON string")]
     NotText(&'static str),
@@ -50,9 +47,9 @@ impl UnusableHash {
             Self::Empty => "hash_empty",
             Self::Md5 => "hash_md5",
             Self::Length(_) => "hash_length",
-            Self::PrefixMismatch { .. } => "hash_prefix",
             Self::Character { .. } => "hash_character",
             Self::Authenticode => "hash_authenticode",
+            Self::LooksLike(_) => "hash_broken",
             Self::NotText(_) => "hash_not_text",
         }
     }

@@ -13,7 +13,9 @@ mod walk;
 use serde_json::Value;
 
 use crate::hashes::Observable;
-use entity::{field, is_hash};
+use entity::{WITHOUT_HASHES, field, is_hash};
+
+pub(super) use entity::kind;
 use walk::{MAX_VISITS, Walk};
 
 /// The entities of a body of known shape, `None` for another one.
@@ -49,6 +51,16 @@ pub(super) fn is_entity(item: &Value) -> bool {
         .iter()
         .any(|name| field(item, name).is_some())
         || is_hash(item, true)
+}
+
+/// Returns true for a kind of entity that has no hashes, such as a host.
+pub(super) fn has_no_hashes(kind: &str) -> bool {
+    WITHOUT_HASHES.contains(&kind)
+}
+
+/// Returns true for an item that refers to another one.
+pub(super) fn is_reference(item: &Value) -> bool {
+    field(item, "$ref").is_some()
 }
 
 /// The distinct hashes of entities, those of one file marked as such; texts

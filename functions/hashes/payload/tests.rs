@@ -114,3 +114,122 @@ fn more_than_a_thousand_distinct_inputs_are_refused() {
         "too_many_hashes"
     );
 }
+
+const SHA256: &str = "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766ec2424c";
+const MD5: &str = "9202651c295369eb01cc7a10cd59adff";
+
+/// The hashes to ask for, and the number of items that are not asked.
+fn asked(content_type: &str, body: &str) -> (Vec<String>, usize) {
+    let items = parse(content_type, body.as_bytes()).expect("is read");
+    let (asked, others): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.hash.is_ok());
+    (
+        asked.into_iter().map(|item| item.text).collect(),
+        others.len(),
+    )
+}
+
+#[test]
+fn field_h02_rows_of_other_tools_are_read_by_their_keys() {
+    for body in [
+        format!(r#"[{{"type":"sha256","value":"{SHA256}"}}]"#),
+        format!(
+            r#"[{{"Type":"Alert","Entities":"[{{\"Type\":\"filehash\",\"Value\":\"{SHA256}\"}}]"}}]"#
+        ),
+        format!(r#"[{{"type":"indicator","pattern":"[file:hashes.'SHA-256' = '{SHA256}']"}}]"#),
+        format!(r#"[{{"kind":"row","indicator":"{SHA256}"}}]"#),
+        format!(
+            r#"{{"Event":{{"Attribute":[{{"type":"imphash","value":"{MD5}"}},{{"type":"sha256","value":"{SHA256}"}}]}}}}"#
+        ),
+        format!(r#"{{"value":[{{"sha256":"{SHA256}","deviceId":"{SHA1}"}}]}}"#),
+        format!(r#"{{"{SHA256}":{{"seen":1}}}}"#),
+    ] {
+        assert_eq!(
+            asked("application/json", &body),
+            (vec![SHA256.to_owned()], 0),
+            "{body}"
+        );
+    }
+    let mixed = format!(r#"["{SHA1}",{{"type":"sha256","value":"{SHA256}"}}]"#);
+    assert_eq!(asked("", &mixed).0, [SHA1, SHA256]);
+    assert_eq!(
+        code(r#"{"title":"nothing here","id":7}"#),
+        "unrecognised_body"
+    );
+}
+
+#[test]
+fn field_h13_what_is_unambiguous_is_read() {
+    for body in [
+        format!(r#"{{"hashes":[{{"Value":"{SHA256}","Algorithm":"SHA256"}}]}}"#),
+        format!(r#"{{"hashes":{{"FileHashes":[{{"Value":"{SHA256}"}}]}}}}"#),
+        format!(r#"[{{"sha256":"{SHA256}"}}]"#),
+        format!(
+            r#"{{"evidence":[{{"entityType":"File","sha256":"{SHA256}","aadDeviceId":"{MD5}"}}]}}"#
+        ),
+        format!(r#"{{"$content-type":"text/plain","$content":"{}"}}"#, {
+            use base64::{Engine, engine::general_purpose::STANDARD};
+            STANDARD.encode(format!("file {SHA256}"))
+        }),
+    ] {
+        assert_eq!(
+            asked("application/json", &body),
+            (vec![SHA256.to_owned()], 0),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn field_h03_one_reader_serves_both_entrances() {
+    for (text, wanted) in [
+        (
+            format!("DateAdded,IoC,Type\n9/8/2022,144.76.6.34,ip\n9/8/2022,{SHA256},sha256\n"),
+            vec![SHA256],
+        ),
+        (format!("SHA256\n{SHA256}\n"), vec![SHA256]),
+        (
+            format!("SHA256,{SHA256}\nSHA1,{SHA1}\n"),
+            vec![SHA256, SHA1],
+        ),
+        (
+            format!("https://example.com/file/{SHA256}\n{SHA1}\n"),
+            vec![SHA256, SHA1],
+        ),
+        (format!(r#"["{SHA256}", "{SHA1}"]"#), vec![SHA256, SHA1]),
+        (
+            format!("{SHA1}\nevil.example\n10.0.0.1\n{SHA256}\n"),
+            vec![SHA1, SHA256],
+        ),
+        (format!("sha1: {SHA1}\r\n"), vec![SHA1]),
+        (
+            format!("MD5={MD5},SHA256={SHA256},IMPHASH={MD5}"),
+            vec![SHA256],
+        ),
+    ] {
+        let posted = parse("text/plain", text.as_bytes()).unwrap();
+        assert_eq!(posted, read_text(&text), "{text}");
+        let asked: Vec<&str> = posted
+            .iter()
+            .filter(|item| item.hash.is_ok())
+            .map(|item| item.text.as_str())
+            .collect();
+        assert_eq!(asked, wanted, "{text}");
+    }
+}
+
+#[test]
+fn field_h06_json_is_json_whatever_the_content_type_says() {
+    let incident = format!(
+        r#"{{"object":{{"properties":{{"title":"{SHA1}","relatedEntities":[{{"kind":"FileHash","properties":{{"hashValue":"{SHA256}","algorithm":"SHA256AC"}}}}]}}}}}}"#
+    );
+    for (content_type, body) in [
+        ("text/plain", incident.clone()),
+        (
+            "application/json",
+            serde_json::to_string(&incident).unwrap(),
+        ),
+        ("text/plain", serde_json::to_string(&incident).unwrap()),
+    ] {
+        assert_eq!(asked(content_type, &body), (vec![], 1), "{body}");
+    }
+}

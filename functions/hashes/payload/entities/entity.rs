@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::hashes::{HashKind, Observable, UnusableHash};
+use crate::hashes::{Observable, UnusableHash};
 
 /// Names under which an entity carries its hash.
 const VALUES: [&str; 3] = ["hashvalue", "filehash", "value"];
@@ -62,7 +62,7 @@ pub(super) fn property<'a>(entity: &'a Value, name: &str) -> Option<&'a Value> {
     inside.or_else(|| field(entity, name))
 }
 
-pub(super) fn kind(entity: &Value) -> String {
+pub(in crate::hashes::payload) fn kind(entity: &Value) -> String {
     let named = |name| field(entity, name).and_then(Value::as_str);
     let kind = named("kind")
         .or_else(|| named("Type"))
@@ -124,9 +124,6 @@ pub(super) fn read(text: &str, algorithm: &str) -> Observable {
         .as_str()
     {
         "SHA256AC" => Observable::unusable(text, UnusableHash::Authenticode),
-        "MD5" => Observable::unusable(text, UnusableHash::Md5),
-        "SHA1" => Observable::of_kind(text, HashKind::Sha1),
-        "SHA256" => Observable::of_kind(text, HashKind::Sha256),
         _ => Observable::parse(text),
     }
 }

@@ -1,0 +1,224 @@
+//! JSON of a known shape, and the hashes in any other JSON by its keys.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value};
+
+use super::{UnusableRequest, advisory, entities};
+use crate::{
+    hashes::{Observable, UnusableHash},
+    text::{Label, label_of},
+};
+
+/// Deepest nesting of JSON in texts of JSON.
+const MAX_UNWRAPPED: usize = 4;
+
+/// Most JSON values that are looked at.
+const MAX_VALUES: usize = 100_000;
+
+/// Kinds of entities that the walk over entities reads completely.
+const READ_AS_ENTITIES: [&str; 6] = [
+    "file",
+    "filehash",
+    "filehashes",
+    "entities",
+    "process",
+    "malware",
+];
+
+/// The hashes of a value of any shape.
+///
+/// # Errors
+/// [`UnusableRequest`] if the value has no hashes and no known shape.
+pub(super) fn read(body: &Value) -> Result<Vec<Observable>, UnusableRequest> {
+    match body {
+        Value::Array(items) if items.iter().any(entities::is_entity) => list_of_entities(items),
+        Value::Array(items) => Ok(items.iter().flat_map(item).collect()),
+        Value::Object(fields) if fields.contains_key("hashes") => own_body(fields),
+        Value::String(text) => match inner(text) {
+            Some(value) => read(&value),
+            None => match advisory::hashes(text) {
+                none if none.is_empty() => Err(UnusableRequest::UnknownShape),
+                found => Ok(found),
+            },
+        },
+        _ => match entities::of_body(body) {
+            Some(entities) => of_entities(&entities),
+            None => found_by_keys(body),
+        },
+    }
+}
+
+/// `{"hashes": [...]}`, our own body, or that of another tool under this name.
+fn own_body(fields: &Map<String, Value>) -> Result<Vec<Observable>, UnusableRequest> {
+    match &fields["hashes"] {
+        Value::Array(items) if items.iter().all(Value::is_string) => match fields.len() {
+            1 => Ok(items.iter().flat_map(item).collect()),
+            _ => Err(UnusableRequest::UnknownShape),
+        },
+        Value::Array(items) => Ok(items.iter().flat_map(item).collect()),
+        Value::Object(_) => read(&fields["hashes"]),
+        _ => Err(UnusableRequest::UnknownShape),
+    }
+}
+
+fn too_many() -> UnusableRequest {
+    UnusableRequest::TooMany {
+        items: MAX_VALUES,
+        distinct: MAX_VALUES,
+    }
+}
+
+fn of_entities(entities: &[Value]) -> Result<Vec<Observable>, UnusableRequest> {
+    entities::hashes(entities).ok_or_else(too_many)
+}
+
+/// Entities, and what other tools mark with a type.
+fn list_of_entities(items: &[Value]) -> Result<Vec<Observable>, UnusableRequest> {
+    let (known, others): (Vec<_>, Vec<_>) = items
+        .iter()
+        .cloned()
+        .partition(|item| item.is_string() || is_sentinel(item));
+    let mut found = of_entities(&known)?;
+    for other in others.iter().flat_map(item) {
+        if !found.iter().any(|known| known.text == other.text) {
+            found.push(other);
+        }
+    }
+    Ok(found)
+}
+
+/// Returns true for an entity of Sentinel.
+fn is_sentinel(item: &Value) -> bool {
+    let kind = entities::kind(item);
+    let is_known = READ_AS_ENTITIES.contains(&kind.as_str()) || entities::has_no_hashes(&kind);
+    entities::is_entity(item) && (is_known || entities::is_reference(item))
+}
+
+/// The hashes of an item of a list; the item itself if it has none.
+fn item(item: &Value) -> Vec<Observable> {
+    let kind = match item {
+        Value::String(text) => return vec![Observable::parse(text)],
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    };
+    let mut search = Search::default();
+    search.visit(item, None, 0);
+    match search.found.is_empty() && !search.is_labeled {
+        true => vec![Observable::unusable(
+            &item.to_string(),
+            UnusableHash::NotText(kind),
+        )],
+        false => search.found,
+    }
+}
+
+fn found_by_keys(body: &Value) -> Result<Vec<Observable>, UnusableRequest> {
+    let mut search = Search::default();
+    search.visit(body, None, 0);
+    match (search.visits > MAX_VALUES, search.found.is_empty()) {
+        (true, _) => Err(too_many()),
+        (_, true) => Err(UnusableRequest::UnknownShape),
+        _ => Ok(search.found),
+    }
+}
+
+/// The JSON in a text.
+fn inner(text: &str) -> Option<Value> {
+    let text = text.trim();
+    text.starts_with(['{', '[', '"'])
+        .then(|| serde_json::from_str(text).ok())?
+}
+
+/// A search for hashes by keys and types.
+#[derive(Default)]
+struct Search {
+    found: Vec<Observable>,
+    visits: usize,
+    unwrapped: usize,
+    /// True if something was left out because of its label.
+    is_labeled: bool,
+}
+
+impl Search {
+    fn visit(&mut self, value: &Value, label: Option<Label>, depth: usize) {
+        self.visits += 1;
+        if self.visits > MAX_VALUES || depth > 128 {
+            return;
+        }
+        match value {
+            Value::String(text) => self.text(text, label, depth),
+            Value::Array(items) => {
+                items
+                    .iter()
+                    .for_each(|item| self.visit(item, label, depth + 1));
+            }
+            Value::Object(fields) => self.object(fields, label, depth),
+            _ => {}
+        }
+    }
+
+    fn object(&mut self, fields: &Map<String, Value>, label: Option<Label>, depth: usize) {
+        let of_type = type_label(fields);
+        for (name, value) in fields {
+            if name == "$content" {
+                self.content(value);
+                continue;
+            }
+            // A map may have hashes as its keys.
+            self.add(advisory::hashes(name));
+            let own = label_of(name);
+            let is_value = ["value", "indicator", "hashvalue", "content"]
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known));
+            let label = own.or(of_type.filter(|_| is_value)).or(label);
+            self.visit(value, label, depth + 1);
+        }
+    }
+
+    fn text(&mut self, text: &str, label: Option<Label>, depth: usize) {
+        if self.unwrapped < MAX_UNWRAPPED
+            && let Some(value) = inner(text)
+        {
+            self.unwrapped += 1;
+            self.visit(&value, label, depth + 1);
+            self.unwrapped -= 1;
+            return;
+        }
+        match label {
+            Some(Label::Other) => self.is_labeled |= !advisory::hashes(text).is_empty(),
+            Some(Label::Authenticode) => {
+                let found = advisory::hashes(text).into_iter();
+                let unusable =
+                    |item: Observable| Observable::unusable(&item.text, UnusableHash::Authenticode);
+                self.add(found.map(unusable).collect());
+            }
+            _ => self.add(advisory::hashes(text)),
+        }
+    }
+
+    /// The content of a file in a Logic App, in base64.
+    fn content(&mut self, value: &Value) {
+        let bytes = value.as_str().and_then(|text| STANDARD.decode(text).ok());
+        if let Some(text) = bytes.as_deref().and_then(super::decode) {
+            self.add(super::read_text(&text));
+        }
+    }
+
+    fn add(&mut self, items: Vec<Observable>) {
+        for item in items {
+            if !self.found.iter().any(|known| known.text == item.text) {
+                self.found.push(item);
+            }
+        }
+    }
+}
+
+/// The label that an object's type gives to its value, as in `{"type": "imphash"}`.
+fn type_label(fields: &Map<String, Value>) -> Option<Label> {
+    ["type", "Type", "algorithm", "hashType", "indicator_type"]
+        .iter()
+        .find_map(|name| label_of(fields.get(*name)?.as_str()?))
+}

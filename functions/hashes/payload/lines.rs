@@ -1,0 +1,47 @@
+//! A list of hashes, one on each line.
+
+use super::advisory;
+use crate::{
+    hashes::Observable,
+    text::{Label, label_of},
+};
+
+/// The items of a list; `None` for a text that is not one.
+///
+/// A text is a list if each line is one word or a labeled hash, and at least half of them
+/// are hashes. A line that is not a hash stays with its reason, unless it is an address.
+/// Empty lines, lines that start with `#`, and a head such as `SHA256` are skipped.
+pub(super) fn read(text: &str) -> Option<Vec<Observable>> {
+    let mut lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    if lines.first().and_then(|line| label_of(line)) == Some(Label::FileHash) {
+        lines.remove(0);
+    }
+    let items: Vec<Observable> = lines.iter().map(|line| Observable::parse(line)).collect();
+    let hashes = items.iter().filter(|item| item.hash.is_ok()).count();
+    let is_word = |(line, item): (&&str, &Observable)| {
+        item.hash.is_ok() || !line.contains(char::is_whitespace)
+    };
+    let are_words = lines.iter().zip(&items).all(is_word);
+    (are_words && hashes * 2 >= items.len() && !items.is_empty()).then(|| {
+        let pairs = lines.iter().zip(items);
+        pairs.flat_map(|(line, item)| item_of(line, item)).collect()
+    })
+}
+
+/// The items of a line: the hash that it is, or those in it, or the line itself.
+fn item_of(line: &str, item: Observable) -> Vec<Observable> {
+    if item.hash.is_ok() {
+        return vec![item];
+    }
+    let inside = advisory::hashes(line);
+    let is_address = line.contains(['.', '/', '@', ':']);
+    match inside.is_empty() {
+        false => inside,
+        true if is_address => Vec::new(),
+        true => vec![item],
+    }
+}
