@@ -24,6 +24,9 @@ pub(crate) struct HashLike {
     pub(crate) text: String,
     /// How much it looks like one.
     pub(crate) likeness: Likeness,
+    /// Findings with the same number are digests of one file, as in
+    /// `SHA1=...,MD5=...`; `None` where the text does not say so.
+    pub(crate) file: Option<usize>,
 }
 
 /// How much a run of digits looks like the hash of a file.

@@ -30,6 +30,7 @@ pub(super) fn read(text: &str) -> Vec<HashLike> {
         .map(|(digits, likeness)| HashLike {
             text: digits,
             likeness,
+            file: None,
         })
         .collect()
 }

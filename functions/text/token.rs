@@ -26,7 +26,8 @@ const GLUED: [(&str, Label); 7] = [
 /// The words of a reading that look like a hash.
 pub(super) fn read(text: &str) -> Vec<HashLike> {
     let columns = Columns::of(text);
-    let mut found = Vec::new();
+    let mut found: Vec<HashLike> = Vec::new();
+    let (mut last_end, mut files) = (None, 0);
     for (start, word) in words(text) {
         if word.len() < MIN_DIGITS {
             continue;
@@ -38,12 +39,27 @@ pub(super) fn read(text: &str) -> Vec<HashLike> {
         let label = glued
             .or_else(|| label::before(&text[line_start..start]))
             .or_else(|| columns.label(text, line_start, start));
+        let is_same = last_end.is_some_and(|end| joins_digests(&text[end..start]));
+        match found.last_mut() {
+            Some(last) if is_same => last.file = last.file.or(Some(files)),
+            _ => files += 1,
+        }
         found.push(HashLike {
             text: digits.chars().take(MAX_WORD).collect(),
             likeness: labeled(likeness, label),
+            file: is_same.then_some(files),
         });
+        last_end = Some(start + word.len());
     }
     found
+}
+
+/// Returns true for the text between two digests of one file, such as `,MD5=`.
+fn joins_digests(between: &str) -> bool {
+    let name = between
+        .strip_prefix(',')
+        .and_then(|rest| rest.trim_start().strip_suffix('='));
+    name.is_some_and(|name| label::label_of(name).is_some() && !name.contains('\n'))
 }
 
 fn labeled(likeness: Likeness, label: Option<Label>) -> Likeness {

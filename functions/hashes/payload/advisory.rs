@@ -12,11 +12,15 @@ pub(super) fn hashes(text: &str) -> Vec<Observable> {
 }
 
 fn observable(like: &HashLike) -> Observable {
-    match like.likeness {
+    let item = match like.likeness {
         Likeness::Complete | Likeness::OtherDigest => Observable::parse(&like.text),
         Likeness::Authenticode => Observable::unusable(&like.text, UnusableHash::Authenticode),
         Likeness::Broken(digits) => {
             Observable::unusable(&like.text, UnusableHash::LooksLike(digits))
         }
+    };
+    Observable {
+        file: like.file,
+        ..item
     }
 }

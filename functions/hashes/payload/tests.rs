@@ -233,3 +233,21 @@ fn field_h06_json_is_json_whatever_the_content_type_says() {
         assert_eq!(asked(content_type, &body), (vec![], 1), "{body}");
     }
 }
+
+#[test]
+fn field_h05_digests_of_one_line_of_sysmon_are_one_file() {
+    let text = format!("Hashes: SHA1={SHA1},MD5={MD5},SHA256={SHA256},IMPHASH={MD5}\n{MD5}");
+    let items = parse("text/plain", text.as_bytes()).unwrap();
+    let files: Vec<Option<usize>> = items.iter().map(|item| item.file).collect();
+    assert_eq!(items.len(), 3);
+    assert!(
+        files[0].is_some() && files.iter().all(|file| *file == files[0]),
+        "{files:?}"
+    );
+    let two = parse(
+        "text/plain",
+        format!("{SHA1}, {SHA256} and {MD5}").as_bytes(),
+    )
+    .unwrap();
+    assert!(two.iter().all(|item| item.file.is_none()));
+}
