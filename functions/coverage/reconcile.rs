@@ -28,7 +28,7 @@ pub fn reconcile(
 ) -> CoverageReport {
     correct_plans(&mut report, before, answers);
     let gone = judge_vanished(&mut report, before, answers, within);
-    report.sum_again();
+    report.recalculate_totals();
     let mut changes = compare(&report, before);
     for change in changes
         .iter_mut()

@@ -1,6 +1,6 @@
-//! The coverage report: every subscription times every plan, the exposed accounts, and the
-//! totals. Rows start from the list of subscriptions, so one that was never registered is
-//! included.
+//! The coverage report: a row for each plan of each subscription, the exposed accounts, and
+//! the totals. Rows start from the list of subscriptions, so one that was never registered
+//! is included.
 
 mod join;
 mod row;
@@ -11,10 +11,11 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{
     AI_RESOURCES, AiResource, Change, Estate, PRICINGS, Point, Pricing, SUBSCRIPTIONS, Subscription,
 };
-use join::{by_subscription, count_accounts, note_strangers, of_subscription, plans};
+use join::{by_subscription, count_accounts, note_unlisted_subscriptions, of_subscription, plans};
 use row::{Facts, Plan, coverage};
 
-pub(crate) use join::first;
+pub(crate) use crate::report::text::counted;
+use join::first;
 pub use row::{Cloud, PlanCoverage};
 pub use summary::{PlanCounts, Summary};
 
@@ -50,7 +51,7 @@ impl CoverageReport {
         let accounts = count_accounts(&estate.ai_resources);
         let mut subscriptions = estate.subscriptions;
         subscriptions.sort_by(|one, other| one.subscription_id.cmp(&other.subscription_id));
-        let is_short = note_strangers(&subscriptions, &pricings, &accounts, &mut gaps);
+        let is_short = note_unlisted_subscriptions(&subscriptions, &pricings, &accounts, &mut gaps);
         let mut ai_resources = estate.ai_resources;
         ai_resources.sort_by(|one, other| one.id.cmp(&other.id));
         let mut report = Self {
@@ -86,7 +87,7 @@ impl CoverageReport {
             let rows = report.rows_of(subscription, facts);
             report.rows.extend(rows);
         }
-        report.sum_again();
+        report.recalculate_totals();
         report
     }
 
@@ -152,7 +153,7 @@ impl CoverageReport {
 
     /// Adds the subscriptions of the scope that Azure did not list, so that one the
     /// identity cannot read is not left out.
-    pub fn expect(&mut self, ids: &[String]) {
+    pub fn add_missing_subscriptions(&mut self, ids: &[String]) {
         let seen: BTreeSet<&str> = self
             .by_subscription()
             .map(|rows| rows[0].subscription.subscription_id.as_str())
@@ -165,8 +166,12 @@ impl CoverageReport {
             return;
         }
         self.summary.reasons.push(format!(
-            "{} subscriptions of `COVERAGE_SCOPE` are not visible ({}): grant the identity Reader on them, or take them out",
-            missing.len(),
+            "{} not visible ({}): grant the identity Reader there, or narrow the scope",
+            counted(
+                missing.len(),
+                "subscription in `COVERAGE_SCOPE` is",
+                "subscriptions in `COVERAGE_SCOPE` are"
+            ),
             first(missing.iter().map(|id| id.as_str()))
         ));
         let named = |id: &String| Subscription {
@@ -176,7 +181,7 @@ impl CoverageReport {
         };
         let missing = missing.into_iter().map(named).collect();
         self.add_unreadable(missing);
-        self.sum_again();
+        self.recalculate_totals();
     }
 
     fn rows_of(&self, subscription: Subscription, facts: Facts<'_>) -> Vec<PlanCoverage> {

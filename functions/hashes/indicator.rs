@@ -100,13 +100,13 @@ pub(super) fn reason_to_review(verdict: Verdict, evidence: &Evidence) -> Option<
     let listed = listed.join(", ");
     match verdict {
         Verdict::Malicious | Verdict::Suspicious if has("allow") => Some(format!(
-            "an Indicator of this tenant allows the file, so Defender does not stop it where that applies ({listed})"
+            "an Indicator in this tenant allows the file, so Defender does not stop it where that applies ({listed})"
         )),
         Verdict::Malicious | Verdict::Suspicious => Some(format!(
             "this tenant has an Indicator for the file ({listed}); a new one would overwrite it"
         )),
         Verdict::Clean if has("block") => Some(format!(
-            "an Indicator of this tenant stops the file ({listed}), on which Microsoft has no detection"
+            "an Indicator in this tenant stops the file ({listed}), on which Microsoft has no detection"
         )),
         _ => None,
     }

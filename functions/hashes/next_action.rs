@@ -84,7 +84,7 @@ pub fn advise(
         advice.push(NextAction {
             action: "open_file_page".into(),
             title: "Open the file in the Defender portal".into(),
-            reason: "it shows the devices and alerts of this tenant".to_owned(),
+            reason: "it shows the devices and alerts in this tenant".to_owned(),
             portal_url: Some(page),
             kql: None,
             request: None,
@@ -121,8 +121,8 @@ pub fn advise_on_evidence(
     if alerts > 0 {
         let alerts = counted(
             alerts,
-            "alert of this tenant involves",
-            "alerts of this tenant involve",
+            "alert in this tenant involves",
+            "alerts in this tenant involve",
         );
         let reason = format!("{}{alerts} the file", at_least(evidence.alerts.as_ref()));
         more.push(page("review_alerts", "Review the alerts", reason));
@@ -135,7 +135,7 @@ pub fn advise_on_evidence(
         };
         let devices = counted(devices, "device", "devices");
         let reason = format!(
-            "{}{devices} of this tenant saw the file",
+            "{}{devices} in this tenant saw the file",
             at_least(evidence.devices.as_ref())
         );
         more.push(page("isolate_or_scan_devices", title, reason));

@@ -1,4 +1,4 @@
-//! The items of the checklist from TN-01 on: their counts and their devices.
+//! The findings about device records (TN-01 and up): how many, and which devices.
 
 mod completeness;
 mod finding;

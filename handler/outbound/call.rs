@@ -1,4 +1,4 @@
-//! One call with everything around it: the path that every request takes.
+//! The sequence of every outbound call: token, limit, breaker, send, retry.
 
 mod attempt;
 

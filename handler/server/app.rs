@@ -1,4 +1,4 @@
-//! From a request to the function that answers it.
+//! Finds the function that answers a request, and calls it.
 //!
 //! Real paths (forwarded HTTP) and `POST /{FunctionName}` (envelope) share one path
 //! space, so a name that equals a path is refused at start.

@@ -1,9 +1,9 @@
 //! Checks that everything the settings ask for is there: the use case behind
 //! `doctor` and `/api/health?deep=true`.
 //!
-//! Each check makes one harmless call by the same way as the work itself, so that it
-//! finds what the work would meet. The checks change nothing but small files in each
-//! place of reports, which show that it can be written.
+//! Each check makes one harmless call through the same client as the work itself, so
+//! that it meets the same failures. The checks write only small files where reports are
+//! stored, to show that they can be written.
 
 mod azure;
 mod defender;

@@ -288,7 +288,7 @@ async fn a_subscription_that_the_scope_names_is_in_the_report_whether_it_is_visi
     let hidden = subscription_id(2);
     assert!(
         run.stderr
-            .contains("2 subscriptions of `COVERAGE_SCOPE` are not visible")
+            .contains("2 subscriptions in `COVERAGE_SCOPE` are not visible")
             && run.stderr.contains(&hidden),
         "{}",
         run.stderr

@@ -260,7 +260,7 @@ async fn a_comment_lists_the_evidence_and_the_source_that_was_not_read() {
     let target = "/api/hashes?format=markdown&include=alerts,devices,indicators";
     let comment = app.send(ClientRequest::post(target, &body)).await.text;
     assert!(
-        comment.contains("2 devices of this tenant saw it; 2 alerts of this tenant involve it"),
+        comment.contains("2 devices in this tenant saw it; 2 alerts in this tenant involve it"),
         "{comment}"
     );
     assert!(comment.contains("indicators NOT read"), "{comment}");

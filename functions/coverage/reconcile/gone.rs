@@ -9,6 +9,7 @@ use crate::coverage::{
     change::{Change, ChangeKind},
     confirmation::{Answer, Question},
 };
+use crate::report::text::counted;
 
 /// The subscriptions that belong to the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +32,8 @@ impl ScopeMembership {
 pub(super) fn note_unreadable(report: &mut CoverageReport, count: usize) {
     if count > 0 {
         report.summary.reasons.push(format!(
-            "{count} subscriptions can no longer be read: grant the identity Reader on them again, or take them out of the scope"
+            "{} can no longer be read: grant the identity Reader again, or narrow the scope",
+            counted(count, "subscription", "subscriptions")
         ));
     }
 }
@@ -87,7 +89,8 @@ pub(super) fn judge_vanished(
     note_unreadable(report, unreadable);
     if stale > 0 {
         report.summary.reasons.push(format!(
-            "{stale} subscriptions are missing in Resource Graph although Resource Manager knows them, so their plans could not be read"
+            "Resource Graph lacks {} that Resource Manager knows, so those plans could not be read",
+            counted(stale, "subscription", "subscriptions")
         ));
     }
     gone

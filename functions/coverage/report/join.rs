@@ -7,6 +7,7 @@ use crate::coverage::{
     AiResource, Pricing, Subscription,
     plan::{self, state_of},
 };
+use crate::report::text::counted;
 
 /// Rows in the order of subscription and plan, and those of single resources. If two rows
 /// of one plan differ, that is a gap, and the one that covers less comes first and counts.
@@ -96,7 +97,7 @@ pub(crate) fn first<'a>(ids: impl Iterator<Item = &'a str>) -> String {
 
 /// Records a gap if rows belong to subscriptions that are not in the list. Returns true if
 /// the list is incomplete.
-pub(super) fn note_strangers(
+pub(super) fn note_unlisted_subscriptions(
     subscriptions: &[Subscription],
     pricings: &[Pricing],
     accounts: &BTreeMap<String, usize>,
@@ -112,14 +113,14 @@ pub(super) fn note_strangers(
     let named: BTreeSet<&str> = of_plans
         .chain(accounts.keys().map(String::as_str))
         .collect();
-    let strangers: Vec<&str> = named.difference(&listed).copied().collect();
-    if strangers.is_empty() {
+    let unlisted: Vec<&str> = named.difference(&listed).copied().collect();
+    if unlisted.is_empty() {
         return false;
     }
     gaps.push(format!(
-        "{} subscriptions have plans or AI resources but are not in the list of subscriptions ({})",
-        strangers.len(),
-        first(strangers.iter().copied())
+        "the list of subscriptions lacks {} that plans or AI resources name ({})",
+        counted(unlisted.len(), "subscription", "subscriptions"),
+        first(unlisted.iter().copied())
     ));
     true
 }

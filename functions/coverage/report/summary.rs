@@ -78,7 +78,7 @@ impl Summary {
 
 impl CoverageReport {
     /// Counts the rows; what is not counted stays.
-    pub(crate) fn sum_again(&mut self) {
+    pub(crate) fn recalculate_totals(&mut self) {
         let mut counts: BTreeMap<&str, BTreeMap<&'static str, usize>> = BTreeMap::new();
         let (mut exposed, mut paid_plans_on) = (0, 0);
         for row in self.rows.iter().filter(|row| row.subscription.is_enabled()) {

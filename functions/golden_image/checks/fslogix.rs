@@ -1,4 +1,4 @@
-//! The checks of exclusions for profile containers: FX.
+//! The FX checks: antivirus exclusions for profile containers (`FSLogix`).
 
 mod exclusion;
 mod locations;

@@ -76,7 +76,7 @@ fn in_this_tenant(evidence: &Evidence) -> Vec<String> {
         let seen = seen.map_or("an unknown number of devices".to_owned(), |count| {
             counted(count as usize, "device", "devices")
         });
-        parts.push(format!("seen on {seen} of this tenant in 30 days"));
+        parts.push(format!("seen on {seen} in this tenant in 30 days"));
     }
     let at_least = |more: bool| if more { "at least " } else { "" };
     if let Some(devices) = evidence
@@ -85,7 +85,7 @@ fn in_this_tenant(evidence: &Evidence) -> Vec<String> {
         .and_then(|source| source.data.as_ref())
     {
         parts.push(format!(
-            "{}{} of this tenant saw it",
+            "{}{} in this tenant saw it",
             at_least(devices.more),
             counted(devices.count, "device", "devices")
         ));
@@ -100,8 +100,8 @@ fn in_this_tenant(evidence: &Evidence) -> Vec<String> {
             at_least(alerts.more),
             counted(
                 alerts.count,
-                "alert of this tenant involves",
-                "alerts of this tenant involve"
+                "alert in this tenant involves",
+                "alerts in this tenant involve"
             )
         ));
     }
@@ -129,8 +129,8 @@ fn indicators(found: &Indicators) -> String {
         })
         .collect();
     let text = match actions.as_slice() {
-        [] => "no Indicator of this tenant".to_owned(),
-        actions => format!("Indicator of this tenant: {}", actions.join(", ")),
+        [] => "no Indicator in this tenant".to_owned(),
+        actions => format!("Indicator in this tenant: {}", actions.join(", ")),
     };
     if found.own_only {
         format!("{text} (only those that this app made are visible)")

@@ -70,7 +70,7 @@ impl Coverage {
         let mut report = CoverageReport::new(estate, self.cloud, &as_of);
         // Where nothing at all is visible, there is no report.
         if report.summary.subscriptions > 0 {
-            report.expect(self.scope.subscriptions());
+            report.add_missing_subscriptions(self.scope.subscriptions());
         }
         report
     }

@@ -1,5 +1,5 @@
-//! The one way in which every report is run: lock, finish crashed runs, skip a
-//! slot that has a run, read, publish, log.
+//! How every report is run: take the lock, finish crashed runs, skip a slot that has a
+//! run, read, publish, log.
 
 use std::{future::Future, time::Duration};
 
