@@ -129,7 +129,7 @@ enum Escape {
     Char(char),
 }
 
-/// The escape of JSON after a backslash, and its length. `\b` and `\f` are left alone:
+/// The escape of JSON after a backslash, and its length. `\b` and `\f` are no escapes here:
 /// they are the start of a hash more often, as in a path.
 fn json_escape(rest: &str) -> (Escape, usize) {
     match rest.as_bytes() {

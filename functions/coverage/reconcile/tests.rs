@@ -453,7 +453,7 @@ fn a_list_that_its_own_plans_contradict_reports_none_as_gone() {
         (3, 1, false)
     );
     assert!(
-        s.reasons[0].ends_with("are not in the list of subscriptions (b)"),
+        s.reasons[0].ends_with("that plans or AI resources name (b)"),
         "{:?}",
         s.reasons
     );

@@ -21,7 +21,7 @@ fn hash() -> impl Strategy<Value = String> {
     })
 }
 
-/// A hash as tools write it: whole, wrapped, escaped, labeled, with odd neighbors.
+/// A hash as tools write it: in one piece, wrapped, escaped, labeled, with odd neighbors.
 fn written(hash: &str, form: usize, at: usize) -> String {
     let cut = 1 + at % (hash.len() - 1);
     let (head, tail) = hash.split_at(cut);
