@@ -42,9 +42,18 @@ pub(crate) enum Likeness {
     OtherDigest,
 }
 
-/// Everything in a text that looks like the hash of a file, once each, in the order in
-/// which it appears.
-pub(crate) fn hash_like(text: &str) -> Vec<HashLike> {
+/// What a text has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Everything that looks like the hash of a file, once each, in the order in which it
+    /// appears.
+    pub(crate) hashes: Vec<HashLike>,
+    /// The number of digests and ids that have a label of another kind.
+    pub(crate) others: usize,
+}
+
+/// What a text has that looks like a hash.
+pub(crate) fn hash_like(text: &str) -> Found {
     let mut found: Vec<HashLike> = Vec::new();
     let mut position: HashMap<String, usize> = HashMap::new();
     for reading in readings::of(text) {
@@ -61,8 +70,14 @@ pub(crate) fn hash_like(text: &str) -> Vec<HashLike> {
         }
     }
     let parts = parts(&found);
-    found.retain(|like| like.likeness != Likeness::OtherDigest && !parts.contains(&like.text));
-    found
+    found.retain(|like| !parts.contains(&like.text));
+    let (others, hashes): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|like| like.likeness == Likeness::OtherDigest);
+    Found {
+        hashes,
+        others: others.len(),
+    }
 }
 
 /// The findings of one reading. A hash that is there twice, once labeled as another

@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HashResult, ItemStatus, RULE_SET, UnusableHash, Verdict};
+use super::{
+    FileAnswer, FileState, HashResult, ItemStatus, RULE_SET, Verdict, files, payload::Inputs,
+};
 
-/// Counts of an answer, which add up to `total`.
+/// Counts of an answer. Those of verdicts, `invalid` and `failed` add up to `total`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
@@ -25,9 +27,13 @@ pub struct Summary {
     pub invalid: usize,
     /// Hashes without a verdict: throttled or failed.
     pub failed: usize,
-    /// The most severe verdict. Null while an item is not `ok` and none is Malicious or
-    /// Suspicious: an item that was not checked is not Clean, and neither is a stale one.
-    /// An unusable hash of a file whose other hash has a verdict does not count.
+    /// Values that were left out, because a label marks them as something other than the
+    /// hash of a file, such as an IMPHASH. Not part of `total`.
+    #[serde(default)]
+    pub other_values: usize,
+    /// The most severe verdict. Null while a file was not checked and none is Malicious or
+    /// Suspicious: what was not checked is not Clean, and neither is a stale answer. An
+    /// unusable hash of a file whose other hash has a verdict does not count.
     pub worst: Option<Verdict>,
 }
 
@@ -47,39 +53,12 @@ impl Summary {
                 (_, None) => &mut summary.failed,
             } += 1;
         }
-        let worst = results.iter().filter_map(|result| result.verdict).max();
-        let is_stale =
-            |result: &HashResult| result.stale && result.verdict < Some(Verdict::Suspicious);
-        let all_asked = summary.failed == 0
-            && !results.iter().any(is_stale)
-            && results.iter().all(|result| {
-                result.status != ItemStatus::Invalid || is_of_answered_file(result, results)
-            });
-        summary.worst = worst.filter(|worst| all_asked || *worst >= Verdict::Suspicious);
+        let files = files(results);
+        let worst = files.iter().filter_map(FileAnswer::verdict).max();
+        let are_checked = files.iter().all(FileAnswer::is_checked);
+        summary.worst = worst.filter(|worst| are_checked || *worst >= Verdict::Suspicious);
         summary
     }
-}
-
-/// Returns true if an invalid item is a hash of a file whose other hash has a verdict: its
-/// MD5, or a hash that the sender's entities join with another one.
-fn is_of_answered_file(item: &HashResult, results: &[HashResult]) -> bool {
-    let is_md5 = item
-        .error
-        .as_ref()
-        .is_some_and(|error| error.code == UnusableHash::Md5.code());
-    let digits = item.hash.rsplit(':').next().unwrap_or_default().trim();
-    results
-        .iter()
-        .filter(|result| result.verdict.is_some())
-        .any(|result| {
-            let md5 = result
-                .file
-                .as_ref()
-                .and_then(|file| file.md5.as_deref())
-                .filter(|md5| md5.len() == 32);
-            let joined = item.same_file.is_some() && item.same_file == result.same_file;
-            joined || (is_md5 && md5.is_some_and(|md5| digits.eq_ignore_ascii_case(md5)))
-        })
 }
 
 /// The answer to a list.
@@ -90,12 +69,24 @@ pub struct LookupAnswer {
     pub as_of: String,
     /// Version of the verdict rules.
     pub rule_set: Cow<'static, str>,
-    /// True if every item is `ok` or `invalid`.
+    /// True if every hash that can be asked has a verdict that is not stale.
     pub complete: bool,
     /// Counts and the worst verdict.
     pub summary: Summary,
     /// One result for each input, in the order asked.
     pub results: Vec<HashResult>,
+    /// What the sender said about its files; not part of the answer.
+    #[serde(skip)]
+    pub sender: Sender,
+}
+
+/// What a sender said in addition to the hashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sender {
+    /// True if it sent the entities of an incident or an alert.
+    pub is_incident: bool,
+    /// Names of its files that have no hash.
+    pub files_without_hash: Vec<String>,
 }
 
 impl LookupAnswer {
@@ -105,10 +96,22 @@ impl LookupAnswer {
         Self {
             as_of,
             rule_set: RULE_SET.into(),
-            complete: summary.failed == 0,
+            complete: !files(&results).iter().any(is_open),
             summary,
             results,
+            sender: Sender::default(),
         }
+    }
+
+    /// Adds what the inputs say in addition to their hashes.
+    #[must_use]
+    pub fn with_sender(mut self, inputs: &Inputs) -> Self {
+        self.summary.other_values = inputs.other_values;
+        self.sender = Sender {
+            is_incident: inputs.are_entities,
+            files_without_hash: inputs.files_without_hash.clone(),
+        };
+        self
     }
 
     /// Seconds after which the unanswered items are worth a retry; `None` when
@@ -120,16 +123,20 @@ impl LookupAnswer {
             .max()
     }
 
-    /// Returns true if a hash was not checked: one without a verdict, or an unusable one of
-    /// a file without a verdict by another hash.
-    pub fn has_unasked(&self) -> bool {
-        let unasked = |result: &HashResult| match result.status {
-            ItemStatus::Ok => false,
-            ItemStatus::Invalid => !is_of_answered_file(result, &self.results),
-            ItemStatus::Throttled | ItemStatus::Failed => true,
-        };
-        self.results.iter().any(unasked)
+    /// The files that it is about.
+    pub fn files(&self) -> Vec<FileAnswer<'_>> {
+        files(&self.results)
     }
+
+    /// Returns true if a file was not checked, for whatever reason.
+    pub fn has_unchecked(&self) -> bool {
+        !self.files().iter().all(FileAnswer::is_checked)
+    }
+}
+
+/// Returns true if a later request may have a better answer for the file.
+fn is_open(file: &FileAnswer<'_>) -> bool {
+    matches!(file.state(), FileState::NotAsked(_) | FileState::Stale(_))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 mod advisory;
 mod entities;
 mod error;
+mod inputs;
 mod json;
 mod lines;
 mod no_repeats;
@@ -17,10 +18,10 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::Observable;
 use no_repeats::NoRepeats;
 
 pub use error::UnusableRequest;
+pub use inputs::Inputs;
 
 /// Most distinct inputs of one request.
 pub const MAX_DISTINCT: usize = 1_000;
@@ -38,7 +39,7 @@ const MAX_VALUES: usize = 100_000;
 ///
 /// # Errors
 /// [`UnusableRequest`]; no item is ever dropped silently.
-pub fn parse(content_type: &str, body: &[u8]) -> Result<Vec<Observable>, UnusableRequest> {
+pub fn parse(content_type: &str, body: &[u8]) -> Result<Inputs, UnusableRequest> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if body.trim_ascii().is_empty() {
         return Err(UnusableRequest::Empty);
@@ -51,22 +52,21 @@ pub fn parse(content_type: &str, body: &[u8]) -> Result<Vec<Observable>, Unusabl
         true => read_text_or_json(&decode(body).ok_or(UnusableRequest::NotText)?)?,
         false => read_json(body)?,
     };
+    let items = inputs.observables.len();
     let distinct = inputs
+        .observables
         .iter()
         .filter_map(|input| input.hash.as_ref().ok())
         .collect::<HashSet<_>>()
         .len();
-    if distinct > MAX_DISTINCT || inputs.len() > MAX_ITEMS {
-        return Err(UnusableRequest::TooMany {
-            items: inputs.len(),
-            distinct,
-        });
+    if distinct > MAX_DISTINCT || items > MAX_ITEMS {
+        return Err(UnusableRequest::TooMany { items, distinct });
     }
     Ok(inputs)
 }
 
 /// Reads JSON.
-fn read_json(body: &[u8]) -> Result<Vec<Observable>, UnusableRequest> {
+fn read_json(body: &[u8]) -> Result<Inputs, UnusableRequest> {
     too_many_values(body)?;
     let value: Value = serde_json::from_slice(body).map_err(|error| UnusableRequest::NotJson {
         line: error.line(),
@@ -77,7 +77,7 @@ fn read_json(body: &[u8]) -> Result<Vec<Observable>, UnusableRequest> {
 }
 
 /// Reads a text; one that is JSON is read as JSON, whatever its content type says.
-fn read_text_or_json(text: &str) -> Result<Vec<Observable>, UnusableRequest> {
+fn read_text_or_json(text: &str) -> Result<Inputs, UnusableRequest> {
     let trimmed = text.trim_start_matches('\u{feff}').trim();
     if trimmed.starts_with(['{', '[', '"']) && serde_json::from_str::<Value>(trimmed).is_ok() {
         match read_json(trimmed.as_bytes()) {
@@ -86,7 +86,7 @@ fn read_text_or_json(text: &str) -> Result<Vec<Observable>, UnusableRequest> {
             read => return read,
         }
     }
-    Ok(lines::read(text).unwrap_or_else(|| advisory::hashes(text)))
+    Ok(lines::read(text).unwrap_or_else(|| advisory::read(text)))
 }
 
 /// The text in these bytes: UTF-16 if its mark says so, else UTF-8, in which an invalid
@@ -112,8 +112,8 @@ pub fn decode(bytes: &[u8]) -> Option<String> {
 /// Reads a file or a pasted text: JSON of any known shape, a list, a table, an advisory.
 ///
 /// As [`parse`] of a text, without a limit on the number of items.
-pub fn read_text(text: &str) -> Vec<Observable> {
-    read_text_or_json(text).unwrap_or_else(|_| advisory::hashes(text))
+pub fn read_text(text: &str) -> Inputs {
+    read_text_or_json(text).unwrap_or_else(|_| advisory::read(text))
 }
 
 /// Refuses what would take far more memory as values than as text.

@@ -2,9 +2,12 @@
 
 mod comment;
 mod csv;
+mod details;
 mod html;
 mod markdown;
+mod plain;
+mod sentences;
 mod stat;
-mod words;
 
+pub use sentences::CLEAN_MEANS;
 pub use stat::StatAnswer;

@@ -54,6 +54,9 @@ pub struct ItemError {
     pub cause: String,
 }
 
+/// The code of a source that was not asked, because it knows files only by SHA-1.
+pub const SHA1_UNKNOWN: &str = "sha1_unknown";
+
 /// The result for one input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -88,6 +91,9 @@ pub struct HashResult {
     /// Results with the same number are of one file; not part of the answer.
     #[serde(skip)]
     pub same_file: Option<usize>,
+    /// The name under which the sender knows the file; not part of the answer.
+    #[serde(skip)]
+    pub file_name: Option<String>,
 }
 
 impl HashResult {
@@ -124,7 +130,15 @@ impl HashResult {
 
     /// Returns true if a source of evidence was requested but could not be read.
     pub fn lacks_evidence(&self) -> bool {
-        !self.evidence.errors().is_empty()
+        !self.evidence_errors().is_empty()
+    }
+
+    /// The error of each source that was requested and could not be read. A file that
+    /// Defender has no record of has nothing to read under a SHA-1 that no one knows.
+    pub fn evidence_errors(&self) -> Vec<(&'static str, &ItemError)> {
+        let is_known = |error: &ItemError| self.found == Some(true) || error.code != SHA1_UNKNOWN;
+        let errors = self.evidence.errors().into_iter();
+        errors.filter(|(_, error)| is_known(error)).collect()
     }
 
     /// The hashes under which sources may know the file, SHA-1 first.
@@ -181,6 +195,7 @@ impl HashResult {
             next_actions: Vec::new(),
             error,
             same_file: None,
+            file_name: None,
         }
     }
 }

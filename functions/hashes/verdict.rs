@@ -75,8 +75,21 @@ const RULES: [Rule; 4] = [
 /// Words of `determinationType` that say that there is none.
 const NO_DETERMINATION: [&str; 2] = ["", "unknown"];
 
-/// Words of `determinationValue` that name no threat.
-const NO_THREAT: [&str; 6] = ["", "unknown", "clean", "benign", "none", "notavailable"];
+/// Words of `determinationValue` that name no threat, by their letters and digits.
+const NO_THREAT: [&str; 12] = [
+    "",
+    "unknown",
+    "clean",
+    "benign",
+    "none",
+    "no",
+    "nothreat",
+    "null",
+    "na",
+    "notavailable",
+    "notapplicable",
+    "undefined",
+];
 
 /// The verdict on a file that Defender knows, with its reasons, the one that
 /// decided first. Never empty.
@@ -107,7 +120,7 @@ pub fn judge(profile: &FileProfile) -> (Verdict, Vec<Reason>) {
 
 /// The verdict on a file that Microsoft has never seen.
 pub fn judge_not_seen() -> (Verdict, Vec<Reason>) {
-    let text = "Microsoft Defender has never seen a file with this hash".to_owned();
+    let text = "Microsoft Defender has no record of a file with this hash yet".to_owned();
     (
         Verdict::Unknown,
         vec![Reason {
@@ -177,7 +190,9 @@ fn rule(word: &str) -> Option<&'static Rule> {
 }
 
 fn names_threat(value: &str) -> bool {
-    !NO_THREAT.contains(&value.to_ascii_lowercase().as_str())
+    let letters = value.chars().filter(|c| c.is_alphanumeric());
+    let word: String = letters.flat_map(char::to_lowercase).collect();
+    !NO_THREAT.contains(&word.as_str())
 }
 
 #[cfg(test)]
@@ -245,6 +260,20 @@ mod tests {
             check(word, None, Unknown, "no_determination");
             check(word, Some("None"), Unknown, "no_determination");
             check(word, trojan, Suspicious, "threat_name_only");
+        }
+        for none in [
+            "N/A",
+            "n/a",
+            "-",
+            "--",
+            " NONE ",
+            "Not available",
+            "not-applicable",
+            "null",
+            "(none)",
+        ] {
+            check(Some("Clean"), Some(none), Clean, "determination_clean");
+            check(None, Some(none), Unknown, "no_determination");
         }
         check(Some("Foo"), None, Unknown, "unrecognised_determination");
         check(Some("Foo"), trojan, Suspicious, "threat_name_only");

@@ -11,7 +11,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use functions::{
-    hashes::{HashResult, LookupAnswer, Observable, Verdict, payload},
+    hashes::{HashResult, Inputs, LookupAnswer, Observable, Verdict, payload},
     report::text::{json, visible},
 };
 use futures::FutureExt;
@@ -24,11 +24,12 @@ use super::{
     server::{self, ServerArgs},
     table::{summary, table},
 };
+use crate::services::hashes::distinct_hashes;
 use crate::{
     config::{Config, Purpose},
     telemetry::{self, LogAudience},
 };
-use collect::{ask_directly, collect, distinct_hashes};
+use collect::{ask_directly, collect};
 
 #[derive(Debug, Args)]
 pub(super) struct LookupArgs {
@@ -144,19 +145,19 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
     })
 }
 
-fn read_inputs(args: &LookupArgs) -> Result<Vec<Observable>, InputError> {
-    let mut inputs = Vec::new();
+fn read_inputs(args: &LookupArgs) -> Result<Inputs, InputError> {
+    let mut inputs = Inputs::default();
     if let Some(path) = &args.file {
-        inputs.extend(payload::read_text(&file_text(path)?));
+        inputs.append(payload::read_text(&file_text(path)?));
     }
     for hash in &args.hashes {
         if hash == "-" {
-            inputs.extend(payload::read_text(&stdin_text()?));
+            inputs.append(payload::read_text(&stdin_text()?));
         } else {
-            inputs.push(Observable::parse(hash));
+            inputs.append(vec![Observable::parse(hash)].into());
         }
     }
-    if inputs.is_empty() {
+    if inputs.observables.is_empty() {
         return Err(InputError::Empty("the input has no hash".to_owned()));
     }
     Ok(inputs)
@@ -202,7 +203,7 @@ fn judge(args: &LookupArgs, answer: &LookupAnswer) -> Exit {
         Exit::Unusable
     } else if args.fail_on.is_some_and(found) {
         Exit::Found
-    } else if answer.has_unasked() || answer.results.iter().any(HashResult::lacks_evidence) {
+    } else if answer.has_unchecked() || answer.results.iter().any(HashResult::lacks_evidence) {
         Exit::Incomplete
     } else {
         Exit::Complete

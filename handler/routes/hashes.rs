@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderValue, Request, Response, StatusCode, header},
 };
 use functions::hashes::{
-    HashResult, ItemStatus, LookupAnswer, Observable, UnusableRequest, payload,
+    HashResult, Inputs, ItemStatus, LookupAnswer, Observable, UnusableRequest, payload,
 };
 use tokio::time::Instant;
 
@@ -133,9 +133,9 @@ async fn one(
     include: Include,
     format: Format,
 ) -> Result<Response<Body>, ApiError> {
-    let input = Observable::parse(hash);
+    let input = Inputs::from(vec![Observable::parse(hash)]);
     let deadline = services.hashes.deadline();
-    let answer = look_up(services, &[input], include, deadline).await;
+    let answer = look_up(services, &input, include, deadline).await;
     let [result] = answer.results.as_slice() else {
         return Err(ApiError::internal("one input gave no single result"));
     };
@@ -148,7 +148,7 @@ async fn one(
 
 async fn look_up(
     services: &Services,
-    inputs: &[Observable],
+    inputs: &Inputs,
     include: Include,
     deadline: Instant,
 ) -> LookupAnswer {

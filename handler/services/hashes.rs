@@ -13,14 +13,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use functions::hashes::{AdviceContext, FileHash, HashKind, HashResult, LookupAnswer, Observable};
+use functions::hashes::{AdviceContext, FileHash, HashKind, HashResult, Inputs, LookupAnswer};
 use futures::{
     future,
     stream::{self, Stream, StreamExt},
 };
 use tokio::{
     sync::oneshot,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -41,6 +41,13 @@ const AT_A_TIME: usize = 64;
 /// How long the SHA-1 of a list wait for its SHA-256.
 const HEAD_START: Duration = Duration::from_secs(1);
 
+/// The time after which a file of an alert that Defender does not know is asked for again:
+/// the record of a new file comes seconds after the alert.
+const AGAIN_AFTER: Duration = Duration::from_secs(3);
+
+/// Most files of one alert that are asked for again.
+const MAX_AGAIN: usize = 10;
+
 /// How long an Indicator that is advised should live.
 const INDICATOR_DAYS: i64 = 90;
 
@@ -48,6 +55,16 @@ type LookupOutcome = Result<Arc<CachedAnswer>, Failure>;
 
 /// The end of a flight: its outcome, and the time it had.
 type Landed = (LookupOutcome, Instant);
+
+/// Each hash of the inputs once, in their order.
+pub fn distinct_hashes(inputs: &Inputs) -> Vec<FileHash> {
+    let mut seen = HashSet::new();
+    let hashes = inputs.observables.iter();
+    hashes
+        .filter_map(|input| input.hash.as_ref().ok().copied())
+        .filter(|hash| seen.insert(*hash))
+        .collect()
+}
 
 /// Verdicts on file hashes.
 #[derive(Debug)]
@@ -92,31 +109,52 @@ impl HashLookup {
     }
 
     /// Answers for every input, in their order, by `deadline` at the latest.
-    pub async fn look_up_all(
-        self: &Arc<Self>,
-        inputs: &[Observable],
-        deadline: Instant,
-    ) -> LookupAnswer {
-        let results = self.look_up_each(inputs, deadline).collect().await;
+    pub async fn look_up_all(self: &Arc<Self>, inputs: &Inputs, deadline: Instant) -> LookupAnswer {
+        let hashes = distinct_hashes(inputs);
+        if inputs.are_entities {
+            hashes
+                .iter()
+                .for_each(|hash| self.cache.forget_not_seen(*hash));
+        }
+        let mut results = self.look_up_each(hashes, deadline).collect().await;
+        if inputs.are_entities {
+            self.ask_again(&mut results, deadline).await;
+        }
         Self::answer(inputs, &results, &Failure::deadline())
     }
 
-    /// Answers for every distinct hash among the inputs, as they come in.
+    /// Asks once more for files that Defender does not know yet.
+    async fn ask_again(
+        self: &Arc<Self>,
+        results: &mut HashMap<FileHash, HashResult>,
+        deadline: Instant,
+    ) {
+        let not_seen = results.iter().filter(|(_, one)| one.found == Some(false));
+        let hashes: Vec<FileHash> = not_seen.map(|(hash, _)| *hash).take(MAX_AGAIN).collect();
+        if hashes.is_empty() || Instant::now() + AGAIN_AFTER * 2 > deadline {
+            return;
+        }
+        sleep(AGAIN_AFTER).await;
+        hashes
+            .iter()
+            .for_each(|hash| self.cache.forget_not_seen(*hash));
+        let again: Vec<_> = self.look_up_each(hashes, deadline).collect().await;
+        // A failure does not take the place of an answer.
+        results.extend(again.into_iter().filter(|(_, one)| one.verdict.is_some()));
+    }
+
+    /// Answers for distinct hashes, as they come in.
     ///
     /// The SHA-1 wait for the SHA-256 of the list, but not long: one that hangs
     /// must not take their time.
     pub fn look_up_each(
         self: &Arc<Self>,
-        inputs: &[Observable],
+        hashes: Vec<FileHash>,
         deadline: Instant,
-    ) -> impl Stream<Item = (FileHash, HashResult)> {
-        let mut seen = HashSet::new();
-        let distinct = inputs
-            .iter()
-            .filter_map(|input| input.hash.as_ref().ok().copied())
-            .filter(|hash| seen.insert(*hash));
-        let (sha256, sha1): (Vec<_>, Vec<_>) =
-            distinct.partition(|hash| hash.kind() == HashKind::Sha256);
+    ) -> impl Stream<Item = (FileHash, HashResult)> + use<> {
+        let (sha256, sha1): (Vec<_>, Vec<_>) = hashes
+            .into_iter()
+            .partition(|hash| hash.kind() == HashKind::Sha256);
         let (done, wait) = oneshot::channel::<()>();
         let first = self.ask_each(sha256, deadline).chain(
             stream::once(async move {
@@ -149,11 +187,11 @@ impl HashLookup {
     /// Puts results in the order of the inputs and sums them up. A hash without
     /// a result was not asked any more, because of `missing`.
     pub fn answer(
-        inputs: &[Observable],
+        inputs: &Inputs,
         results: &HashMap<FileHash, HashResult>,
         missing: &Failure,
     ) -> LookupAnswer {
-        let in_order = inputs.iter().filter_map(|input| {
+        let in_order = inputs.observables.iter().filter_map(|input| {
             let result = match &input.hash {
                 Ok(hash) => results
                     .get(hash)
@@ -163,10 +201,11 @@ impl HashLookup {
             };
             result.map(|result| HashResult {
                 same_file: input.file,
+                file_name: input.file_name.clone(),
                 ..result
             })
         });
-        let answer = LookupAnswer::new(now(), in_order.collect());
+        let answer = LookupAnswer::new(now(), in_order.collect()).with_sender(inputs);
         log(&answer);
         answer
     }

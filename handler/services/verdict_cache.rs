@@ -168,6 +168,16 @@ impl VerdictCache {
         }
     }
 
+    /// Forgets the answer that a file was never seen.
+    pub fn forget_not_seen(&self, hash: FileHash) {
+        if self
+            .entry(hash)
+            .is_some_and(|entry| entry.profile.is_none())
+        {
+            self.entries.remove(&hash);
+        }
+    }
+
     /// Bytes that the remembered answers take, as the bound counts them.
     pub fn bytes(&self) -> u64 {
         self.entries.weight()

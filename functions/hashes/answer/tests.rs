@@ -53,6 +53,7 @@ fn worst_is_null_while_something_was_not_asked_and_nothing_bad_was_found() {
 #[test]
 fn a_stale_clean_is_no_all_clear() {
     let stale = |word| HashResult {
+        hash: "cd".repeat(20),
         stale: true,
         ..verified(word)
     };

@@ -14,6 +14,8 @@ pub struct Observable {
     /// Inputs with the same number are hashes of one file, as the sender's
     /// entities say; `None` where they say nothing.
     pub file: Option<usize>,
+    /// The name that the sender's entities give the file; `None` without one.
+    pub file_name: Option<String>,
 }
 
 impl Observable {
@@ -27,6 +29,7 @@ impl Observable {
                 text: hash.to_string(),
                 hash: Ok(hash),
                 file: None,
+                file_name: None,
             },
             Err(reason) => Self::unusable(text, reason),
         }
@@ -47,6 +50,7 @@ impl Observable {
             text: echo,
             hash: Err(reason),
             file: None,
+            file_name: None,
         }
     }
 }

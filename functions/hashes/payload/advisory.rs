@@ -1,5 +1,6 @@
 //! Hashes in prose: an advisory, a mail, a table, a log, as it was pasted.
 
+use super::Inputs;
 use crate::{
     hashes::{Observable, UnusableHash},
     text::{HashLike, Likeness, hash_like},
@@ -7,8 +8,12 @@ use crate::{
 
 /// The hashes of a text, in the order in which they appear. What looks like a hash and is
 /// not one stays, with its reason.
-pub(super) fn hashes(text: &str) -> Vec<Observable> {
-    hash_like(text).iter().map(observable).collect()
+pub(super) fn read(text: &str) -> Inputs {
+    let found = hash_like(text);
+    let observables: Vec<Observable> = found.hashes.iter().map(observable).collect();
+    let mut inputs = Inputs::from(observables);
+    inputs.other_values = found.others;
+    inputs
 }
 
 fn observable(like: &HashLike) -> Observable {

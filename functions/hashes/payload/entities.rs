@@ -12,6 +12,7 @@ mod walk;
 
 use serde_json::Value;
 
+use super::Inputs;
 use crate::hashes::Observable;
 use entity::{WITHOUT_HASHES, field, is_hash};
 
@@ -63,9 +64,9 @@ pub(super) fn is_reference(item: &Value) -> bool {
     field(item, "$ref").is_some()
 }
 
-/// The distinct hashes of entities, those of one file marked as such; texts
-/// among them are hashes themselves. `None` when there is too much to look at.
-pub(super) fn hashes(items: &[Value]) -> Option<Vec<Observable>> {
+/// The distinct hashes of entities, those of one file marked as such, and the files without
+/// a hash; texts among them are hashes themselves. `None` when there is too much to look at.
+pub(super) fn read(items: &[Value]) -> Option<Inputs> {
     let mut walk = Walk::default();
     items.iter().for_each(|item| walk.index(item, 0));
     for item in items {
@@ -74,7 +75,7 @@ pub(super) fn hashes(items: &[Value]) -> Option<Vec<Observable>> {
             entity => walk.visit(entity, None, true, 0),
         }
     }
-    (walk.visits <= MAX_VISITS && !walk.too_deep).then_some(walk.found)
+    (walk.visits <= MAX_VISITS && !walk.too_deep).then(|| walk.inputs())
 }
 
 /// The items of an array, also of one that arrives as a JSON text; empty for an absent one,

@@ -94,7 +94,7 @@ proptest! {
     #[test]
     fn field_h01_no_planted_hash_is_lost_and_none_is_invented(document in document()) {
         let items = parse(document.content_type, document.text.as_bytes());
-        let items = items.expect("a known shape");
+        let items = items.expect("a known shape").observables;
         let asked: HashSet<&str> = items
             .iter()
             .filter(|item| item.hash.is_ok())

@@ -1,9 +1,11 @@
 //! JSON of a known shape, and the hashes in any other JSON by its keys.
 
+use std::collections::HashSet;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
-use super::{UnusableRequest, advisory, entities};
+use super::{Inputs, UnusableRequest, advisory, entities};
 use crate::{
     hashes::{Observable, UnusableHash},
     text::{Label, label_of},
@@ -29,15 +31,15 @@ const READ_AS_ENTITIES: [&str; 6] = [
 ///
 /// # Errors
 /// [`UnusableRequest`] if the value has no hashes and no known shape.
-pub(super) fn read(body: &Value) -> Result<Vec<Observable>, UnusableRequest> {
+pub(super) fn read(body: &Value) -> Result<Inputs, UnusableRequest> {
     match body {
         Value::Array(items) if items.iter().any(entities::is_entity) => list_of_entities(items),
-        Value::Array(items) => Ok(items.iter().flat_map(item).collect()),
+        Value::Array(items) => Ok(list(items)),
         Value::Object(fields) if fields.contains_key("hashes") => own_body(fields),
         Value::String(text) => match inner(text) {
             Some(value) => read(&value),
-            None => match advisory::hashes(text) {
-                none if none.is_empty() => Err(UnusableRequest::UnknownShape),
+            None => match advisory::read(text) {
+                none if none.observables.is_empty() => Err(UnusableRequest::UnknownShape),
                 found => Ok(found),
             },
         },
@@ -49,13 +51,13 @@ pub(super) fn read(body: &Value) -> Result<Vec<Observable>, UnusableRequest> {
 }
 
 /// `{"hashes": [...]}`, our own body, or that of another tool under this name.
-fn own_body(fields: &Map<String, Value>) -> Result<Vec<Observable>, UnusableRequest> {
+fn own_body(fields: &Map<String, Value>) -> Result<Inputs, UnusableRequest> {
     match &fields["hashes"] {
         Value::Array(items) if items.iter().all(Value::is_string) => match fields.len() {
-            1 => Ok(items.iter().flat_map(item).collect()),
+            1 => Ok(list(items)),
             _ => Err(UnusableRequest::UnknownShape),
         },
-        Value::Array(items) => Ok(items.iter().flat_map(item).collect()),
+        Value::Array(items) => Ok(list(items)),
         Value::Object(_) => read(&fields["hashes"]),
         _ => Err(UnusableRequest::UnknownShape),
     }
@@ -68,23 +70,23 @@ fn too_many() -> UnusableRequest {
     }
 }
 
-fn of_entities(entities: &[Value]) -> Result<Vec<Observable>, UnusableRequest> {
-    entities::hashes(entities).ok_or_else(too_many)
+fn of_entities(entities: &[Value]) -> Result<Inputs, UnusableRequest> {
+    entities::read(entities).ok_or_else(too_many)
 }
 
 /// Entities, and what other tools mark with a type.
-fn list_of_entities(items: &[Value]) -> Result<Vec<Observable>, UnusableRequest> {
+fn list_of_entities(items: &[Value]) -> Result<Inputs, UnusableRequest> {
     let (known, others): (Vec<_>, Vec<_>) = items
         .iter()
         .cloned()
         .partition(|item| item.is_string() || is_sentinel(item));
-    let mut found = of_entities(&known)?;
-    for other in others.iter().flat_map(item) {
-        if !found.iter().any(|known| known.text == other.text) {
-            found.push(other);
-        }
+    let mut inputs = of_entities(&known)?;
+    let texts = inputs.observables.iter().map(|item| item.text.clone());
+    let mut seen: HashSet<String> = texts.collect();
+    for other in &others {
+        inputs.append_new(item(other), &mut seen);
     }
-    Ok(found)
+    Ok(inputs)
 }
 
 /// Returns true for an entity of Sentinel.
@@ -94,10 +96,19 @@ fn is_sentinel(item: &Value) -> bool {
     entities::is_entity(item) && (is_known || entities::is_reference(item))
 }
 
+/// The hashes of the items of a list.
+fn list(items: &[Value]) -> Inputs {
+    let mut inputs = Inputs::default();
+    for one in items {
+        inputs.append(item(one));
+    }
+    inputs
+}
+
 /// The hashes of an item of a list; the item itself if it has none.
-fn item(item: &Value) -> Vec<Observable> {
+fn item(item: &Value) -> Inputs {
     let kind = match item {
-        Value::String(text) => return vec![Observable::parse(text)],
+        Value::String(text) => return vec![Observable::parse(text)].into(),
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
@@ -106,19 +117,21 @@ fn item(item: &Value) -> Vec<Observable> {
     };
     let mut search = Search::default();
     search.visit(item, None, 0);
-    match search.found.is_empty() && !search.is_labeled {
-        true => vec![Observable::unusable(
-            &item.to_string(),
-            UnusableHash::NotText(kind),
-        )],
-        false => search.found,
+    let found = search.found;
+    if found.observables.is_empty() && found.other_values == 0 {
+        let unusable = Observable::unusable(&item.to_string(), UnusableHash::NotText(kind));
+        return vec![unusable].into();
     }
+    found
 }
 
-fn found_by_keys(body: &Value) -> Result<Vec<Observable>, UnusableRequest> {
+fn found_by_keys(body: &Value) -> Result<Inputs, UnusableRequest> {
     let mut search = Search::default();
     search.visit(body, None, 0);
-    match (search.visits > MAX_VALUES, search.found.is_empty()) {
+    match (
+        search.visits > MAX_VALUES,
+        search.found.observables.is_empty(),
+    ) {
         (true, _) => Err(too_many()),
         (_, true) => Err(UnusableRequest::UnknownShape),
         _ => Ok(search.found),
@@ -135,11 +148,10 @@ fn inner(text: &str) -> Option<Value> {
 /// A search for hashes by keys and types.
 #[derive(Default)]
 struct Search {
-    found: Vec<Observable>,
+    found: Inputs,
+    seen: HashSet<String>,
     visits: usize,
     unwrapped: usize,
-    /// True if something was left out because of its label.
-    is_labeled: bool,
 }
 
 impl Search {
@@ -168,7 +180,7 @@ impl Search {
                 continue;
             }
             // A map may have hashes as its keys.
-            self.add(advisory::hashes(name));
+            self.add(advisory::read(name));
             let own = label_of(name);
             let is_value = ["value", "indicator", "hashvalue", "content"]
                 .iter()
@@ -188,14 +200,17 @@ impl Search {
             return;
         }
         match label {
-            Some(Label::Other) => self.is_labeled |= !advisory::hashes(text).is_empty(),
+            Some(Label::Other) => {
+                let inside = advisory::read(text);
+                self.found.other_values += inside.observables.len() + inside.other_values;
+            }
             Some(Label::Authenticode) => {
-                let found = advisory::hashes(text).into_iter();
+                let found = advisory::read(text).observables.into_iter();
                 let unusable =
                     |item: Observable| Observable::unusable(&item.text, UnusableHash::Authenticode);
-                self.add(found.map(unusable).collect());
+                self.add(found.map(unusable).collect::<Vec<_>>().into());
             }
-            _ => self.add(advisory::hashes(text)),
+            _ => self.add(advisory::read(text)),
         }
     }
 
@@ -207,12 +222,8 @@ impl Search {
         }
     }
 
-    fn add(&mut self, items: Vec<Observable>) {
-        for item in items {
-            if !self.found.iter().any(|known| known.text == item.text) {
-                self.found.push(item);
-            }
-        }
+    fn add(&mut self, more: Inputs) {
+        self.found.append_new(more, &mut self.seen);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A list of hashes, one on each line.
 
-use super::advisory;
+use super::{Inputs, advisory};
 use crate::{
     hashes::Observable,
     text::{Label, label_of},
@@ -11,7 +11,7 @@ use crate::{
 /// A text is a list if each line is one word or a labeled hash, and at least half of them
 /// are hashes. A line that is not a hash stays with its reason, unless it is an address.
 /// Empty lines, lines that start with `#`, and a head such as `SHA256` are skipped.
-pub(super) fn read(text: &str) -> Option<Vec<Observable>> {
+pub(super) fn read(text: &str) -> Option<Inputs> {
     let mut lines: Vec<&str> = text
         .lines()
         .map(str::trim)
@@ -27,21 +27,23 @@ pub(super) fn read(text: &str) -> Option<Vec<Observable>> {
     };
     let are_words = lines.iter().zip(&items).all(is_word);
     (are_words && hashes * 2 >= items.len() && !items.is_empty()).then(|| {
-        let pairs = lines.iter().zip(items);
-        pairs.flat_map(|(line, item)| item_of(line, item)).collect()
+        let mut inputs = Inputs::default();
+        for (line, item) in lines.iter().zip(items) {
+            inputs.append(of_line(line, item));
+        }
+        inputs
     })
 }
 
 /// The items of a line: the hash that it is, or those in it, or the line itself.
-fn item_of(line: &str, item: Observable) -> Vec<Observable> {
+fn of_line(line: &str, item: Observable) -> Inputs {
     if item.hash.is_ok() {
-        return vec![item];
+        return vec![item].into();
     }
-    let inside = advisory::hashes(line);
+    let inside = advisory::read(line);
     let is_address = line.contains(['.', '/', '@', ':']);
-    match inside.is_empty() {
+    match inside.observables.is_empty() && !is_address {
+        true => vec![item].into(),
         false => inside,
-        true if is_address => Vec::new(),
-        true => vec![item],
     }
 }

@@ -1,9 +1,17 @@
 //! Bodies and files of hashes.
 
 use super::*;
-use crate::hashes::UnusableHash;
+use crate::hashes::{Observable, UnusableHash};
 
 const SHA1: &str = "4388963aaa83afe2042a46a3c017ad50bdcdafb3";
+
+fn parse(content_type: &str, body: &[u8]) -> Result<Vec<Observable>, UnusableRequest> {
+    super::parse(content_type, body).map(|inputs| inputs.observables)
+}
+
+fn read_text(text: &str) -> Vec<Observable> {
+    super::read_text(text).observables
+}
 
 fn code(body: &str) -> &'static str {
     parse("application/json", body.as_bytes())
@@ -250,4 +258,56 @@ fn field_h05_digests_of_one_line_of_sysmon_are_one_file() {
     )
     .unwrap();
     assert!(two.iter().all(|item| item.file.is_none()));
+}
+
+#[test]
+fn field_h05_values_with_a_label_of_another_kind_are_counted() {
+    for (content_type, body, others) in [
+        ("text/plain", format!("IMPHASH={MD5}, SHA256={SHA256}"), 1),
+        (
+            "text/plain",
+            format!("DeviceId: {SHA1}\nAuthentihash: {SHA256}\n"),
+            2,
+        ),
+        (
+            "application/json",
+            format!(
+                r#"{{"sha1":"{SHA1}","DeviceId":"{}","imphash":"{MD5}"}}"#,
+                "a".repeat(40)
+            ),
+            2,
+        ),
+        ("application/json", format!(r#"["{SHA1}"]"#), 0),
+    ] {
+        let inputs = super::parse(content_type, body.as_bytes()).unwrap();
+        assert_eq!(inputs.other_values, others, "{body}");
+    }
+}
+
+#[test]
+fn files_of_different_lines_and_values_stay_apart() {
+    let line = |digit: &str| format!("SHA1={}1,MD5={}2", digit.repeat(39), digit.repeat(31));
+    for (content_type, body) in [
+        ("text/plain", format!("{}\n{}", line("a"), line("b"))),
+        (
+            "application/json",
+            format!(
+                r#"[{{"Hashes":"{}"}},{{"Hashes":"{}"}}]"#,
+                line("a"),
+                line("b")
+            ),
+        ),
+        (
+            "application/json",
+            format!(r#"{{"one":"{}","two":"{}"}}"#, line("a"), line("b")),
+        ),
+    ] {
+        let items = parse(content_type, body.as_bytes()).unwrap();
+        let files: Vec<Option<usize>> = items.iter().map(|item| item.file).collect();
+        assert_eq!(files.len(), 4, "{body}");
+        assert!(
+            files[0] == files[1] && files[2] == files[3] && files[0] != files[2],
+            "{body}: {files:?}"
+        );
+    }
 }

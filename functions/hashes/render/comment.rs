@@ -1,159 +1,141 @@
-//! The comment of an incident: sentences, then a table of the results.
+//! The comment of an incident, from which HTML, Markdown and plain text are made.
 //!
-//! The first line says what was **not** checked. The most severe rows come first; rows
-//! that do not fit are counted.
+//! The verdict comes first, then what was checked, then each file, the most severe first.
+//! Files that do not fit are counted.
 
-use super::words::{why, word};
-use crate::hashes::{HashResult, LookupAnswer, Verdict};
+use super::{details, sentences::CLEAN_MEANS};
+use crate::{
+    hashes::{FileAnswer, LookupAnswer, Verdict},
+    report::text::counted,
+};
 
 /// Most characters of an incident's comment.
 /// Source: <https://learn.microsoft.com/azure/sentinel/sentinel-service-limits>
 const MAX_COMMENT: usize = 30_000;
 
-/// Room kept for the sentence about rows that did not fit.
-const RESERVE: usize = 200;
+/// Room kept for the sentences below the files.
+const RESERVE: usize = 400;
 
-const CLEAN_MEANS: &str = "Clean means \"no detection by Microsoft\", not an approval.";
+/// Longest name of a file, in characters, so that it fits the pane of an incident.
+const MAX_NAME: usize = 60;
 
-/// The columns of the table.
-pub(super) const COLUMNS: [&str; 4] = ["Verdict", "Hash", "Devices worldwide", "Why"];
+/// Digits of a hash that is a link.
+const SHORT: usize = 12;
 
-/// The format of a comment. Each part escapes its texts.
+/// A format of a comment. Each part escapes its texts.
 pub(super) struct Style {
-    /// A sentence.
-    pub(super) paragraph: fn(&str) -> String,
-    /// The start of the table, up to its first row.
-    pub(super) head: fn() -> String,
-    /// A row of the table.
-    pub(super) row: fn(&[String; 4]) -> String,
-    /// The end of the table.
-    pub(super) foot: &'static str,
+    /// The verdict sentence and the sentences that follow it.
+    pub(super) head: fn(&str, &[String]) -> String,
+    /// The start of the list of files.
+    pub(super) start: &'static str,
+    /// A file.
+    pub(super) row: fn(&Row) -> String,
+    /// The end of the list of files.
+    pub(super) end: &'static str,
+    /// A sentence below the files.
+    pub(super) foot: fn(&str) -> String,
+}
+
+/// A file of a comment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    /// The verdict, or `NOT CHECKED`.
+    pub(super) word: String,
+    /// The hash; a few digits of it where `url` has all of them.
+    pub(super) hash: String,
+    /// The file in the Defender portal; `None` if Defender has no record of it.
+    pub(super) url: Option<String>,
+    /// The sender's name of the file.
+    pub(super) name: Option<String>,
+    /// Reason, signer, findings.
+    pub(super) details: Vec<String>,
+    /// The next step.
+    pub(super) next: Option<String>,
+}
+
+impl Row {
+    fn of(file: &FileAnswer<'_>) -> Self {
+        let result = file.decisive();
+        let actions = &result.next_actions;
+        let page = actions.iter().find(|next| next.action == "open_file_page");
+        let url = page.and_then(|page| page.portal_url.clone());
+        let hash = match &url {
+            Some(_) => format!("{}…", file.hash().get(..SHORT).unwrap_or_default()),
+            None => file.hash().to_owned(),
+        };
+        Self {
+            word: details::word(file),
+            hash,
+            url,
+            name: file.name().map(shortened),
+            details: details::details(file),
+            next: actions.first().map(|next| next.title.clone().into_owned()),
+        }
+    }
+}
+
+/// A name in at most [`MAX_NAME`] characters, with its end, which has the extension.
+fn shortened(name: &str) -> String {
+    const END: usize = 12;
+    let length = name.chars().count();
+    if length <= MAX_NAME {
+        return name.to_owned();
+    }
+    let start: String = name.chars().take(MAX_NAME - END - 1).collect();
+    let end: String = name.chars().skip(length - END).collect();
+    format!("{start}…{end}")
 }
 
 /// An answer in a style, at most [`MAX_COMMENT`] characters.
 pub(super) fn render(answer: &LookupAnswer, style: &Style) -> String {
-    let sentences = answer
-        .not_checked()
+    let mut files = answer.files();
+    files.sort_by_key(|file| std::cmp::Reverse(urgency(file)));
+    let facts: Vec<String> = answer
+        .facts()
         .into_iter()
-        .chain([answer.counts(), CLEAN_MEANS.to_owned()]);
-    let mut text: String = sentences.map(|one| (style.paragraph)(&one)).collect();
-    if answer.results.is_empty() {
-        return text;
-    }
-    let mut results: Vec<&HashResult> = answer.results.iter().collect();
-    results.sort_by_key(|result| std::cmp::Reverse(urgency(result)));
-    text.push_str(&(style.head)());
+        .chain(answer.without_hash())
+        .collect();
+    let mut text = (style.head)(&answer.lead(), &facts);
     let mut characters = text.chars().count();
     let mut left_out = 0;
-    for result in results {
-        let row = (style.row)(&cells(result));
+    let mut rows = String::new();
+    for file in &files {
+        let row = (style.row)(&Row::of(file));
         let length = row.chars().count();
         if left_out == 0 && characters + length + RESERVE <= MAX_COMMENT {
             characters += length;
-            text.push_str(&row);
+            rows.push_str(&row);
         } else {
             left_out += 1;
         }
     }
-    text.push_str(style.foot);
+    if !rows.is_empty() {
+        text.push_str(style.start);
+        text.push_str(&rows);
+        text.push_str(style.end);
+    }
     if left_out > 0 {
-        text.push_str(&(style.paragraph)(&format!(
-            "{left_out} of {} rows are left out here.",
-            answer.results.len()
+        let of = counted(files.len(), "file is", "files are");
+        text.push_str(&(style.foot)(&format!(
+            "{left_out} of {of} not listed here."
         )));
+    }
+    if answer.has_clean() {
+        text.push_str(&(style.foot)(CLEAN_MEANS));
     }
     text
 }
 
-/// The order of the rows: verdicts by severity, what was not checked before Unknown.
-fn urgency(result: &HashResult) -> u8 {
-    match result.verdict {
-        Some(Verdict::Malicious) => 4,
-        Some(Verdict::Suspicious) => 3,
-        None => 2,
-        Some(Verdict::Unknown) => 1,
-        Some(Verdict::Clean) => 0,
+/// The order of the files: verdicts by severity, what was not checked before Unknown.
+fn urgency(file: &FileAnswer<'_>) -> u8 {
+    match (file.verdict(), file.is_checked()) {
+        (Some(Verdict::Malicious), _) => 4,
+        (Some(Verdict::Suspicious), _) => 3,
+        (_, false) => 2,
+        (Some(Verdict::Unknown), _) => 1,
+        (Some(Verdict::Clean) | None, _) => 0,
     }
-}
-
-fn cells(result: &HashResult) -> [String; 4] {
-    let file = result.file.as_ref();
-    let devices = file.and_then(|file| file.global_prevalence);
-    [
-        word(result),
-        result.hash.clone(),
-        devices.map(|count| count.to_string()).unwrap_or_default(),
-        why(result),
-    ]
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hashes::{HashKind, ItemError, ItemStatus, result::samples::verified};
-
-    fn throttled() -> HashResult {
-        let detail = "ask again later".to_owned();
-        let error = ItemError {
-            code: "upstream_throttled".into(),
-            detail,
-            retry_after_seconds: None,
-            cause: String::new(),
-        };
-        HashResult::unanswered("cd", HashKind::Sha1, ItemStatus::Throttled, error)
-    }
-
-    fn answer(results: Vec<HashResult>) -> LookupAnswer {
-        LookupAnswer::new("2026-11-23T10:00:00Z".to_owned(), results)
-    }
-
-    #[test]
-    fn a_comment_says_first_what_was_not_checked_and_shows_the_worst_first() {
-        let markdown = answer(vec![
-            verified("Clean", ""),
-            throttled(),
-            verified("Malware", "Trojan:Win32/X"),
-        ])
-        .to_markdown();
-        insta::assert_snapshot!(markdown, @r#"
-        1 of 3 hashes NOT checked: ask again later
-
-        Microsoft Defender on 3 hashes: 1 malicious, 0 suspicious, 0 unknown, 1 clean \(as of 2026-11-23T10:00:00Z\).
-
-        Clean means "no detection by Microsoft", not an approval.
-
-        | Verdict | Hash | Devices worldwide | Why |
-        |---|---|---|---|
-        | Malicious | abababababababababababababababababababab |  | Microsoft determined malware: Trojan:Win32/X |
-        | NOT CHECKED | cd |  | ask again later |
-        | Clean | abababababababababababababababababababab |  | no detection by Microsoft; not an approval |
-        "#);
-    }
-
-    #[test]
-    fn d05_a_comment_is_escaped_and_stays_within_the_limit() {
-        let row = verified("Malware", "<img src=x onerror=alert(1)>");
-        let html = answer(vec![row; 1_000]).to_html();
-        assert!(!html.contains("<img") && html.contains("&lt;img"));
-        assert!(
-            html.chars().count() <= MAX_COMMENT,
-            "{}",
-            html.chars().count()
-        );
-        assert!(
-            html.contains("of 1000 rows are left out here."),
-            "{}",
-            &html[html.len() - 200..]
-        );
-        assert!(html.matches("<tr>").count() > 50 && html.contains("</table>"));
-    }
-
-    #[test]
-    fn an_answer_without_rows_says_so() {
-        assert_eq!(
-            answer(vec![]).to_html(),
-            "<p>Microsoft Defender on 0 hashes: 0 malicious, 0 suspicious, 0 unknown, 0 clean (as of 2026-11-23T10:00:00Z).</p>\
-             <p>Clean means &quot;no detection by Microsoft&quot;, not an approval.</p>"
-        );
-    }
-}
+mod tests;

@@ -1,19 +1,38 @@
 //! The comment as Markdown.
 
-use super::comment::{self, COLUMNS, Style};
+use super::comment::{self, Row, Style};
 use crate::{hashes::LookupAnswer, report::markup::markdown};
 
 const MARKDOWN: Style = Style {
-    paragraph: |text| format!("{}\n\n", markdown(text)),
-    head: || format!("| {} |\n|---|---|---|---|\n", COLUMNS.join(" | ")),
-    row: |cells| {
-        format!(
-            "| {} |\n",
-            cells.each_ref().map(|cell| markdown(cell)).join(" | ")
-        )
-    },
-    foot: "\n",
+    head,
+    start: "",
+    row,
+    end: "\n",
+    foot: |text| format!("{}\n\n", markdown(text)),
 };
+
+fn head(lead: &str, facts: &[String]) -> String {
+    let facts = facts.iter().map(|fact| format!("{}\n\n", markdown(fact)));
+    format!("**{}**\n\n{}", markdown(lead), facts.collect::<String>())
+}
+
+fn row(row: &Row) -> String {
+    let hash = match &row.url {
+        Some(url) => format!("[{}]({url})", markdown(&row.hash)),
+        None => markdown(&row.hash),
+    };
+    let name = row.name.as_ref().map(|name| format!(" {}", markdown(name)));
+    let next = row.next.as_ref().map(|next| format!("Do next: {next}"));
+    let lines = row.details.iter().chain(&next);
+    // A backslash at the end of a line breaks it.
+    let lines = lines.map(|line| format!("\\\n  {}", markdown(line)));
+    format!(
+        "- **{}** {hash}{}{}\n",
+        markdown(&row.word),
+        name.unwrap_or_default(),
+        lines.collect::<String>()
+    )
+}
 
 impl LookupAnswer {
     /// The answer as Markdown, at most 30,000 characters.

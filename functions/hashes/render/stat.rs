@@ -3,13 +3,11 @@
 //!
 //! Source: <https://github.com/briandelmsft/SentinelAutomationModules>
 
-use std::collections::HashSet;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::words::{why, word};
-use crate::hashes::{HashResult, LookupAnswer, Verdict};
+use super::details::{in_one_line, word};
+use crate::hashes::{FileAnswer, LookupAnswer, Verdict};
 
 /// The input of STAT's scoring module from a custom module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -19,11 +17,11 @@ pub struct StatAnswer {
     pub module_name: &'static str,
     /// Points and what they are for.
     pub scoring_data: Vec<StatScore>,
-    /// Hashes with a verdict.
+    /// Files with a verdict.
     pub analyzed_entities: usize,
-    /// Hashes without one.
+    /// Files that were not checked.
     pub not_checked_count: usize,
-    /// True if every hash was checked.
+    /// True if every file was checked.
     pub complete: bool,
 }
 
@@ -39,54 +37,41 @@ pub struct StatScore {
 
 impl LookupAnswer {
     /// The input of STAT's scoring module: 10 points for a malicious file, 5 for a
-    /// suspicious one, 0 for an unknown one. Hashes that were not checked are named, and
-    /// score 0.
+    /// suspicious one. What was not checked is listed with its reason, and scores 0.
     pub fn to_stat(&self) -> StatAnswer {
-        let mut seen = HashSet::new();
-        // Both hashes of a file, or one that is there twice, score once.
-        let scored = self
-            .results
-            .iter()
-            .filter(|result| score(result) > 0 && seen.insert(file_of(result)));
-        let scored = scored.map(|result| StatScore {
-            score: score(result),
-            score_label: format!("{}: {} ({})", word(result), why(result), result.hash),
+        let files = self.files();
+        let scored = files.iter().filter(|file| score(file) > 0);
+        let scored = scored.map(|file| StatScore {
+            score: score(file),
+            score_label: format!("{}: {} ({})", word(file), in_one_line(file), file.hash()),
         });
-        let unchecked = self.not_checked().map(|text| StatScore {
+        let unchecked = self.not_checked().into_iter().map(|text| StatScore {
             score: 0,
             score_label: text,
         });
-        let not_checked_count = self.summary.failed + self.summary.invalid;
+        let checked = files.iter().filter(|file| file.is_checked()).count();
         StatAnswer {
             module_name: "Custom",
             scoring_data: scored.chain(unchecked).collect(),
-            analyzed_entities: self.summary.total - not_checked_count,
-            not_checked_count,
-            complete: self.complete,
+            analyzed_entities: checked,
+            not_checked_count: files.len() - checked,
+            complete: !self.has_unchecked(),
         }
     }
 }
 
-fn score(result: &HashResult) -> u8 {
-    match result.verdict {
+fn score(file: &FileAnswer<'_>) -> u8 {
+    match file.verdict() {
         Some(Verdict::Malicious) => 10,
         Some(Verdict::Suspicious) => 5,
         _ => 0,
     }
 }
 
-/// The hash that all results of one file share.
-fn file_of(result: &HashResult) -> String {
-    let file = result.file.as_ref();
-    let hash = file.and_then(|file| file.sha256.clone().or_else(|| file.sha1.clone()));
-    hash.unwrap_or_else(|| result.hash.clone())
-        .to_ascii_lowercase()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hashes::{Observable, result::samples::verified};
+    use crate::hashes::{HashResult, Observable, result::samples::verified};
 
     #[test]
     fn stat_scores_what_was_found_and_names_what_was_not_checked() {

@@ -1,14 +1,14 @@
 //! Looks up a list with progress, and stops at Ctrl-C.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     future::Future,
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
 };
 
-use functions::hashes::{FileHash, HashResult, LookupAnswer, Observable};
+use functions::hashes::{FileHash, HashResult, Inputs, LookupAnswer};
 use futures::{Stream, StreamExt, future::FusedFuture};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use crate::{
     outbound::{Failure, HttpClient, TimeLimits},
     services::{
         Services,
-        hashes::{DeviceDetail, HashLookup, Include},
+        hashes::{DeviceDetail, HashLookup, Include, distinct_hashes},
     },
     telemetry::{self},
 };
@@ -35,13 +35,13 @@ const NO_DEADLINE: Duration = Duration::from_secs(30 * 24 * 3_600);
 pub(super) async fn ask_directly(
     args: &LookupArgs,
     config: &Config,
-    inputs: &[Observable],
+    inputs: &Inputs,
     mut interrupted: Pin<&mut impl FusedFuture<Output = std::io::Result<()>>>,
 ) -> LookupAnswer {
     let services = Services::new(config, Arc::new(HttpClient::new(TimeLimits::default())));
     let answers = services
         .hashes
-        .look_up_each(inputs, Instant::now() + NO_DEADLINE);
+        .look_up_each(distinct_hashes(inputs), Instant::now() + NO_DEADLINE);
     let answer = collect(inputs, answers, interrupted.as_mut()).await;
     if interrupted.is_terminated() {
         return answer;
@@ -55,16 +55,9 @@ pub(super) async fn ask_directly(
     }
 }
 
-/// Each hash of the input once, in its order.
-pub(super) fn distinct_hashes(inputs: &[Observable]) -> Vec<FileHash> {
-    let mut seen = HashSet::new();
-    let hashes = inputs.iter().filter_map(|input| input.hash.as_ref().ok());
-    hashes.copied().filter(|hash| seen.insert(*hash)).collect()
-}
-
 /// Waits for all answers; Ctrl-C ends it early with the answers so far.
 pub(super) async fn collect(
-    inputs: &[Observable],
+    inputs: &Inputs,
     answers: impl Stream<Item = (FileHash, HashResult)>,
     mut interrupted: Pin<&mut impl Future<Output = std::io::Result<()>>>,
 ) -> LookupAnswer {

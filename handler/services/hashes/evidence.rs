@@ -5,7 +5,9 @@ use std::{
     future::Future,
 };
 
-use functions::hashes::{Evidence, FileHash, HashKind, HashResult, ItemError, Source};
+use functions::hashes::{
+    Evidence, FileHash, HashKind, HashResult, ItemError, SHA1_UNKNOWN, Source,
+};
 use futures::stream::{self, StreamExt};
 use tokio::time::Instant;
 
@@ -134,7 +136,7 @@ async fn asked_for<T>(
 /// Most sources know files only by SHA-1, and Defender named none.
 fn without_sha1(include: Include) -> Evidence {
     let error = ItemError {
-        code: "sha1_unknown".to_owned(),
+        code: SHA1_UNKNOWN.to_owned(),
         detail:
             "this source knows files only by SHA-1, and Microsoft Defender named none for this file"
                 .to_owned(),

@@ -24,6 +24,9 @@ pub(super) const WITHOUT_HASHES: [&str; 9] = [
     "securitygroup",
 ];
 
+/// Longest name of a file, in characters: the longest path of Windows.
+const MAX_NAME: usize = 260;
+
 /// Names are compared without regard to case and underscores.
 pub(super) fn is_same(name: &str, wanted: &str) -> bool {
     let plain = |text: &str| {
@@ -76,6 +79,15 @@ pub(in crate::hashes::payload) fn kind(entity: &Value) -> String {
 
 pub(super) fn is_file(entity: &Value) -> bool {
     kind(entity) == "file" || property(entity, "fileHashEntityIds").is_some()
+}
+
+/// The name of a file, at most 260 characters.
+pub(super) fn name(entity: &Value) -> Option<String> {
+    let name = ["fileName", "Name", "friendlyName"]
+        .into_iter()
+        .find_map(|field| property(entity, field)?.as_str())?;
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.chars().take(MAX_NAME).collect())
 }
 
 fn value_of(entity: &Value) -> Option<&str> {

@@ -11,6 +11,10 @@ const SHA256: &str = "594b9b42a2d7ae71ef08795fca19d027135d86e82bc0d354d18bfd766e
 
 const MD5: &str = "9202651c295369eb01cc7a10cd59adff";
 
+fn hashes(entities: &[Value]) -> Option<Vec<Observable>> {
+    read(entities).map(|inputs| inputs.observables)
+}
+
 fn texts(body: &Value) -> Option<Vec<String>> {
     of_body(body).map(|entities| {
         hashes(&entities)
@@ -179,4 +183,25 @@ fn entities_of_an_unusable_form_are_no_empty_list() {
     ] {
         assert_eq!(of_body(&body), None, "{body}");
     }
+}
+
+#[test]
+fn field_h08_files_keep_their_names_and_those_without_a_hash_are_named() {
+    let entities = [
+        json!({ "kind": "File", "properties": { "fileName": "a.exe", "fileHashEntityIds": ["h1"] } }),
+        json!({ "kind": "FileHash", "id": "h1", "properties": { "hashValue": SHA1, "algorithm": "SHA1" } }),
+        json!({ "Type": "file", "Name": "b.dll", "FileHashes": [{ "Algorithm": "SHA256", "Value": SHA256 }] }),
+        json!({ "Type": "file", "Name": "c.js", "FileHashes": [] }),
+        json!({ "Type": "file", "Name": "again.exe", "FileHashes": [{ "Algorithm": "SHA1", "Value": SHA1 }] }),
+        json!({ "kind": "Host", "properties": { "hostName": "pc-1" } }),
+    ];
+    let inputs = read(&entities).unwrap();
+    let names: Vec<_> = inputs
+        .observables
+        .iter()
+        .map(|input| input.file_name.as_deref())
+        .collect();
+    assert_eq!(names, [Some("a.exe"), Some("b.dll")]);
+    assert_eq!(inputs.files_without_hash, ["c.js"]);
+    assert!(inputs.are_entities);
 }

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::entity::{
-    NAMED, WITHOUT_HASHES, field, file_hash, is_file, is_hash, is_same, is_same_end, kind,
+    NAMED, WITHOUT_HASHES, field, file_hash, is_file, is_hash, is_same, is_same_end, kind, name,
     property, read,
 };
-use crate::hashes::{FileHash, Observable};
+use crate::hashes::{FileHash, Observable, payload::Inputs};
 
 /// Deepest nesting that is followed.
 const MAX_DEPTH: usize = 128;
@@ -16,13 +16,19 @@ const MAX_DEPTH: usize = 128;
 /// Most values that are looked at, references counted each time.
 pub(super) const MAX_VISITS: usize = 200_000;
 
+/// A file of the sender; its number is its place.
+struct File {
+    name: Option<String>,
+    has_hash: bool,
+}
+
 #[derive(Default)]
 pub(super) struct Walk<'a> {
     by_id: HashMap<String, &'a Value>,
     pub(super) found: Vec<Observable>,
     position: HashMap<Result<FileHash, String>, usize>,
     followed: HashSet<(String, Option<usize>)>,
-    files: usize,
+    files: Vec<File>,
     pub(super) visits: usize,
     pub(super) too_deep: bool,
 }
@@ -85,7 +91,11 @@ impl<'a> Walk<'a> {
             })
             .collect();
         let file = if is_file(entity) || !named.is_empty() {
-            Some(self.next_file())
+            self.files.push(File {
+                name: name(entity),
+                has_hash: false,
+            });
+            Some(self.files.len() - 1)
         } else {
             file
         };
@@ -125,6 +135,9 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn add(&mut self, mut input: Observable, file: Option<usize>) {
+        if let Some(file) = file {
+            self.files[file].has_hash = true;
+        }
         let key = input
             .hash
             .as_ref()
@@ -143,8 +156,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn next_file(&mut self) -> usize {
-        self.files += 1;
-        self.files
+    /// What was found, each hash with the name of its file.
+    pub(super) fn inputs(mut self) -> Inputs {
+        for input in &mut self.found {
+            input.file_name = input.file.and_then(|file| self.files[file].name.clone());
+        }
+        let without = self.files.into_iter().filter(|file| !file.has_hash);
+        let mut inputs = Inputs::from(self.found);
+        inputs.are_entities = true;
+        inputs.files_without_hash = without.filter_map(|file| file.name).collect();
+        inputs
     }
 }

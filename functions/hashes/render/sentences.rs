@@ -1,0 +1,177 @@
+//! The sentences about an answer: the verdict first, then what was checked and what was not.
+
+use std::fmt::Write;
+
+use super::details::reason_not_checked;
+use crate::{
+    hashes::{FileAnswer, LookupAnswer, Verdict},
+    report::text::counted,
+};
+
+/// What Clean means, wherever a person reads it.
+pub const CLEAN_MEANS: &str = "Clean means \"no detection by Microsoft\", not an approval.";
+
+/// The files of an answer in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Numbers {
+    files: usize,
+    checked: usize,
+    malicious: usize,
+    suspicious: usize,
+    unknown: usize,
+    clean: usize,
+}
+
+impl Numbers {
+    fn of(files: &[FileAnswer<'_>]) -> Self {
+        let with = |verdict| {
+            let counts =
+                |file: &&FileAnswer<'_>| file.is_checked() || verdict >= Verdict::Suspicious;
+            let same = files.iter().filter(|file| file.verdict() == Some(verdict));
+            same.filter(counts).count()
+        };
+        Self {
+            files: files.len(),
+            checked: files.iter().filter(|file| file.is_checked()).count(),
+            malicious: with(Verdict::Malicious),
+            suspicious: with(Verdict::Suspicious),
+            unknown: with(Verdict::Unknown),
+            clean: with(Verdict::Clean),
+        }
+    }
+
+    /// The verdicts that there are: `1 malicious, 2 unknown`.
+    fn verdicts(&self) -> String {
+        let each = [
+            (self.malicious, "malicious"),
+            (self.suspicious, "suspicious"),
+            (self.unknown, "unknown"),
+            (self.clean, "clean"),
+        ];
+        let there = each.iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = there
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        words.join(", ")
+    }
+}
+
+impl LookupAnswer {
+    /// The sentence that matters most, such as `1 of 4 files is malicious.`
+    pub fn lead(&self) -> String {
+        let n = Numbers::of(&self.files());
+        let files = counted(n.files, "file", "files");
+        let is = |count| if count == 1 { "is" } else { "are" };
+        match n {
+            Numbers { files: 0, .. } => self.nothing_to_check(),
+            Numbers {
+                malicious: bad @ 1..,
+                suspicious: 0,
+                ..
+            } => format!("{bad} of {files} {} malicious.", is(bad)),
+            Numbers {
+                malicious: bad @ 1..,
+                suspicious,
+                ..
+            } => {
+                format!(
+                    "{bad} of {files} {} malicious, {suspicious} suspicious.",
+                    is(bad)
+                )
+            }
+            Numbers {
+                suspicious: bad @ 1..,
+                ..
+            } => format!("{bad} of {files} {} suspicious.", is(bad)),
+            Numbers { checked: 0, .. } => format!("NOT checked: {files}."),
+            Numbers { checked, .. } if checked < n.files => {
+                let (open, verb) = (
+                    n.files - checked,
+                    if n.files - checked == 1 {
+                        "was"
+                    } else {
+                        "were"
+                    },
+                );
+                format!(
+                    "{open} of {files} {verb} NOT checked. No other file is malicious or suspicious."
+                )
+            }
+            _ => "No file is malicious or suspicious.".to_owned(),
+        }
+    }
+
+    /// How many files were checked, with which verdicts, and the time of the oldest answer;
+    /// `None` where nothing was checked.
+    pub fn facts(&self) -> Option<String> {
+        let files = self.files();
+        let n = Numbers::of(&files);
+        let times = files
+            .iter()
+            .filter_map(|file| file.decisive().as_of.as_deref());
+        let oldest = times.min()?;
+        let total = counted(n.files, "file", "files");
+        let checked = match n.checked == n.files {
+            true => format!("Checked {total}"),
+            false => format!("Checked {} of {total}", n.checked),
+        };
+        let verdicts = match n.verdicts() {
+            none if none.is_empty() => none,
+            verdicts => format!(": {verdicts}"),
+        };
+        Some(format!("{checked}{verdicts}. {} UTC.", minute(oldest)))
+    }
+
+    /// A sentence for every reason why files were not checked, such as
+    /// `2 of 3 files NOT checked: ask again later`.
+    pub fn not_checked(&self) -> Vec<String> {
+        let files = self.files();
+        let mut reasons: Vec<(String, usize)> = Vec::new();
+        for reason in files.iter().filter_map(reason_not_checked) {
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, count)) => *count += 1,
+                None => reasons.push((reason, 1)),
+            }
+        }
+        let total = counted(files.len(), "file", "files");
+        let sentences = reasons.into_iter();
+        sentences
+            .map(|(reason, count)| format!("{count} of {total} NOT checked: {reason}"))
+            .collect()
+    }
+
+    /// The names of the sender's files that have no hash; `None` without any.
+    pub fn without_hash(&self) -> Option<String> {
+        const SHOWN: usize = 10;
+        let names = &self.sender.files_without_hash;
+        let files = counted(names.len(), "file has", "files have");
+        let mut text = format!("{files} no hash and cannot be checked: {}", names.first()?);
+        for name in names.iter().take(SHOWN).skip(1) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, ", {name}");
+        }
+        if names.len() > SHOWN {
+            let _ = write!(text, " and {} more", names.len() - SHOWN);
+        }
+        Some(text)
+    }
+
+    fn nothing_to_check(&self) -> String {
+        let what = if self.sender.is_incident {
+            "incident"
+        } else {
+            "input"
+        };
+        format!("This {what} has no SHA-1 or SHA-256; nothing was checked.")
+    }
+
+    /// Returns true if a file is Clean, so that the word needs its meaning.
+    pub fn has_clean(&self) -> bool {
+        self.summary.clean > 0
+    }
+}
+
+/// A time of RFC 3339 in UTC, to the minute: `2026-11-30 05:52`.
+pub(super) fn minute(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
+}
