@@ -2,14 +2,16 @@
 
 use super::FileProfile;
 
-/// Returns true if Defender would enforce an Indicator for the file without harm.
+/// What Defender needs to enforce an Indicator for a file, on each platform.
 ///
-/// Defender enforces file Indicators only on Windows executables, and one for a file that
-/// Microsoft signed would hit the system itself.
-///
-/// Source: <https://learn.microsoft.com/defender-endpoint/indicator-file>
-pub(super) fn may_be_enforced(file: Option<&FileProfile>) -> bool {
-    file.is_none_or(|file| !is_other_than_executable(file) && !is_signed_by_microsoft(file))
+/// Source: <https://learn.microsoft.com/defender-endpoint/indicator-file>, 2026-07-03
+pub(super) const ENFORCED_FOR: &str = "Windows enforces it for PE files (.exe, .dll), macOS for Mach-O files, \
+    shell scripts and AppleScript, Linux (agent 101.85.27 or newer) for ELF files and shell scripts; \
+    macOS and Linux need file hash computation turned on";
+
+/// Returns true if an Indicator for the file would not hit the system itself.
+pub(super) fn may_be_blocked(file: Option<&FileProfile>) -> bool {
+    file.is_none_or(|file| !is_signed_by_microsoft(file))
 }
 
 /// Returns true if Defender reports that the file is not a Windows executable.

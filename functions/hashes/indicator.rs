@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AdviceContext, Evidence, FileHash, FileProfile, Verdict, evidence::Indicator};
+use super::{
+    AdviceContext, Evidence, FileHash, FileProfile, Verdict,
+    evidence::Indicator,
+    guard::{ENFORCED_FOR, is_other_than_executable},
+};
 
 /// The body of `POST /api/indicators` of the Defender API.
 ///
@@ -71,14 +75,20 @@ fn strongest(hash: FileHash, file: Option<&FileProfile>) -> FileHash {
 }
 
 /// The reason to create an Indicator, and how it takes effect.
-pub(super) fn reason(verdict: Verdict) -> String {
+pub(super) fn reason(file: Option<&FileProfile>, verdict: Verdict) -> String {
     let why = match verdict {
         Verdict::Malicious => "Microsoft determined malware",
         _ => "the file is suspicious; Audit raises alerts without blocking",
     };
+    let kind = match file.is_some_and(is_other_than_executable) {
+        true => {
+            "Defender reports that the file is not a PE file, so Windows would not enforce an Indicator. "
+        }
+        false => "",
+    };
     format!(
-        "{why}. An accepted Indicator takes effect within 15 minutes to 2 hours, on devices with Defender Antivirus in active \
-         mode, and not under an antivirus exclusion; it overwrites one that is there for the same hash"
+        "{why}. {kind}An accepted Indicator takes effect within 15 minutes to 2 hours, on devices with Defender Antivirus in active \
+         mode, and not under an antivirus exclusion. {ENFORCED_FOR}. It overwrites an Indicator that is there for the same hash"
     )
 }
 

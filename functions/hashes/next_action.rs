@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{
     Evidence, FileHash, FileProfile, Verdict,
     evidence::{Listed, Source},
-    guard::{is_other_than_executable, is_signed_by_microsoft, may_be_enforced},
+    guard::{is_signed_by_microsoft, may_be_blocked},
     hunting_query::{known_hashes, sightings},
     indicator::{self, IndicatorRequest},
 };
@@ -55,7 +55,7 @@ pub fn advise(
 ) -> Vec<NextAction> {
     let mut advice = Vec::new();
     let page = format!("{}/file/{}/overview", context.portal, hash);
-    if verdict >= Verdict::Suspicious && may_be_enforced(file) {
+    if verdict >= Verdict::Suspicious && may_be_blocked(file) {
         advice.push(NextAction {
             action: "create_indicator".into(),
             title: if verdict == Verdict::Malicious {
@@ -64,7 +64,7 @@ pub fn advise(
                 "Watch the file"
             }
             .into(),
-            reason: indicator::reason(verdict),
+            reason: indicator::reason(file, verdict),
             portal_url: Some(page.clone()),
             kql: None,
             request: Some(IndicatorRequest::new(hash, file, verdict, context)),
@@ -156,13 +156,14 @@ fn at_least<T>(source: Option<&Source<Listed<T>>>) -> &'static str {
 
 fn hunt_reason(file: Option<&FileProfile>, verdict: Verdict) -> String {
     match (verdict, file) {
-        (_, Some(file)) if is_other_than_executable(file) => {
-            "the file is not a Windows executable, so an Indicator would not be enforced: see where it was".to_owned()
-        }
         (_, Some(file)) if is_signed_by_microsoft(file) => {
-            "the file carries a valid Microsoft signature, so do not block it: see how it was used".to_owned()
+            "the file carries a valid Microsoft signature, so do not block it: see how it was used"
+                .to_owned()
         }
-        (Verdict::Unknown, _) => "Microsoft has no determination: see whether the file was here before you decide".to_owned(),
+        (Verdict::Unknown, _) => {
+            "Microsoft has no determination: see whether the file was here before you decide"
+                .to_owned()
+        }
         _ => "see on which devices the file was, and what it did".to_owned(),
     }
 }

@@ -51,14 +51,14 @@ fn every_verdict_has_its_advice() {
 }
 
 #[test]
-fn what_defender_would_not_enforce_or_should_not_is_not_offered() {
+fn what_would_hit_the_system_itself_is_not_offered() {
     let script = FileProfile {
         is_pe_file: Some(false),
         ..file()
     };
     assert_eq!(
         actions(Some(&script), Verdict::Malicious),
-        ["hunt", "open_file_page"]
+        ["create_indicator", "hunt", "open_file_page"]
     );
     let signed = FileProfile {
         signer: Some("Microsoft Corporation".into()),
@@ -163,6 +163,33 @@ fn texts_promise_no_block() {
         assert!(
             !text.contains("blocked") && text.contains("accepted"),
             "{text}"
+        );
+    }
+}
+
+#[test]
+fn field_h07_an_indicator_is_offered_for_every_platform_with_what_it_needs() {
+    for (is_pe_file, says_not_windows) in [(Some(true), false), (Some(false), true), (None, false)]
+    {
+        let file = FileProfile {
+            is_pe_file,
+            ..file()
+        };
+        let advice = advise(
+            SHA1.parse().unwrap(),
+            Some(&file),
+            Verdict::Malicious,
+            &setting(),
+        );
+        assert_eq!(advice[0].action, "create_indicator");
+        let reason = &advice[0].reason;
+        for platform in ["Windows", "macOS", "Linux", "file hash computation"] {
+            assert!(reason.contains(platform), "{reason}");
+        }
+        assert_eq!(
+            reason.contains("is not a PE file"),
+            says_not_windows,
+            "{reason}"
         );
     }
 }

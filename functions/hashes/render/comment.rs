@@ -5,7 +5,7 @@
 
 use super::{details, sentences::CLEAN_MEANS};
 use crate::{
-    hashes::{FileAnswer, LookupAnswer, Verdict},
+    hashes::{FileAnswer, HashResult, LookupAnswer, Verdict},
     report::text::counted,
 };
 
@@ -41,7 +41,7 @@ pub(super) struct Style {
 pub(super) struct Row {
     /// The verdict, or `NOT CHECKED`.
     pub(super) word: String,
-    /// The hash; a few digits of it where `url` has all of them.
+    /// The SHA-256 where it is known, else the hash as asked.
     pub(super) hash: String,
     /// The file in the Defender portal; `None` if Defender has no record of it.
     pub(super) url: Option<String>,
@@ -59,19 +59,27 @@ impl Row {
         let actions = &result.next_actions;
         let page = actions.iter().find(|next| next.action == "open_file_page");
         let url = page.and_then(|page| page.portal_url.clone());
-        let hash = match &url {
-            Some(_) => format!("{}…", file.hash().get(..SHORT).unwrap_or_default()),
-            None => file.hash().to_owned(),
-        };
         Self {
             word: details::word(file),
-            hash,
+            hash: file.hash().to_owned(),
             url,
             name: file.name().map(shortened),
             details: details::details(file),
-            next: actions.first().map(|next| next.title.clone().into_owned()),
+            next: next_step(result),
         }
     }
+
+    /// The text of the link: a few digits, because the link has all of them.
+    pub(super) fn short(&self) -> String {
+        format!("{}…", self.hash.get(..SHORT).unwrap_or(&self.hash))
+    }
+}
+
+/// The most urgent action; nothing is left to do for a Clean file without findings.
+fn next_step(result: &HashResult) -> Option<String> {
+    let first = result.next_actions.first()?;
+    let is_link = first.action == "open_file_page";
+    (!is_link).then(|| first.title.clone().into_owned())
 }
 
 /// A name in at most [`MAX_NAME`] characters, with its end, which has the extension.

@@ -18,7 +18,7 @@ struct Head<'a> {
 #[derive(Template)]
 #[template(
     source = "<li><b>{{ row.word }}</b> \
-        {% match row.url %}{% when Some(url) %}<a href=\"{{ url }}\">{{ row.hash }}</a>{% when None %}{{ row.hash }}{% endmatch %}\
+        {% match row.url %}{% when Some(url) %}<a href=\"{{ url }}\">{{ row.short() }}</a>{% when None %}{{ row.hash }}{% endmatch %}\
         {% if let Some(name) = row.name %} {{ name }}{% endif %}\
         {% for detail in row.details %}<br>{{ detail }}{% endfor %}\
         {% if let Some(next) = row.next %}<br><i>Do next:</i> {{ next }}{% endif %}</li>",

@@ -18,7 +18,7 @@ fn head(lead: &str, facts: &[String]) -> String {
 
 fn row(row: &Row) -> String {
     let hash = match &row.url {
-        Some(url) => format!("[{}]({url})", markdown(&row.hash)),
+        Some(url) => format!("[{}]({url})", markdown(&row.short())),
         None => markdown(&row.hash),
     };
     let name = row.name.as_ref().map(|name| format!(" {}", markdown(name)));

@@ -86,7 +86,7 @@ fn field_h09_a_comment_says_the_verdict_first_and_shows_the_worst_file_first() {
     1 of 4 files is malicious.
     Checked 3 of 4 files: 1 malicious, 1 unknown, 1 clean. 2026-11-23 07:12 UTC.
 
-    Malicious 97bf5e1a903a… invoice.pdf.exe
+    Malicious 97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe invoice.pdf.exe
       Microsoft determined malware: Trojan:Win32/X
       In your tenant: 2 alerts
       Do next: Block the file
@@ -99,10 +99,9 @@ fn field_h09_a_comment_says_the_verdict_first_and_shows_the_worst_file_first() {
       Microsoft Defender has no record of a file with this hash yet
       Do next: Hunt for the file
 
-    Clean 4388963aaa83…
+    Clean 4388963aaa83afe2042a46a3c017ad50bdcdafb3
       No detection by Microsoft; not an approval
       Signed by Microsoft Corporation: do not block
-      Do next: Open the file in the Defender portal
       https://security.microsoft.com/file/4388963aaa83afe2042a46a3c017ad50bdcdafb3/overview
 
     Clean means "no detection by Microsoft", not an approval.
@@ -123,14 +122,11 @@ fn field_h09_a_comment_says_the_verdict_first_and_shows_the_worst_file_first() {
       Do next: Hunt for the file
     - **Clean** [4388963aaa83…](https://security.microsoft.com/file/4388963aaa83afe2042a46a3c017ad50bdcdafb3/overview)\
       No detection by Microsoft; not an approval\
-      Signed by Microsoft Corporation: do not block\
-      Do next: Open the file in the Defender portal
+      Signed by Microsoft Corporation: do not block
 
     Clean means "no detection by Microsoft", not an approval.
     "##);
-    insta::assert_snapshot!(an_incident().to_html(), @r##"
-    <p><b>1 of 4 files is malicious.</b><br>Checked 3 of 4 files: 1 malicious, 1 unknown, 1 clean. 2026-11-23 07:12 UTC.</p><ul style="overflow-wrap:anywhere"><li><b>Malicious</b> <a href="https://security.microsoft.com/file/97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe/overview">97bf5e1a903a…</a> invoice.pdf.exe<br>Microsoft determined malware: Trojan:Win32/X<br>In your tenant: 2 alerts<br><i>Do next:</i> Block the file</li><li><b>NOT CHECKED</b> cccccccccccccccccccccccccccccccccccccccc<br>Ask again later</li><li><b>Unknown</b> dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd<br>Microsoft Defender has no record of a file with this hash yet<br><i>Do next:</i> Hunt for the file</li><li><b>Clean</b> <a href="https://security.microsoft.com/file/4388963aaa83afe2042a46a3c017ad50bdcdafb3/overview">4388963aaa83…</a><br>No detection by Microsoft; not an approval<br>Signed by Microsoft Corporation: do not block<br><i>Do next:</i> Open the file in the Defender portal</li></ul><p>Clean means &quot;no detection by Microsoft&quot;, not an approval.</p>
-    "##);
+    insta::assert_snapshot!(an_incident().to_html(), @r##"<p><b>1 of 4 files is malicious.</b><br>Checked 3 of 4 files: 1 malicious, 1 unknown, 1 clean. 2026-11-23 07:12 UTC.</p><ul style="overflow-wrap:anywhere"><li><b>Malicious</b> <a href="https://security.microsoft.com/file/97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe/overview">97bf5e1a903a…</a> invoice.pdf.exe<br>Microsoft determined malware: Trojan:Win32/X<br>In your tenant: 2 alerts<br><i>Do next:</i> Block the file</li><li><b>NOT CHECKED</b> cccccccccccccccccccccccccccccccccccccccc<br>Ask again later</li><li><b>Unknown</b> dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd<br>Microsoft Defender has no record of a file with this hash yet<br><i>Do next:</i> Hunt for the file</li><li><b>Clean</b> <a href="https://security.microsoft.com/file/4388963aaa83afe2042a46a3c017ad50bdcdafb3/overview">4388963aaa83…</a><br>No detection by Microsoft; not an approval<br>Signed by Microsoft Corporation: do not block</li></ul><p>Clean means &quot;no detection by Microsoft&quot;, not an approval.</p>"##);
 }
 
 #[test]
