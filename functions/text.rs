@@ -42,7 +42,7 @@ pub(crate) enum Likeness {
     OtherDigest,
 }
 
-/// What a text has.
+/// The findings of a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     /// Everything that looks like the hash of a file, once each, in the order in which it
@@ -52,7 +52,7 @@ pub(crate) struct Found {
     pub(crate) others: usize,
 }
 
-/// What a text has that looks like a hash.
+/// Everything in a text that looks like a hash.
 pub(crate) fn hash_like(text: &str) -> Found {
     let mut found: Vec<HashLike> = Vec::new();
     let mut position: HashMap<String, usize> = HashMap::new();

@@ -75,12 +75,12 @@ pub struct LookupAnswer {
     pub summary: Summary,
     /// One result for each input, in the order asked.
     pub results: Vec<HashResult>,
-    /// What the sender said about its files; not part of the answer.
+    /// The sender's words about its files; not part of the answer.
     #[serde(skip)]
     pub sender: Sender,
 }
 
-/// What a sender said in addition to the hashes.
+/// The words of a sender in addition to the hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sender {
     /// True if it sent the entities of an incident or an alert.

@@ -15,7 +15,7 @@ pub struct FileAnswer<'a> {
     results: Vec<&'a HashResult>,
 }
 
-/// What is known about a file.
+/// The state of a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FileState<'a> {
     /// Defender answered for it.
@@ -69,7 +69,7 @@ impl<'a> FileAnswer<'a> {
         &self.results
     }
 
-    /// What is known about it.
+    /// Its state.
     pub fn state(&self) -> FileState<'a> {
         let results = || self.results.iter().copied();
         let is_pending = |result: &&HashResult| {

@@ -2,7 +2,7 @@
 
 use super::FileProfile;
 
-/// What Defender needs to enforce an Indicator for a file, on each platform.
+/// The needs of Defender to enforce an Indicator for a file, on each platform.
 ///
 /// Source: <https://learn.microsoft.com/defender-endpoint/indicator-file>, 2026-07-03
 pub(super) const ENFORCED_FOR: &str = "Windows enforces it for PE files (.exe, .dll), macOS for Mach-O files, \

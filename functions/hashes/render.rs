@@ -1,5 +1,6 @@
 //! An answer in the shapes that people and tools read: comment, CSV, STAT.
 
+mod block;
 mod comment;
 mod csv;
 mod details;

@@ -148,7 +148,7 @@ proptest! {
 
     #[test]
     fn any_text_is_read(text in any::<String>()) {
-        hash_like(&text).hashes;
+        hash_like(&text);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! The command `lookup`: shows verdicts at a terminal or in a pipeline.
 
 mod collect;
+mod outcome;
+mod progress;
+mod resume;
+mod show;
 
 use std::{
     collections::BTreeMap,
@@ -11,25 +15,24 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use functions::{
-    hashes::{HashResult, Inputs, LookupAnswer, Observable, Verdict, payload},
+    hashes::{Inputs, LookupAnswer, Observable, payload},
     report::text::{json, visible},
 };
 use futures::FutureExt;
-use tracing::level_filters::LevelFilter;
 
 use super::{
     Exit, block_on,
     input::{InputError, file_text, stdin_text},
-    refuse, say,
+    log, refuse, say,
     server::{self, ServerArgs},
-    table::{summary, table},
 };
-use crate::services::hashes::distinct_hashes;
 use crate::{
     config::{Config, Purpose},
-    telemetry::{self, LogAudience},
+    telemetry::LogAudience,
 };
-use collect::{ask_directly, collect};
+use collect::{Work, ask_directly};
+use outcome::Threshold;
+use resume::Resume;
 
 #[derive(Debug, Args)]
 pub(super) struct LookupArgs {
@@ -42,12 +45,15 @@ pub(super) struct LookupArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Evidence to add, separated by commas; shown in full by the format json
+    /// Evidence to add, separated by commas
     #[arg(long, value_enum, value_delimiter = ',', value_name = "SOURCES")]
     include: Vec<Source>,
     /// End with exit code 1 when a verdict is at least this severe
     #[arg(long, value_enum, value_name = "VERDICT")]
     fail_on: Option<Threshold>,
+    /// Keep the results in this file while they come in, and continue from it; removed when everything is checked
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
     #[command(flatten)]
     server: ServerArgs,
     /// Log what happens, on standard error
@@ -80,31 +86,8 @@ impl Source {
     }
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Threshold {
-    Malicious,
-    Suspicious,
-}
-
-impl Threshold {
-    fn reached(self, verdict: Verdict) -> bool {
-        verdict
-            >= match self {
-                Self::Malicious => Verdict::Malicious,
-                Self::Suspicious => Verdict::Suspicious,
-            }
-    }
-}
-
 pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Exit {
-    telemetry::start(
-        LogAudience::Person,
-        if args.verbose {
-            LevelFilter::DEBUG
-        } else {
-            LevelFilter::WARN
-        },
-    );
+    log(args.verbose);
     let config = match Config::read(variables, Purpose::Command) {
         Ok(config) => config,
         Err(problems) => return refuse(LogAudience::Person, &problems),
@@ -120,28 +103,38 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
         Ok(service) => service,
         Err(exit) => return exit,
     };
+    let resume = match args.resume.as_deref().map(Resume::open).transpose() {
+        Ok(resume) => resume,
+        Err(problem) => {
+            say(&format!("error: {problem}"));
+            return Exit::Unusable;
+        }
+    };
     let no_color = variables
         .get("NO_COLOR")
         .is_some_and(|value| !value.is_empty());
     block_on(async {
         // Listens from now on: a signal between two answers must not be lost.
         let mut interrupted = pin!(tokio::signal::ctrl_c().fuse());
+        let work = Work::new(&inputs, resume);
         let answer = match &service {
             Some(service) => {
                 let include = Source::names(&args.include);
-                let answers = server::look_up_each(service, distinct_hashes(&inputs), &include);
-                collect(&inputs, answers, interrupted.as_mut()).await
+                let answers = server::look_up_each(service, work.open(), &include);
+                work.collect(answers, || None, interrupted.as_mut()).await
             }
-            None => ask_directly(args, &config, &inputs, interrupted.as_mut()).await,
+            None => ask_directly(args, &config, work, interrupted.as_mut()).await,
         };
+        let (exit, reasons) = outcome::of(&answer, args.fail_on);
         match print(args.format, &answer, !no_color) {
-            Ok(()) => judge(args, &answer),
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => judge(args, &answer),
-            Err(error) => {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 say(&format!("error: the answer cannot be written: {error}"));
-                Exit::Incomplete
+                return Exit::Incomplete;
             }
+            _ => {}
         }
+        reasons.iter().for_each(|reason| say(reason));
+        exit
     })
 }
 
@@ -175,37 +168,8 @@ fn print(format: Format, answer: &LookupAnswer, color_allowed: bool) -> std::io:
                 .lines()
                 .try_for_each(|line| writeln!(stdout, "{}", visible(line)))
         }
-        Format::Csv => stdout.write_all(answer.to_csv().as_bytes()),
-        Format::Table => {
-            writeln!(
-                stdout,
-                "{}",
-                table(
-                    answer,
-                    color_allowed && stdout.is_terminal(),
-                    stdout.is_terminal()
-                )
-            )?;
-            writeln!(stdout, "\n{}", summary(answer))
-        }
-    }
-}
-
-fn judge(args: &LookupArgs, answer: &LookupAnswer) -> Exit {
-    let found = |threshold: Threshold| {
-        answer
-            .results
-            .iter()
-            .filter_map(|r| r.verdict)
-            .any(|verdict| threshold.reached(verdict))
-    };
-    if answer.summary.invalid == answer.summary.total {
-        Exit::Unusable
-    } else if args.fail_on.is_some_and(found) {
-        Exit::Found
-    } else if answer.has_unchecked() || answer.results.iter().any(HashResult::lacks_evidence) {
-        Exit::Incomplete
-    } else {
-        Exit::Complete
+        // Excel reads UTF-8 only behind a byte order mark.
+        Format::Csv => stdout.write_all(format!("\u{feff}{}", answer.to_csv()).as_bytes()),
+        Format::Table => stdout.write_all(show::text(answer, color_allowed).as_bytes()),
     }
 }

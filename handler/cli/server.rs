@@ -153,7 +153,7 @@ fn announce_wait(wait: Duration, hashes: usize) {
 fn put_off(hash: FileHash, wait: Duration) -> HashResult {
     let error = ItemError {
         code: Code::UpstreamThrottled.as_str().to_owned(),
-        detail: "not checked: the service keeps putting hashes off; try again later".to_owned(),
+        detail: "the service keeps putting hashes off; try again later".to_owned(),
         retry_after_seconds: Some(wait.as_secs()),
         cause: String::new(),
     };

@@ -9,7 +9,7 @@ pub mod hunting;
 pub mod indicators;
 pub mod machines;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -40,6 +40,11 @@ impl DefenderEndpoint {
     /// An endpoint with the limits of the settings.
     fn new(name: &'static str, role: &'static str, config: &Config) -> Self {
         Self::limited(name, role, usize::MAX, config)
+    }
+
+    /// The time until the next call is allowed; `None` if that is now.
+    fn wait(&self) -> Option<Duration> {
+        self.endpoint.wait()
     }
 
     /// The same with a limit on the calls a minute.

@@ -69,6 +69,11 @@ impl Endpoint {
         }
     }
 
+    /// The time until the next call is allowed; `None` if that is now.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.limiter.wait()
+    }
+
     /// Holds every caller back, because a response asks for it.
     pub(crate) fn pause(&self, time: Duration) {
         self.limiter.pause(time);

@@ -96,7 +96,7 @@ impl Failure {
         Self::new(
             Kind::TimedOut,
             Code::Interrupted,
-            "not checked: the command was interrupted",
+            "the command was interrupted",
             "interrupted",
         )
     }

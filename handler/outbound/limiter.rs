@@ -138,13 +138,24 @@ impl Limiter {
         }
     }
 
+    /// The time until the next call is allowed; `None` if that is now.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        match self.next(false) {
+            Next::At(at) => Some(at.saturating_duration_since(Instant::now())),
+            Next::Now | Next::WhenACallEnds => None,
+        }
+    }
+
     /// Holds every caller back, as the service asked.
     pub(crate) fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.lock();
-        state.paused_until = state.paused_until.max(Some(until));
+        let before = state.paused_until;
+        state.paused_until = before.max(Some(until));
         drop(state);
-        if time >= LONG_PAUSE {
+        // Calls in progress are refused together: that is one wait.
+        let is_known = before.is_some_and(|before| until < before + LONG_PAUSE);
+        if time >= LONG_PAUSE && !is_known {
             tracing::warn!(
                 code = "throttled",
                 seconds = time.as_secs(),

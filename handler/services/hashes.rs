@@ -3,14 +3,11 @@
 //! Every input gets a result. A hash is asked once, no matter how many callers ask
 //! for it. A list asks its SHA-256 first, because their answers name the SHA-1.
 
+mod again;
 mod evidence;
 mod item;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use functions::hashes::{AdviceContext, FileHash, HashKind, HashResult, Inputs, LookupAnswer};
@@ -20,7 +17,7 @@ use futures::{
 };
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -33,6 +30,7 @@ use crate::{
 };
 use item::{log, unanswered, verified};
 
+pub use again::distinct_hashes;
 pub use evidence::{DeviceDetail, Include};
 
 /// Hashes of one list that are in progress at a time.
@@ -41,13 +39,6 @@ const AT_A_TIME: usize = 64;
 /// How long the SHA-1 of a list wait for its SHA-256.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// The time after which a file of an alert that Defender does not know is asked for again:
-/// the record of a new file comes seconds after the alert.
-const AGAIN_AFTER: Duration = Duration::from_secs(3);
-
-/// Most files of one alert that are asked for again.
-const MAX_AGAIN: usize = 10;
-
 /// How long an Indicator that is advised should live.
 const INDICATOR_DAYS: i64 = 90;
 
@@ -55,16 +46,6 @@ type LookupOutcome = Result<Arc<CachedAnswer>, Failure>;
 
 /// The end of a flight: its outcome, and the time it had.
 type Landed = (LookupOutcome, Instant);
-
-/// Each hash of the inputs once, in their order.
-pub fn distinct_hashes(inputs: &Inputs) -> Vec<FileHash> {
-    let mut seen = HashSet::new();
-    let hashes = inputs.observables.iter();
-    hashes
-        .filter_map(|input| input.hash.as_ref().ok().copied())
-        .filter(|hash| seen.insert(*hash))
-        .collect()
-}
 
 /// Verdicts on file hashes.
 #[derive(Debug)]
@@ -103,6 +84,11 @@ impl HashLookup {
         }
     }
 
+    /// The time until Defender may be asked about a file again; `None` if that is now.
+    pub fn wait(&self) -> Option<Duration> {
+        self.files.wait()
+    }
+
     /// When a synchronous call that begins now has to answer.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.time_limit
@@ -112,35 +98,13 @@ impl HashLookup {
     pub async fn look_up_all(self: &Arc<Self>, inputs: &Inputs, deadline: Instant) -> LookupAnswer {
         let hashes = distinct_hashes(inputs);
         if inputs.are_entities {
-            hashes
-                .iter()
-                .for_each(|hash| self.cache.forget_not_seen(*hash));
+            self.forget_not_seen(&hashes);
         }
         let mut results = self.look_up_each(hashes, deadline).collect().await;
         if inputs.are_entities {
             self.ask_again(&mut results, deadline).await;
         }
         Self::answer(inputs, &results, &Failure::deadline())
-    }
-
-    /// Asks once more for files that Defender does not know yet.
-    async fn ask_again(
-        self: &Arc<Self>,
-        results: &mut HashMap<FileHash, HashResult>,
-        deadline: Instant,
-    ) {
-        let not_seen = results.iter().filter(|(_, one)| one.found == Some(false));
-        let hashes: Vec<FileHash> = not_seen.map(|(hash, _)| *hash).take(MAX_AGAIN).collect();
-        if hashes.is_empty() || Instant::now() + AGAIN_AFTER * 2 > deadline {
-            return;
-        }
-        sleep(AGAIN_AFTER).await;
-        hashes
-            .iter()
-            .for_each(|hash| self.cache.forget_not_seen(*hash));
-        let again: Vec<_> = self.look_up_each(hashes, deadline).collect().await;
-        // A failure does not take the place of an answer.
-        results.extend(again.into_iter().filter(|(_, one)| one.verdict.is_some()));
     }
 
     /// Answers for distinct hashes, as they come in.

@@ -61,7 +61,7 @@ async function withoutToken(page) {
 
   await page.getByLabel("Answer as").selectOption("markdown");
   await run(page);
-  assert.match(await page.locator("#raw").textContent(), /\| Malicious \|/);
+  assert.match(await page.locator("#raw").textContent(), /\*\*1 of 1 file is malicious\.\*\*/);
   assert.equal(await page.locator("#verdicts").isVisible(), false);
 
   await page.getByLabel("Answer as").selectOption("json");

@@ -260,8 +260,8 @@ async fn a_comment_lists_the_evidence_and_the_source_that_was_not_read() {
     let target = "/api/hashes?format=markdown&include=alerts,devices,indicators";
     let comment = app.send(ClientRequest::post(target, &body)).await.text;
     assert!(
-        comment.contains("2 devices in this tenant saw it; 2 alerts in this tenant involve it"),
+        comment.contains("In your tenant: 2 devices, 2 alerts"),
         "{comment}"
     );
-    assert!(comment.contains("indicators NOT read"), "{comment}");
+    assert!(comment.contains("NOT read: indicators"), "{comment}");
 }

@@ -30,12 +30,12 @@ async fn every_format_has_its_content_type_and_says_what_was_not_checked() {
         (
             "markdown",
             "text/markdown; charset=utf-8",
-            "1 of 2 hashes NOT checked",
+            "**1 of 2 files is malicious, 1 NOT checked.**",
         ),
         (
             "html",
             "text/html; charset=utf-8",
-            "<p>1 of 2 hashes NOT checked",
+            "<p><b>1 of 2 files is malicious, 1 NOT checked.</b>",
         ),
         (
             "csv",
@@ -70,7 +70,7 @@ async fn every_format_has_its_content_type_and_says_what_was_not_checked() {
         )
         .await;
     assert!(
-        wrapped.0 == 200 && wrapped.1.starts_with("<p>1 of 2"),
+        wrapped.0 == 200 && wrapped.1.starts_with("<p><b>1 of 2"),
         "{wrapped:?}"
     );
 }

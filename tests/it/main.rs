@@ -29,6 +29,7 @@ mod infra;
 mod kql;
 mod language;
 mod layout;
+mod lookup;
 mod outbound;
 mod package;
 mod payloads;

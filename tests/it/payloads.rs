@@ -1,13 +1,14 @@
 //! Every payload that a playbook or an analyst can send to `POST /api/hashes`.
 
-use sandbox::{Sandbox, Tenant};
+use sandbox::{Fault, Sandbox, Tenant};
 use serde_json::{Value, json};
 
 use crate::support::{
     App,
-    app::{Answer, unknown_hash},
+    app::{Answer, MALWARE, PUA, unknown_hash},
     host::ClientRequest,
     package::repository,
+    tools,
 };
 
 const SHA1: &str = "ff2f511009b2813af9d12c6103206828560869db";
@@ -313,4 +314,75 @@ async fn stat_s10_an_incident_makes_no_call_outside_the_configured_hosts() {
     assert_eq!(app.send(request).await.status, 200);
     assert!(app.calls() > 0 && !app.cloud.login_calls().is_empty());
     assert_eq!(elsewhere.defender_calls().len(), 0);
+}
+
+async fn html(app: &App, body: &Value) -> String {
+    let body = body.to_string();
+    let request = ClientRequest::post("/api/hashes?format=html", &body);
+    app.send(request).await.text
+}
+
+#[tokio::test]
+async fn field_h08_an_incident_without_hashes_says_that_nothing_was_checked() {
+    let app = App::start().await;
+    let incident = json!({ "object": { "properties": { "relatedEntities": [
+        { "kind": "File", "properties": { "fileName": "invoice.js" } },
+        { "kind": "Account", "properties": { "accountName": "a" } },
+    ] } } });
+    let comment = html(&app, &incident).await;
+    let lead = "<p><b>This incident has no SHA-1 or SHA-256; nothing was checked.</b>";
+    assert!(comment.starts_with(lead), "{comment}");
+    assert!(comment.contains("invoice.js"), "{comment}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn field_h09_a_comment_fits_the_pane_of_an_incident() {
+    let app = App::start().await;
+    let name = format!("{}.exe", "invoice_2026_".repeat(30));
+    let file = |hash: &str| json!({ "Type": "file", "Name": name, "FileHashes": [{ "Algorithm": "SHA256", "Value": hash }] });
+    let entities = [MALWARE, &unknown_hash(3), "zz", PUA].map(file);
+    let comment = html(&app, &json!({ "Entities": entities })).await;
+    assert!(comment.contains("invoice_2026_"), "{comment}");
+    let folder = repository().join("target/screenshots");
+    std::fs::create_dir_all(&folder).unwrap();
+    let page = folder.join("comment.html");
+    std::fs::write(&page, &comment).unwrap();
+    let mut node = std::process::Command::new("node");
+    node.arg(tools::node_folder("browser").join("comment.js"))
+        .arg(page)
+        .arg(folder.join("comment.png"));
+    let run = move || serde_json::from_slice(&tools::run(&mut node).stdout).expect("JSON");
+    let seen: Value = tokio::task::spawn_blocking(run).await.expect("no panic");
+    assert_eq!(
+        seen["bold"],
+        "1 of 4 files is malicious, 1 suspicious, 1 NOT checked."
+    );
+}
+
+#[tokio::test]
+async fn field_h10_a_fresh_file_of_an_alert_is_asked_for_once_more() {
+    let app = App::start().await;
+    let entity =
+        json!({ "Entities": [{ "Type": "filehash", "Algorithm": "SHA256", "Value": MALWARE }] });
+    app.cloud.add_fault(Fault::status(404).on(MALWARE).times(1));
+    let comment = html(&app, &entity).await;
+    assert!(comment.contains("<b>Malicious</b>"), "{comment}");
+    assert_eq!(app.calls(), 2);
+    // A remembered 404 does not count for an alert; a list waits for nothing.
+    let other = unknown_hash(5);
+    let list = json!([other]);
+    for (body, more) in [(&list, 1), (&list, 0)] {
+        let before = app.calls();
+        assert!(
+            html(&app, body)
+                .await
+                .contains("no record of a file with this hash yet")
+        );
+        assert_eq!(app.calls() - before, more);
+    }
+    let before = app.calls();
+    let entity =
+        json!({ "Entities": [{ "Type": "filehash", "Algorithm": "SHA256", "Value": other }] });
+    assert!(html(&app, &entity).await.contains("no record"));
+    assert_eq!(app.calls() - before, 2);
 }

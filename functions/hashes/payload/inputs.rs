@@ -1,10 +1,10 @@
-//! What a caller asks about, and what else the body says about it.
+//! The inputs of a caller, and the other facts of its body.
 
 use std::collections::HashSet;
 
 use crate::hashes::Observable;
 
-/// What a caller asks about.
+/// The inputs of a caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inputs {
     /// The inputs in the order asked; what is not a hash stays, with its reason.

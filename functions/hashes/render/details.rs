@@ -1,6 +1,5 @@
-//! What is known about a file, in a few words each.
+//! The facts about a file, in a few words each.
 
-use super::sentences::minute;
 use crate::{
     hashes::{
         Evidence, FileAnswer, FileProfile, FileState, HashResult, Verdict, evidence::Indicators,
@@ -43,19 +42,52 @@ pub(super) fn reason(result: &HashResult) -> String {
         .unwrap_or_default()
 }
 
+/// The reason for the verdict of a file, and why it was not checked.
+pub(super) fn reasons(file: &FileAnswer<'_>) -> Vec<String> {
+    let result = file.decisive();
+    let reason = Some(reason(result)).filter(|_| result.verdict.is_some());
+    reason.into_iter().chain(reason_not_checked(file)).collect()
+}
+
 /// Everything that a person wants to know about a file: the reason for its verdict, the
 /// signer, what the tenant saw, and what could not be read. Nothing for a zero.
 pub(super) fn details(file: &FileAnswer<'_>) -> Vec<String> {
     let result = file.decisive();
-    let reason = Some(reason(result)).filter(|_| result.verdict.is_some());
     let signer = result.file.as_ref().and_then(signer);
-    let tenant = in_your_tenant(&result.evidence)
-        .into_iter()
-        .collect::<Vec<_>>();
-    let open = reason_not_checked(file);
-    let details = reason.into_iter().chain(open).chain(signer);
-    let details = details.map(|text| capitalized(&text)).chain(tenant);
+    let texts = reasons(file).into_iter().chain(signer);
+    let tenant = in_your_tenant(&result.evidence).map(|found| format!("In your tenant: {found}"));
+    let details = texts.map(|text| capitalized(&text)).chain(tenant);
     details.chain(not_read(result)).collect()
+}
+
+impl FileAnswer<'_> {
+    /// The verdict in a word or two; `NOT CHECKED` without one.
+    pub fn word(&self) -> String {
+        word(self)
+    }
+
+    /// The reason for the verdict, or why there is none, then the signer.
+    pub fn why(&self) -> String {
+        let signer = self.decisive().file.as_ref().and_then(signer);
+        let texts: Vec<String> = reasons(self).into_iter().chain(signer).collect();
+        texts.join("; ")
+    }
+
+    /// The findings in the tenant, `none found` where all that was requested has nothing,
+    /// and the sources that could not be read; empty where nothing was requested.
+    pub fn tenant(&self) -> String {
+        let result = self.decisive();
+        let not_read = result.evidence_errors().into_iter();
+        let not_read =
+            not_read.map(|(source, error)| format!("{source} NOT read ({})", error.code));
+        let found = in_your_tenant(&result.evidence).into_iter();
+        match found.chain(not_read).collect::<Vec<_>>().join(", ") {
+            nothing if nothing.is_empty() && result.evidence != Evidence::default() => {
+                "none found".to_owned()
+            }
+            text => text,
+        }
+    }
 }
 
 /// The reason, the findings and the failures in one line, for a score.
@@ -68,7 +100,7 @@ pub(super) fn in_one_line(file: &FileAnswer<'_>) -> String {
     parts.collect::<Vec<_>>().join("; ")
 }
 
-/// Who signed the file, and what that means for a block.
+/// The signer of the file, and the consequence for a block.
 pub(super) fn signer(file: &FileProfile) -> Option<String> {
     let signer = file
         .signer
@@ -82,7 +114,7 @@ pub(super) fn signer(file: &FileProfile) -> Option<String> {
     })
 }
 
-/// What the tenant saw of the file; `None` where nothing was found.
+/// The findings in the tenant; `None` where nothing was found.
 fn in_your_tenant(evidence: &Evidence) -> Option<String> {
     let mut parts = Vec::new();
     let stats = evidence.stats.as_ref().and_then(|one| one.data.as_ref());
@@ -109,7 +141,12 @@ fn in_your_tenant(evidence: &Evidence) -> Option<String> {
         .as_ref()
         .and_then(|one| one.data.as_ref());
     parts.extend(indicators.and_then(self::indicators));
-    (!parts.is_empty()).then(|| format!("In your tenant: {}", parts.join(", ")))
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// A count with its noun.
+pub(super) fn found(count: u64, one: &str, many: &str) -> String {
+    counted(usize::try_from(count).unwrap_or(usize::MAX), one, many)
 }
 
 fn at_least(more: bool, count: usize, one: &str, many: &str) -> String {
@@ -144,4 +181,9 @@ fn capitalized(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().into_iter().flat_map(char::to_uppercase);
     first.chain(characters).collect()
+}
+
+/// A time of RFC 3339 in UTC, to the minute: `2026-11-30 05:52`.
+pub(super) fn minute(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
 }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::details::reason_not_checked;
+use super::details::{minute, reason_not_checked};
 use crate::{
     hashes::{FileAnswer, LookupAnswer, Verdict},
     report::text::counted,
 };
 
-/// What Clean means, wherever a person reads it.
+/// The meaning of Clean, wherever a person reads the word.
 pub const CLEAN_MEANS: &str = "Clean means \"no detection by Microsoft\", not an approval.";
 
 /// The files of an answer in numbers.
@@ -16,6 +16,8 @@ pub const CLEAN_MEANS: &str = "Clean means \"no detection by Microsoft\", not an
 struct Numbers {
     files: usize,
     checked: usize,
+    /// Files that were not checked and are neither malicious nor suspicious.
+    open: usize,
     malicious: usize,
     suspicious: usize,
     unknown: usize,
@@ -33,6 +35,7 @@ impl Numbers {
         Self {
             files: files.len(),
             checked: files.iter().filter(|file| file.is_checked()).count(),
+            open: files.iter().filter(|file| is_open(file)).count(),
             malicious: with(Verdict::Malicious),
             suspicious: with(Verdict::Suspicious),
             unknown: with(Verdict::Unknown),
@@ -57,52 +60,46 @@ impl Numbers {
 }
 
 impl LookupAnswer {
-    /// The sentence that matters most, such as `1 of 4 files is malicious.`
+    /// The sentence that matters most, such as `1 of 4 files is malicious, 1 NOT checked.`
     pub fn lead(&self) -> String {
         let n = Numbers::of(&self.files());
         let files = counted(n.files, "file", "files");
-        let is = |count| if count == 1 { "is" } else { "are" };
-        match n {
-            Numbers { files: 0, .. } => self.nothing_to_check(),
-            Numbers {
-                malicious: bad @ 1..,
-                suspicious: 0,
-                ..
-            } => format!("{bad} of {files} {} malicious.", is(bad)),
-            Numbers {
-                malicious: bad @ 1..,
-                suspicious,
-                ..
-            } => {
+        let (bad, word) = match n.malicious {
+            0 => (n.suspicious, "suspicious"),
+            malicious => (malicious, "malicious"),
+        };
+        let is = if bad == 1 { "is" } else { "are" };
+        match n.open {
+            _ if n.files == 0 => self.nothing_to_check(),
+            0 if bad == 0 && n.unknown > 0 => {
+                let is = if n.unknown == 1 { "is" } else { "are" };
                 format!(
-                    "{bad} of {files} {} malicious, {suspicious} suspicious.",
-                    is(bad)
+                    "{} of {files} {is} unknown, none malicious or suspicious.",
+                    n.unknown
                 )
             }
-            Numbers {
-                suspicious: bad @ 1..,
-                ..
-            } => format!("{bad} of {files} {} suspicious.", is(bad)),
-            Numbers { checked: 0, .. } => format!("NOT checked: {files}."),
-            Numbers { checked, .. } if checked < n.files => {
-                let (open, verb) = (
-                    n.files - checked,
-                    if n.files - checked == 1 {
-                        "was"
-                    } else {
-                        "were"
-                    },
-                );
+            0 if bad == 0 => "No file is malicious or suspicious.".to_owned(),
+            open if open == n.files => format!("NOT checked: {files}."),
+            open if bad == 0 => {
+                let was = if open == 1 { "was" } else { "were" };
                 format!(
-                    "{open} of {files} {verb} NOT checked. No other file is malicious or suspicious."
+                    "{open} of {files} {was} NOT checked. No other file is malicious or suspicious."
                 )
             }
-            _ => "No file is malicious or suspicious.".to_owned(),
+            open => {
+                let more = if n.malicious > 0 { n.suspicious } else { 0 };
+                let more = [(more, "suspicious"), (open, "NOT checked")];
+                let more = more.iter().filter(|(count, _)| *count > 0);
+                let more: String = more
+                    .map(|(count, word)| format!(", {count} {word}"))
+                    .collect();
+                format!("{bad} of {files} {is} {word}{more}.")
+            }
         }
     }
 
-    /// How many files were checked, with which verdicts, and the time of the oldest answer;
-    /// `None` where nothing was checked.
+    /// The number of files that were checked, their verdicts, and the time of the oldest
+    /// answer; `None` where nothing was checked.
     pub fn facts(&self) -> Option<String> {
         let files = self.files();
         let n = Numbers::of(&files);
@@ -171,7 +168,6 @@ impl LookupAnswer {
     }
 }
 
-/// A time of RFC 3339 in UTC, to the minute: `2026-11-30 05:52`.
-pub(super) fn minute(time: &str) -> String {
-    time.get(..16).unwrap_or(time).replace('T', " ")
+fn is_open(file: &FileAnswer<'_>) -> bool {
+    !file.is_checked() && file.verdict() < Some(Verdict::Suspicious)
 }

@@ -10,10 +10,13 @@ use std::{
 
 use functions::hashes::{FileHash, HashResult, Inputs, LookupAnswer};
 use futures::{Stream, StreamExt, future::FusedFuture};
-use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
-use super::{LookupArgs, Source};
+use super::{
+    LookupArgs, Source,
+    progress::{Progress, ticks},
+    resume::Resume,
+};
 use crate::cli::say;
 use crate::{
     config::Config,
@@ -22,27 +25,89 @@ use crate::{
         Services,
         hashes::{DeviceDetail, HashLookup, Include, distinct_hashes},
     },
-    telemetry::{self},
 };
-
-/// Lists of at least this length show a progress bar.
-const LONG_LIST: usize = 20;
 
 /// A command has no deadline of its own; Ctrl-C ends it with the results so far.
 const NO_DEADLINE: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// A list that is looked up, and what is known of it already.
+pub(super) struct Work<'a> {
+    inputs: &'a Inputs,
+    resume: Option<Resume>,
+    results: HashMap<FileHash, HashResult>,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(inputs: &'a Inputs, resume: Option<Resume>) -> Self {
+        let known = resume.as_ref().map(|resume| resume.known().clone());
+        Self {
+            inputs,
+            resume,
+            results: known.unwrap_or_default(),
+        }
+    }
+
+    /// The hashes that are still to be checked, once each, in the order of the inputs.
+    pub(super) fn open(&self) -> Vec<FileHash> {
+        let hashes = distinct_hashes(self.inputs).into_iter();
+        hashes
+            .filter(|hash| !self.results.contains_key(hash))
+            .collect()
+    }
+
+    /// Waits for all answers; Ctrl-C ends it early with the answers so far. `wait` says
+    /// for how long the next call has to wait.
+    pub(super) async fn collect(
+        mut self,
+        answers: impl Stream<Item = (FileHash, HashResult)>,
+        wait: impl Fn() -> Option<Duration>,
+        mut interrupted: Pin<&mut impl Future<Output = std::io::Result<()>>>,
+    ) -> LookupAnswer {
+        let mut progress = Progress::new(self.open().len());
+        let mut answers = pin!(answers);
+        let mut missing = Failure::deadline();
+        let mut ticks = ticks();
+        loop {
+            tokio::select! {
+                answer = answers.next() => match answer {
+                    Some((hash, result)) => {
+                        if let Some(resume) = &mut self.resume {
+                            resume.add(&result);
+                        }
+                        self.results.insert(hash, result);
+                        progress.advance();
+                    }
+                    None => break,
+                },
+                _ = ticks.tick() => progress.waits(wait()),
+                _ = interrupted.as_mut() => {
+                    missing = Failure::interrupted();
+                    progress.say("interrupted; these are the answers so far");
+                    break;
+                }
+            }
+        }
+        progress.finish();
+        let answer = HashLookup::answer(self.inputs, &self.results, &missing);
+        if let Some(resume) = self.resume {
+            resume.end(answer.complete);
+        }
+        answer
+    }
+}
 
 /// Asks Defender with the identity of the process, and then for the evidence.
 pub(super) async fn ask_directly(
     args: &LookupArgs,
     config: &Config,
-    inputs: &Inputs,
+    work: Work<'_>,
     mut interrupted: Pin<&mut impl FusedFuture<Output = std::io::Result<()>>>,
 ) -> LookupAnswer {
     let services = Services::new(config, Arc::new(HttpClient::new(TimeLimits::default())));
-    let answers = services
-        .hashes
-        .look_up_each(distinct_hashes(inputs), Instant::now() + NO_DEADLINE);
-    let answer = collect(inputs, answers, interrupted.as_mut()).await;
+    let deadline = Instant::now() + NO_DEADLINE;
+    let answers = services.hashes.look_up_each(work.open(), deadline);
+    let wait = || services.hashes.wait();
+    let answer = work.collect(answers, wait, interrupted.as_mut()).await;
     if interrupted.is_terminated() {
         return answer;
     }
@@ -53,36 +118,6 @@ pub(super) async fn ask_directly(
             answer
         }
     }
-}
-
-/// Waits for all answers; Ctrl-C ends it early with the answers so far.
-pub(super) async fn collect(
-    inputs: &Inputs,
-    answers: impl Stream<Item = (FileHash, HashResult)>,
-    mut interrupted: Pin<&mut impl Future<Output = std::io::Result<()>>>,
-) -> LookupAnswer {
-    let progress = progress_bar(distinct_hashes(inputs).len());
-    let mut results = HashMap::new();
-    let mut answers = pin!(answers);
-    let mut missing = Failure::deadline();
-    loop {
-        tokio::select! {
-            answer = answers.next() => match answer {
-                Some((hash, result)) => {
-                    results.insert(hash, result);
-                    progress.inc(1);
-                }
-                None => break,
-            },
-            _ = interrupted.as_mut() => {
-                missing = Failure::interrupted();
-                progress.suspend(|| say("interrupted; these are the answers so far"));
-                break;
-            }
-        }
-    }
-    progress.finish_and_clear();
-    HashLookup::answer(inputs, &results, &missing)
 }
 
 /// Adds the requested evidence. The identity's own roles decide what is visible.
@@ -108,13 +143,4 @@ async fn add_evidence(
         .add_evidence(answer.results, include, deadline)
         .await;
     LookupAnswer { results, ..answer }
-}
-
-fn progress_bar(length: usize) -> ProgressBar {
-    if length < LONG_LIST || !telemetry::stderr_is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} hashes, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length as u64).with_style(style)
 }

@@ -5,7 +5,7 @@
 //! and 1,500 an hour.
 //! Source: <https://learn.microsoft.com/defender-endpoint/api/get-file-information>
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use functions::hashes::{
     FileHash, FileProfile,
@@ -45,6 +45,12 @@ impl FilesClient {
             alerts: DefenderEndpoint::new("the alerts of a file", "Alert.Read.All", config),
             machines: DefenderEndpoint::new("the devices of a file", "Machine.Read.All", config),
         }
+    }
+
+    /// The time until the limit allows the next call for a profile; `None` if it is allowed
+    /// now.
+    pub fn wait(&self) -> Option<Duration> {
+        self.file.wait()
     }
 
     /// The profile of a file, `None` when Microsoft has never seen it.

@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What was found, each hash with the name of its file.
+    /// The hashes that were found, each with the name of its file.
     pub(super) fn inputs(mut self) -> Inputs {
         for input in &mut self.found {
             input.file_name = input.file.and_then(|file| self.files[file].name.clone());

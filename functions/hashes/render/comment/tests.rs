@@ -1,4 +1,4 @@
-//! What a comment says, in which order, and that nobody can write into it.
+//! The content of a comment, its order, and its escapes.
 
 use crate::hashes::{
     AdviceContext, DefenderAnswer, Evidence, FileProfile, HashKind, HashResult, Inputs, ItemError,
@@ -83,7 +83,7 @@ fn an_incident() -> LookupAnswer {
 #[test]
 fn field_h09_a_comment_says_the_verdict_first_and_shows_the_worst_file_first() {
     insta::assert_snapshot!(an_incident().to_text(), @r##"
-    1 of 4 files is malicious.
+    1 of 4 files is malicious, 1 NOT checked.
     Checked 3 of 4 files: 1 malicious, 1 unknown, 1 clean. 2026-11-23 07:12 UTC.
 
     Malicious 97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe invoice.pdf.exe
@@ -107,7 +107,7 @@ fn field_h09_a_comment_says_the_verdict_first_and_shows_the_worst_file_first() {
     Clean means "no detection by Microsoft", not an approval.
     "##);
     insta::assert_snapshot!(an_incident().to_markdown(), @r##"
-    **1 of 4 files is malicious.**
+    **1 of 4 files is malicious, 1 NOT checked.**
 
     Checked 3 of 4 files: 1 malicious, 1 unknown, 1 clean. 2026-11-23 07:12 UTC.
 
@@ -126,7 +126,7 @@ fn field_h09_a_comment_says_the_verdict_first_and_shows_the_worst_file_first() {
 
     Clean means "no detection by Microsoft", not an approval.
     "##);
-    insta::assert_snapshot!(an_incident().to_html(), @r##"<p><b>1 of 4 files is malicious.</b><br>Checked 3 of 4 files: 1 malicious, 1 unknown, 1 clean. 2026-11-23 07:12 UTC.</p><ul style="overflow-wrap:anywhere"><li><b>Malicious</b> <a href="https://security.microsoft.com/file/97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe/overview">97bf5e1a903a…</a> invoice.pdf.exe<br>Microsoft determined malware: Trojan:Win32/X<br>In your tenant: 2 alerts<br><i>Do next:</i> Block the file</li><li><b>NOT CHECKED</b> cccccccccccccccccccccccccccccccccccccccc<br>Ask again later</li><li><b>Unknown</b> dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd<br>Microsoft Defender has no record of a file with this hash yet<br><i>Do next:</i> Hunt for the file</li><li><b>Clean</b> <a href="https://security.microsoft.com/file/4388963aaa83afe2042a46a3c017ad50bdcdafb3/overview">4388963aaa83…</a><br>No detection by Microsoft; not an approval<br>Signed by Microsoft Corporation: do not block</li></ul><p>Clean means &quot;no detection by Microsoft&quot;, not an approval.</p>"##);
+    insta::assert_snapshot!(an_incident().to_html(), @r##"<p><b>1 of 4 files is malicious, 1 NOT checked.</b><br>Checked 3 of 4 files: 1 malicious, 1 unknown, 1 clean. 2026-11-23 07:12 UTC.</p><ul style="overflow-wrap:anywhere"><li><b>Malicious</b> <a href="https://security.microsoft.com/file/97bf5e1a903a978b2281496e0a897688e9d8e6f981238cf91e39bae20390defe/overview">97bf5e1a903a…</a> invoice.pdf.exe<br>Microsoft determined malware: Trojan:Win32/X<br>In your tenant: 2 alerts<br><i>Do next:</i> Block the file</li><li><b>NOT CHECKED</b> cccccccccccccccccccccccccccccccccccccccc<br>Ask again later</li><li><b>Unknown</b> dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd<br>Microsoft Defender has no record of a file with this hash yet<br><i>Do next:</i> Hunt for the file</li><li><b>Clean</b> <a href="https://security.microsoft.com/file/4388963aaa83afe2042a46a3c017ad50bdcdafb3/overview">4388963aaa83…</a><br>No detection by Microsoft; not an approval<br>Signed by Microsoft Corporation: do not block</li></ul><p>Clean means &quot;no detection by Microsoft&quot;, not an approval.</p>"##);
 }
 
 #[test]

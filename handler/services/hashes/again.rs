@@ -1,0 +1,57 @@
+//! The hashes of a list, and those that are asked for once more.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use functions::hashes::{FileHash, HashResult, Inputs};
+use futures::stream::StreamExt;
+use tokio::time::{Instant, sleep};
+
+use super::HashLookup;
+
+/// The time after which a file of an alert that Defender does not know is asked for again:
+/// the record of a new file comes seconds after the alert.
+const AGAIN_AFTER: Duration = Duration::from_secs(3);
+
+/// Most files of one alert that are asked for again.
+const MAX_AGAIN: usize = 10;
+
+/// Each hash of the inputs once, in their order.
+pub fn distinct_hashes(inputs: &Inputs) -> Vec<FileHash> {
+    let mut seen = HashSet::new();
+    let hashes = inputs.observables.iter();
+    hashes
+        .filter_map(|input| input.hash.as_ref().ok().copied())
+        .filter(|hash| seen.insert(*hash))
+        .collect()
+}
+
+impl HashLookup {
+    /// Forgets that Defender did not know these files.
+    pub(super) fn forget_not_seen(&self, hashes: &[FileHash]) {
+        hashes
+            .iter()
+            .for_each(|hash| self.cache.forget_not_seen(*hash));
+    }
+
+    /// Asks once more for files that Defender does not know yet.
+    pub(super) async fn ask_again(
+        self: &Arc<Self>,
+        results: &mut HashMap<FileHash, HashResult>,
+        deadline: Instant,
+    ) {
+        let not_seen = results.iter().filter(|(_, one)| one.found == Some(false));
+        let hashes: Vec<FileHash> = not_seen.map(|(hash, _)| *hash).take(MAX_AGAIN).collect();
+        if hashes.is_empty() || Instant::now() + AGAIN_AFTER * 2 > deadline {
+            return;
+        }
+        sleep(AGAIN_AFTER).await;
+        self.forget_not_seen(&hashes);
+        let again: Vec<_> = self.look_up_each(hashes, deadline).collect().await;
+        // A failure does not take the place of an answer.
+        results.extend(again.into_iter().filter(|(_, one)| one.verdict.is_some()));
+    }
+}
