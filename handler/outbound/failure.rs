@@ -155,6 +155,14 @@ impl Failure {
     pub(super) fn while_open(self, left: Duration) -> Self {
         let failure = match self.kind {
             Kind::Unavailable => self.retry_in(left),
+            // The response was about another call.
+            Kind::Unauthorized | Kind::Forbidden => Self {
+                detail: format!(
+                    "not asked, because another call was refused: {}",
+                    self.detail
+                ),
+                ..self
+            },
             _ => self,
         };
         Self {
