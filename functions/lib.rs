@@ -8,6 +8,7 @@ pub mod coverage;
 pub mod golden_image;
 pub mod hashes;
 pub mod health;
+pub mod json;
 pub mod vdi;
 
 pub mod desktop;

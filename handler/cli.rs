@@ -191,6 +191,18 @@ fn block_on(work: impl Future<Output = Exit>) -> Exit {
     }
 }
 
+/// The exit code of a command that wrote its answer: a closed pipe is fine, any other
+/// error makes the answer incomplete.
+fn printed(written: std::io::Result<()>, exit: Exit) -> Exit {
+    match written.and_then(|()| std::io::stdout().flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            say(&format!("error: the answer cannot be written: {error}"));
+            Exit::Incomplete
+        }
+        _ => exit,
+    }
+}
+
 /// A path as text that is safe to print on a terminal.
 fn shown(path: &Path) -> String {
     visible(&path.display().to_string())

@@ -47,12 +47,22 @@ pub fn start(reader: LogAudience, level: LevelFilter) {
     let subscriber = tracing_subscriber::registry().with(Lines { reader }.with_filter(ours));
     // A second start, in a test, keeps the first.
     let _ = tracing::subscriber::set_global_default(subscriber);
-    std::panic::set_hook(Box::new(|panic| {
+    std::panic::set_hook(Box::new(move |panic| {
         let place = panic
             .location()
             .map(ToString::to_string)
             .unwrap_or_default();
         let message = panic.payload_as_str().unwrap_or("no message");
+        if reader == LogAudience::Person && level < LevelFilter::ERROR {
+            // A command that logs nothing does not end without a word.
+            let line =
+                format!("error: Defender Functions failed at {place}: {message}; please report it");
+            let _ = writeln!(
+                std::io::stderr().lock(),
+                "{}",
+                functions::report::text::visible(&line)
+            );
+        }
         tracing::error!(
             code = "panic",
             place,

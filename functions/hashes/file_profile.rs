@@ -4,11 +4,17 @@
 //! unknown field, a null), because the set of values is not published.
 //! Source: <https://learn.microsoft.com/defender-endpoint/api/files>
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::FileHash;
-use crate::wire::{flag, instant, number, optional_text};
+use crate::{
+    json,
+    wire::{flag, instant, number, optional_text},
+};
 
 /// The file entity of `GET /api/files/{hash}`, and JSON `file` of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -89,6 +95,13 @@ pub enum UnusableProfile {
     /// Its hash is another one than was asked for.
     #[error("the answer is about another file than the one asked for")]
     AnotherFile,
+    /// It has an error next to a file, or a field twice in different case.
+    #[error("the answer has an error next to a file, or a field twice")]
+    Contradicts,
+}
+
+fn read<T: DeserializeOwned>(answer: &[u8]) -> Result<T, UnusableProfile> {
+    json::read_object(answer).map_err(|_| UnusableProfile::NamesNoFile)
 }
 
 impl FileProfile {
@@ -100,8 +113,16 @@ impl FileProfile {
     /// [`UnusableProfile`] if the response is not about `asked`. A retry may help; no
     /// verdict may be based on it.
     pub fn read(answer: &[u8], asked: FileHash) -> Result<Self, UnusableProfile> {
-        let profile: Self =
-            serde_json::from_slice(answer).map_err(|_| UnusableProfile::NamesNoFile)?;
+        let fields: Map<String, Value> = read(answer)?;
+        let names: HashSet<String> = fields
+            .keys()
+            .map(|name| name.to_ascii_lowercase())
+            .collect();
+        let has_error = fields.get("error").is_some_and(|error| !error.is_null());
+        if has_error || names.len() < fields.len() {
+            return Err(UnusableProfile::Contradicts);
+        }
+        let profile: Self = read(answer)?;
         let said = match asked {
             FileHash::Sha1(_) => &profile.sha1,
             FileHash::Sha256(_) => &profile.sha256,
@@ -133,7 +154,7 @@ impl FileProfile {
 mod tests {
     use super::*;
     use crate::hashes::{Verdict, judge};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     const SHA1: &str = "4388963aaa83afe2042a46a3c017ad50bdcdafb3";
     const SHA256: &str = "413c58c8267d2c8648d8f6384bacc2ae9c929b2b96578b6860b5087cd1bd6462";
@@ -199,6 +220,25 @@ mod tests {
             FileProfile::read(twice.as_bytes(), asked()),
             Err(UnusableProfile::NamesNoFile)
         );
+    }
+
+    #[test]
+    fn field_s18_an_answer_that_contradicts_itself_is_refused() {
+        let with =
+            |more: &str| format!(r#"{{"sha256":"{SHA256}","determinationType":"Clean"{more}}}"#);
+        for more in [
+            r#","error":{"code":"InternalServerError"}"#,
+            r#","error":"x""#,
+            r#","DeterminationType":"Malware""#,
+            r#","SHA256":"x""#,
+        ] {
+            let read = FileProfile::read(with(more).as_bytes(), asked());
+            assert_eq!(read, Err(UnusableProfile::Contradicts), "{more}");
+        }
+        assert!(FileProfile::read(with(r#","error":null"#).as_bytes(), asked()).is_ok());
+        let by_position = format!(r#"["x","{SHA256}",null,"Clean"]"#);
+        let read = FileProfile::read(by_position.as_bytes(), asked());
+        assert_eq!(read, Err(UnusableProfile::NamesNoFile));
     }
 
     #[test]

@@ -30,14 +30,36 @@ pub fn render_behind<R>(start: &str, columns: &[Column<R>], rows: &[R]) -> Strin
     String::from_utf8(bytes).unwrap_or_default()
 }
 
+/// Characters that start a formula, the wide forms included.
+const FORMULA_STARTS: [char; 8] = [
+    '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
+
+/// Characters that some reader takes for the end of a cell.
+const SEPARATORS: [char; 7] = [';', ',', '|', '\t', '\r', '\n', '\0'];
+
+/// A cell with an apostrophe before everything that a reader could take for a formula: at
+/// its start, and behind every separator, because a reader may use another one.
 fn disarm(cell: String) -> String {
-    const FORMULA_STARTS: [char; 12] = [
-        '=', '+', '-', '@', '\t', '\r', '\n', '\0', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
-    ];
-    match cell.strip_prefix(FORMULA_STARTS) {
-        Some(_) => format!("'{cell}"),
-        None => cell,
+    let starts_formula = cell.starts_with(FORMULA_STARTS);
+    if !starts_formula && !cell.contains(SEPARATORS) && !cell.starts_with([' ', '"', '\'']) {
+        return cell;
     }
+    let mut safe = String::with_capacity(cell.len() + 8);
+    // A separator at the start ends a cell too, so the rest begins another one.
+    if cell.starts_with(['\t', '\r', '\n', '\0']) {
+        safe.push('\'');
+    }
+    let mut is_start = true;
+    for c in cell.chars() {
+        if is_start && FORMULA_STARTS.contains(&c) {
+            safe.push('\'');
+        }
+        // Readers skip blanks and quotes before a formula.
+        is_start = SEPARATORS.contains(&c) || is_start && (c.is_whitespace() || c == '"');
+        safe.push(c);
+    }
+    safe
 }
 
 #[cfg(test)]
@@ -73,15 +95,30 @@ mod tests {
         let first: Vec<&str> = read.iter().map(|row| &row[0]).collect();
         assert_eq!(first, hostile);
         assert!(read.iter().all(|row| row.len() == 2));
-        assert_eq!(disarm("\0=cmd".into()), "'\0=cmd");
+        assert_eq!(disarm("\0=cmd".into()), "'\0'=cmd");
     }
 
     proptest! {
         #[test]
-        fn any_text_survives_a_real_csv_reader(text in "[^=+\\-@\t\r\n\0\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}].*") {
+        fn any_text_survives_a_real_csv_reader(text in "[^=+\\-@\t\r\n\0\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20};,| \"]([^=+\\-@\u{ff1d}\u{ff0b}\u{ff0d}\u{ff20}]|[a-z][=+\\-@])*") {
             let csv = render(&[("a", |row: &String| row.clone()), ("b", |_| "x".into())], std::slice::from_ref(&text));
             let row = csv::Reader::from_reader(csv.as_bytes()).records().next().unwrap().unwrap();
             prop_assert_eq!(&row[0], text.as_str());
+        }
+
+        #[test]
+        fn field_s06_no_part_of_a_cell_starts_a_formula_whatever_separates(
+            text in "([=+@;,|\"' a\t\n\r\0\u{ff1d}\u{ff0b}\u{ff20}-]|\\PC){0,24}",
+        ) {
+            let safe = disarm(text.clone());
+            for separator in SEPARATORS {
+                for part in safe.split(separator) {
+                    let part = part.trim_start_matches(|c: char| c.is_whitespace() || c == '"' || SEPARATORS.contains(&c));
+                    prop_assert!(!part.starts_with(FORMULA_STARTS), "{safe:?}");
+                }
+            }
+            let without = |text: &str| text.replace('\'', "");
+            prop_assert_eq!(without(&safe), without(&text), "nothing but apostrophes is added");
         }
     }
 }

@@ -9,7 +9,7 @@ use functions::{
 };
 
 use super::{
-    Exit, log,
+    Exit, log, printed,
     server::{self, ServerArgs},
     with_services,
 };
@@ -61,13 +61,12 @@ async fn of_service(service: &ServiceClient, format: Format) -> Exit {
 }
 
 fn print_health(format: Format, health: &Health) -> Exit {
-    // A closed pipe is not our mistake.
-    let _ = print(format, health);
-    match health.status {
+    let exit = match health.status {
         CheckState::Off | CheckState::Ok => Exit::Complete,
         CheckState::Missing => Exit::Found,
         CheckState::Unreachable => Exit::Incomplete,
-    }
+    };
+    printed(print(format, health), exit)
 }
 
 fn print(format: Format, health: &Health) -> std::io::Result<()> {

@@ -18,7 +18,7 @@ use functions::{
     report::text::{json, visible},
 };
 
-use super::{Exit, refuse, say, shown, table::fitted};
+use super::{Exit, printed, refuse, say, shown, table::fitted};
 use crate::{
     config::{self, ImageDefaults},
     telemetry::LogAudience,
@@ -147,9 +147,8 @@ pub(super) fn run(command: &GoldenImageCommand, variables: &BTreeMap<String, Str
         GoldenImageCommand::Assess(args) => assess_file(args, &defaults),
         GoldenImageCommand::Script(command) => {
             let script = command.script(&defaults).render();
-            // A closed pipe is not our mistake.
-            let _ = std::io::stdout().lock().write_all(script.as_bytes());
-            Exit::Complete
+            let written = std::io::stdout().lock().write_all(script.as_bytes());
+            printed(written, Exit::Complete)
         }
     }
 }
@@ -179,13 +178,12 @@ fn assess_file(args: &AssessArgs, defaults: &ImageDefaults) -> Exit {
         tag: args.tag.clone().unwrap_or_else(|| defaults.tag.clone()),
     };
     let assessment = assess(&evidence, &expected);
-    // A closed pipe is not our mistake.
-    let _ = print(args.format, &assessment);
-    match assessment.holds() {
+    let exit = match assessment.holds() {
         Some(true) => Exit::Complete,
         Some(false) => Exit::Found,
         None => Exit::Incomplete,
-    }
+    };
+    printed(print(args.format, &assessment), exit)
 }
 
 /// One byte more than allowed shows that there is more.

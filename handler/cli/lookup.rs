@@ -23,7 +23,7 @@ use futures::FutureExt;
 use super::{
     Exit, block_on,
     input::{InputError, file_text, stdin_text},
-    log, refuse, say,
+    log, printed, refuse, say,
     server::{self, ServerArgs},
 };
 use crate::{
@@ -126,15 +126,9 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
             None => ask_directly(args, &config, work, interrupted.as_mut()).await,
         };
         let (exit, reasons) = outcome::of(&answer, args.fail_on);
-        match print(args.format, &answer, !no_color) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-                say(&format!("error: the answer cannot be written: {error}"));
-                return Exit::Incomplete;
-            }
-            _ => {}
-        }
+        let shown = print(args.format, &answer, !no_color);
         reasons.iter().for_each(|reason| say(reason));
-        exit
+        printed(shown, exit)
     })
 }
 

@@ -22,7 +22,7 @@ use time::OffsetDateTime;
 use super::{
     Exit,
     input::{InputError, bounded_file_text},
-    log, run, say,
+    log, printed, run, say,
     server::{self, ServerArgs},
     shown, with_services,
 };
@@ -146,11 +146,9 @@ async fn report(service: &Vdi, expected: Option<Vec<String>>, format: Format) ->
     let slot = Slot::of_timer(None, Timeliness::OnTime, OffsetDateTime::now_utc());
     match reports::run(service, expected, &slot, TIME).await {
         Ok((published, report)) => {
-            if let Some(report) = report {
-                // A closed pipe is not our mistake.
-                let _ = print(format, &report.summary);
-            }
-            run::written(&slot, &published, &service.runs().history)
+            let shown = report.map_or(Ok(()), |report| print(format, &report.summary));
+            let exit = run::written(&slot, &published, &service.runs().history);
+            printed(shown, exit)
         }
         Err(error) => run::failed(&error),
     }
@@ -162,15 +160,14 @@ async fn of_service(service: &ServiceClient, format: Format) -> Exit {
         Ok(summary) => summary,
         Err(error) => return server::failed(&error),
     };
-    // A closed pipe is not our mistake.
-    let _ = print(format, &summary);
+    let shown = print(format, &summary);
     say(&format!("as of {}", visible(&summary.as_of)));
     for reason in &summary.reasons {
         say(&format!("NOT complete: {}", visible(reason)));
     }
-    if summary.complete {
-        Exit::Complete
-    } else {
-        Exit::Incomplete
-    }
+    let exit = match summary.complete {
+        true => Exit::Complete,
+        false => Exit::Incomplete,
+    };
+    printed(shown, exit)
 }

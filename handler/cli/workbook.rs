@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use functions::coverage::workbook::Inspection;
 use functions::report::text::{json, visible};
 
-use super::{Exit, log, say, with_services};
+use super::{Exit, log, printed, say, with_services};
 use crate::services::workbook::WorkbookKeeper;
 
 /// Longest time for all copies.
@@ -46,21 +46,20 @@ pub(super) async fn inspect(workbooks: &WorkbookKeeper, format: Format) -> Exit 
             return Exit::Incomplete;
         }
     };
-    // A closed pipe is not our mistake.
-    let _ = print(format, &inspection);
+    let shown = print(format, &inspection);
     for reason in &inspection.reasons {
         say(&format!("NOT complete: {}", visible(reason)));
     }
-    if inspection.copies.iter().any(|copy| copy.needs_work()) {
-        if !inspection.repair {
-            say("`WORKBOOK_REPAIR=true` writes what is missing");
-        }
-        Exit::Found
-    } else if inspection.reasons.is_empty() {
-        Exit::Complete
-    } else {
-        Exit::Incomplete
+    let needs_work = inspection.copies.iter().any(|copy| copy.needs_work());
+    if needs_work && !inspection.repair {
+        say("`WORKBOOK_REPAIR=true` writes what is missing");
     }
+    let exit = match (needs_work, inspection.reasons.is_empty()) {
+        (true, _) => Exit::Found,
+        (false, true) => Exit::Complete,
+        (false, false) => Exit::Incomplete,
+    };
+    printed(shown, exit)
 }
 
 fn print(format: Format, inspection: &Inspection) -> std::io::Result<()> {

@@ -4,6 +4,7 @@
 //! Source: <https://learn.microsoft.com/rest/api/azure/azure-resource-manager>
 
 mod access;
+mod list;
 mod pricings;
 mod workbooks;
 
@@ -26,9 +27,6 @@ pub(crate) use workbooks::workbook_changed;
 
 /// Largest response: a page of workbooks with their content.
 const MAX_BYTES: usize = 16 << 20;
-
-/// Pages of one list.
-const MAX_PAGES: usize = 1_000;
 
 /// Calls at a time; a subscription allows 250 reads in a burst and 25 a second.
 const MAX_IN_FLIGHT: usize = 8;
@@ -83,42 +81,6 @@ impl ResourceManagerClient {
         deadline: Instant,
     ) -> Result<Resource, Failure> {
         self.get_url(self.at(path, query), deadline).await
-    }
-
-    /// All items of a list, page by page.
-    ///
-    /// # Errors
-    /// [`Failure`]; also for a list that does not end, or continues elsewhere.
-    async fn list(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-        deadline: Instant,
-    ) -> Result<Vec<Value>, Failure> {
-        let (mut items, mut next) = (Vec::new(), Some(self.at(path, query)));
-        for page_number in 0..MAX_PAGES {
-            let Some(url) = next.take() else {
-                return Ok(items);
-            };
-            let mut page = match self.get_url(url, deadline).await? {
-                Resource::Found(page) => page,
-                Resource::NotFound if page_number == 0 => return Ok(items),
-                Resource::NotFound => {
-                    let cause = format!("page {page_number} of {path}");
-                    return Err(undocumented("a page of a list was not found", &cause));
-                }
-                Resource::Refused | Resource::Elsewhere => return Err(forbidden(path)),
-            };
-            next = next_page(&page)?;
-            if let Some(Value::Array(found)) = page.get_mut("value").map(Value::take) {
-                items.extend(found);
-            }
-        }
-        let cause = format!("{MAX_PAGES} pages of {path}");
-        Err(undocumented(
-            "a list of Resource Manager does not end",
-            &cause,
-        ))
     }
 
     /// The time of Azure, from a response that any caller can get.
@@ -223,20 +185,6 @@ fn meaning(reply: &Reply<'_>) -> Meaning<Resource> {
         (StatusCode::FORBIDDEN, _) => Meaning::Done(Resource::Refused),
         _ => reply.standard(),
     }
-}
-
-/// The URL of the next page of a list. The call refuses another host.
-fn next_page(page: &Value) -> Result<Option<Url>, Failure> {
-    let Some(link) = page["nextLink"].as_str().filter(|link| !link.is_empty()) else {
-        return Ok(None);
-    };
-    let unusable = |_| {
-        undocumented(
-            "a list of Resource Manager has an unusable link",
-            "nextLink",
-        )
-    };
-    Url::parse(link).map(Some).map_err(unusable)
 }
 
 fn undocumented(detail: &str, cause: &str) -> Failure {

@@ -98,7 +98,7 @@ impl Reply<'_> {
 
     /// The body read as `T`.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(&self.response.body)
+        functions::json::read(&self.response.body)
     }
 
     fn is_json(&self) -> bool {

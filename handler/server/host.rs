@@ -16,8 +16,8 @@ use futures::FutureExt;
 use super::ApiError;
 use crate::invocation::{InvocationId, in_invocation};
 
-/// Header with the id of the invocation. A forwarding host adds its own behind
-/// one that the client sent, so the last one counts.
+/// Header with the id of the invocation. A forwarding host adds its own behind one that
+/// the client sent, in a further header or after a comma, so the last one counts.
 pub const INVOCATION_ID_HEADER: &str = "x-azure-functions-invocationid";
 
 /// The host's id of an invocation, or a new one where it sent none that is an id.
@@ -27,7 +27,8 @@ pub fn invocation_id(headers: &HeaderMap) -> InvocationId {
         .get_all(INVOCATION_ID_HEADER)
         .iter()
         .next_back()
-        .and_then(|value| value.to_str().ok());
+        .and_then(|value| value.to_str().ok()?.rsplit(',').next())
+        .map(str::trim);
     let valid = sent.filter(|id| !id.is_empty() && id.len() <= 64 && id.chars().all(plain));
     valid.map_or_else(InvocationId::generate, |id| InvocationId(Arc::from(id)))
 }

@@ -204,6 +204,32 @@ async fn c24_a_correlation_id_that_is_long_or_odd_is_replaced() {
 }
 
 #[tokio::test]
+async fn field_s22_the_hosts_id_stands_behind_the_last_comma() {
+    let app = App::start().await;
+    let real = "0b1e0b1e-0000-4000-8000-00000000cafe";
+    for (sent, expected) in [
+        (format!("theirs, {real}"), Some(real)),
+        (format!("a,b ,\t{real} "), Some(real)),
+        (format!("{real},"), None),
+        (format!("{real}, <script>"), None),
+    ] {
+        let asked = app
+            .client()
+            .get(app.host.url("api/hashes/zz"))
+            .header("X-Azure-Functions-InvocationId", &sent)
+            .send()
+            .await
+            .unwrap();
+        let problem: Value = asked.json().await.unwrap();
+        let id = problem["invocationId"].as_str().unwrap();
+        match expected {
+            Some(expected) => assert_eq!(id, expected, "{sent}"),
+            None => assert!(id.len() == 36 && id != real, "{sent}: {id}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn c25_text_that_is_made_to_be_slow_is_read_in_linear_time() {
     let app = App::start().await;
     let headers = [("Content-Type", "text/plain")];

@@ -1,5 +1,7 @@
 //! `defender-functions` at a shell.
 
+mod writing;
+
 use std::time::Duration;
 
 use sandbox::{Fault, Sandbox, Tenant};

@@ -1,4 +1,4 @@
-//! What the command `lookup` shows: evidence, reasons, waits, and how it continues.
+//! The output of `lookup`: evidence, reasons, waits, and the file of `--resume`.
 
 use sandbox::{Fault, Sandbox, Tenant};
 use serde_json::Value;

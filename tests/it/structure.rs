@@ -30,7 +30,11 @@ const HANDLER: [&[&str]; 9] = [
 ];
 
 /// The modules of `functions` below the capabilities: their shared terms, shared ground.
-const SHARED: [&[&str]; 3] = [&["desktop"], &["query", "text", "wire"], &["report"]];
+const SHARED: [&[&str]; 3] = [
+    &["desktop"],
+    &["json", "query", "text", "wire"],
+    &["report"],
+];
 
 /// Imports that run upwards or sideways, a line each.
 fn upward(sources: &[Source], floors: &[&[&str]]) -> Vec<String> {

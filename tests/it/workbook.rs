@@ -228,6 +228,33 @@ async fn what_may_not_be_read_or_written_says_which_role() {
     assert!(said.contains("Reader"), "{said}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn field_s09_no_answer_of_another_shape_ends_a_command_without_a_word() {
+    for body in [
+        "[]",
+        "\"x\"",
+        "7",
+        "null",
+        "{}",
+        r#"{"properties":[]}"#,
+        r#"{"value":"x"}"#,
+    ] {
+        let shell = Shell::with(vec![Workbook::new(1, 1, "Coverage", &fixture())]).await;
+        shell
+            .cloud
+            .add_fault(sandbox::Fault::json(body).on("/workbooks/"));
+        let (status, json, said) = shell.look(true).await;
+        assert!([1, 3].contains(&status), "{body}: {said}");
+        let problem = json["copies"][0]["problem"].as_str().unwrap_or_default();
+        assert!(
+            !problem.is_empty() || said.contains("NOT complete"),
+            "{body}: {json} {said}"
+        );
+        assert!(!said.contains("panicked"), "{body}: {said}");
+        assert_eq!(shell.patches(), 0, "{body}");
+    }
+}
+
 #[tokio::test]
 async fn the_timer_reports_to_the_host() {
     let app = App::start().await;

@@ -1,10 +1,13 @@
 //! Reads lists of records from the Defender API.
 
-use serde::{Deserialize, de::Error as _};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, Error as _},
+};
 
 use super::Listed;
 use super::records::Indicator;
-use crate::hashes::FileHash;
+use crate::{hashes::FileHash, json};
 
 /// Reads the Indicators for `value`.
 ///
@@ -15,7 +18,7 @@ pub fn read_indicators(
     answer: &[u8],
     value: FileHash,
 ) -> Result<Vec<Indicator>, serde_json::Error> {
-    let page = serde_json::from_slice::<Page<Indicator>>(answer)?;
+    let page = json::read_object::<Page<Indicator>>(answer)?;
     let found: Vec<Indicator> = page.value.into_iter().flatten().collect();
     let is_of_file = |indicator: &Indicator| {
         let text = indicator.indicator_value.as_deref().unwrap_or_default();
@@ -40,10 +43,8 @@ struct Page<T> {
 ///
 /// # Errors
 /// If the response does not have the documented shape.
-pub fn read_list<T: for<'de> Deserialize<'de>>(
-    answer: &[u8],
-) -> Result<Listed<T>, serde_json::Error> {
-    let page = serde_json::from_slice::<Page<T>>(answer)?;
+pub fn read_list<T: DeserializeOwned>(answer: &[u8]) -> Result<Listed<T>, serde_json::Error> {
+    let page = json::read_object::<Page<T>>(answer)?;
     let listed = Listed::new(page.value.into_iter().flatten().collect());
     Ok(Listed {
         more: page.next.is_some(),

@@ -32,7 +32,7 @@ impl FileStats {
     /// # Errors
     /// If the response is not an object of the documented shape.
     pub fn read(answer: &[u8]) -> Result<Self, serde_json::Error> {
-        let mut fields: serde_json::Map<String, Value> = serde_json::from_slice(answer)?;
+        let mut fields: serde_json::Map<String, Value> = crate::json::read_object(answer)?;
         if !["sha1", "orgPrevalence", "organizationPrevalence"]
             .iter()
             .any(|name| fields.contains_key(*name))

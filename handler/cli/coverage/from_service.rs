@@ -11,7 +11,7 @@ use functions::{
 use super::CoverageArgs;
 use super::print::{Format, print_file};
 use crate::cli::{
-    Exit, say,
+    Exit, printed, say,
     server::{self},
     shown,
 };
@@ -24,15 +24,16 @@ use crate::{
 /// The newest report of the deployed service.
 pub(super) async fn of_service(service: &ServiceClient, args: &CoverageArgs) -> Exit {
     match ask_service(service, args).await {
-        Ok(sums) => {
+        Ok((sums, shown)) => {
             say(&format!("as of {}", visible(&sums.as_of)));
             for reason in &sums.reasons {
                 say(&format!("NOT complete: {}", visible(reason)));
             }
-            match sums.complete {
+            let exit = match sums.complete {
                 true => Exit::Complete,
                 false => Exit::Incomplete,
-            }
+            };
+            printed(shown, exit)
         }
         Err(Refused::Service(error)) => server::failed(&error),
         Err(Refused::Folder(error)) => {
@@ -55,10 +56,13 @@ impl From<Failure> for Refused {
     }
 }
 
-/// Prints and copies the newest report and returns its totals.
+/// Prints and copies the newest report; returns its totals, and the outcome of printing.
 ///
 /// Everything comes from one run, as its manifest says.
-async fn ask_service(service: &ServiceClient, args: &CoverageArgs) -> Result<Totals, Refused> {
+async fn ask_service(
+    service: &ServiceClient,
+    args: &CoverageArgs,
+) -> Result<(Totals, std::io::Result<()>), Refused> {
     let manifest: Manifest = service.json("coverage/manifest.json", None).await?;
     let copy = CopyOf {
         service,
@@ -80,9 +84,8 @@ async fn ask_service(service: &ServiceClient, args: &CoverageArgs) -> Result<Tot
     if let Some(folder) = &args.out {
         copy.write(folder).await?;
     }
-    // A closed pipe is not our mistake.
-    let _ = print_file(args.format, &text, &rows, &sums);
-    Ok(sums)
+    let shown = print_file(args.format, &text, &rows, &sums);
+    Ok((sums, shown))
 }
 
 /// The newest run of the service.

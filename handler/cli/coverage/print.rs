@@ -14,7 +14,7 @@ use functions::{
 };
 
 use super::CoverageArgs;
-use crate::cli::{Exit, say, shown};
+use crate::cli::{Exit, printed, say, shown};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -34,19 +34,18 @@ pub(super) fn print_report(args: &CoverageArgs, report: &CoverageReport, bom: bo
         ));
         return Exit::Unusable;
     }
-    // A closed pipe is not our mistake.
-    let _ = print(args.format, report);
+    let written = print(args.format, report);
     if args.since.is_some() && report.summary.since.is_none() {
         say("the previous run has another `COVERAGE_SCOPE`, so nothing is compared");
     }
     for reason in &report.summary.reasons {
         say(&format!("NOT complete: {}", visible(reason)));
     }
-    if report.summary.complete {
-        Exit::Complete
-    } else {
-        Exit::Incomplete
-    }
+    let exit = match report.summary.complete {
+        true => Exit::Complete,
+        false => Exit::Incomplete,
+    };
+    printed(written, exit)
 }
 
 /// Writes every file, and overwrites none.

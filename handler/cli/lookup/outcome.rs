@@ -39,7 +39,7 @@ pub(super) fn of(answer: &LookupAnswer, fail_on: Option<Threshold>) -> (Exit, Ve
     }
 }
 
-/// What `--fail-on` asks for, if it was found.
+/// The finding that `--fail-on` asks for, if there is one.
 fn found(answer: &LookupAnswer, least: Verdict) -> Option<String> {
     let files = answer.files();
     let count = files
@@ -55,7 +55,8 @@ fn found(answer: &LookupAnswer, least: Verdict) -> Option<String> {
     })
 }
 
-/// What was not checked, and the evidence that could not be read, each with its reason.
+/// The files that were not checked, and the evidence that could not be read, each with its
+/// reason.
 fn incomplete(answer: &LookupAnswer) -> Vec<String> {
     let mut reasons: Vec<String> = answer.not_checked();
     let mut sources: Vec<(String, usize)> = Vec::new();

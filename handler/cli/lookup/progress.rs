@@ -1,4 +1,4 @@
-//! What a long look-up shows while it works, and what it waits for.
+//! The progress of a long look-up, and its waits.
 
 use std::time::Duration;
 

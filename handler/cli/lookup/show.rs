@@ -1,4 +1,4 @@
-//! What a person reads about a look-up: one file as a block, several as a table.
+//! A look-up as a person reads it: one file as a block, several as a table.
 
 use std::{collections::HashSet, io::IsTerminal};
 
@@ -61,7 +61,7 @@ fn block(file: &FileAnswer<'_>, color: bool) -> String {
     table.trim_fmt() + "\n"
 }
 
-/// A row for each input, those of one file together. Files that could not be asked for a
+/// A row for each input, those of one file together. Files that could not be checked for a
 /// common reason are left to the summary.
 fn table(files: &[FileAnswer<'_>], color: bool) -> String {
     let has_evidence = files.iter().any(|file| !file.tenant().is_empty());

@@ -3,7 +3,7 @@
 //! Source: <https://learn.microsoft.com/defender-endpoint/api/common-errors>
 
 use reqwest::StatusCode;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 
 use super::{DefenderEndpoint, Found};
 use crate::outbound::{Code, Failure, Kind, Meaning, Reply};
@@ -23,42 +23,6 @@ pub(super) fn meaning(reply: &Reply<'_>, endpoint: &DefenderEndpoint) -> Meaning
         StatusCode::BAD_REQUEST => Meaning::Failed(rejected(reply)),
         _ => with_correlation(reply, reply.standard()),
     }
-}
-
-/// Reads JSON whose texts may hold half a character, as names on Windows can.
-///
-/// Half a character becomes a replacement character, so no other row is lost.
-pub(super) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(text).or_else(|error| match without_lone_surrogates(text) {
-        Some(text) => serde_json::from_slice(&text),
-        None => Err(error),
-    })
-}
-
-/// The text with `\uFFFD` for every surrogate without its other half.
-///
-/// `None` if it has none.
-fn without_lone_surrogates(text: &[u8]) -> Option<Vec<u8>> {
-    let unit = |at: usize| {
-        let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
-        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-    };
-    let (mut repaired, mut found, mut at) = (Vec::with_capacity(text.len()), false, 0);
-    while at < text.len() {
-        let length = match (unit(at), unit(at + 6)) {
-            _ if text[at] != b'\\' => 1,
-            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
-            (Some(0xD800..=0xDFFF), _) => {
-                repaired.extend(b"\\uFFFD");
-                (found, at) = (true, at + 6);
-                continue;
-            }
-            _ => 2.min(text.len() - at),
-        };
-        repaired.extend(&text[at..at + length]);
-        at += length;
-    }
-    found.then_some(repaired)
 }
 
 /// The documented error body: `{"error":{"code","message","target"}}`.
@@ -161,20 +125,4 @@ fn correlation(reply: &Reply<'_>) -> Option<String> {
 
 fn fields(reply: &Reply<'_>) -> ErrorFields {
     reply.read::<ErrorBody>().unwrap_or_default().error
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn vdi_d2_half_a_character_costs_no_other_row() {
-        let text = br#"["a\ud800b", "\udc00", "\ud83d\ude00", "\\ud800", "c"]"#;
-        let read: Vec<String> = parse(text).unwrap();
-        assert_eq!(
-            read,
-            ["a\u{FFFD}b", "\u{FFFD}", "\u{1F600}", "\\ud800", "c"]
-        );
-        assert!(parse::<Vec<String>>(b"[\"\\ud800\"").is_err());
-    }
 }

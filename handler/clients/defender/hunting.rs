@@ -22,7 +22,7 @@ use serde::{
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{DefenderClient, DefenderEndpoint, Found, answers, unusable_answer};
+use super::{DefenderClient, DefenderEndpoint, Found, unusable_answer};
 use crate::{
     config::{Config, HuntingRoute},
     outbound::{Code, Failure, HttpClient, Identity, Repeat, Request},
@@ -178,7 +178,7 @@ fn is_too_much(error: &Failure) -> bool {
 }
 
 fn read<T: DeserializeOwned>(answer: &Bytes) -> Result<Vec<T>, Failure> {
-    let reply: Reply<T> = answers::parse(answer)
+    let reply: Reply<T> = functions::json::read_object(answer)
         .map_err(|_| unusable_answer("the rows of the query are not understood"))?;
     Ok(reply.results)
 }

@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{DefenderClient, DefenderEndpoint, Found, answers, unusable_answer};
+use super::{DefenderClient, DefenderEndpoint, Found, unusable_answer};
 use crate::{
     config::Config,
     outbound::{Code, Failure, Kind, Repeat, Request},
@@ -215,9 +215,11 @@ impl MachinesClient {
         let url = self.defender.url(&[name], Some(query));
         let request = Request::get(url, MAX_BYTES).with_more_retries(MORE_RETRIES);
         match self.defender.call(endpoint, &request, deadline).await? {
-            Found::Yes(answer) => answers::parse(&answer).map(Some).map_err(|_| {
-                unusable_answer(&format!("{} is not understood", endpoint.endpoint.name))
-            }),
+            Found::Yes(answer) => functions::json::read_object(&answer)
+                .map(Some)
+                .map_err(|_| {
+                    unusable_answer(&format!("{} is not understood", endpoint.endpoint.name))
+                }),
             Found::No => Ok(None),
         }
     }

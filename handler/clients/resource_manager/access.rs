@@ -10,8 +10,8 @@ use super::ResourceManagerClient;
 use crate::outbound::{Failure, Kind};
 
 impl ResourceManagerClient {
-    /// Ids of all subscriptions below a management group, in lower case; `None`
-    /// when the identity may not see the group.
+    /// Ids of all subscriptions below a management group, in lower case; `None` if the
+    /// identity may not see the group, or the group was not found.
     /// Source: <https://learn.microsoft.com/rest/api/managementgroups/management-groups/get-descendants>
     ///
     /// # Errors
@@ -24,7 +24,8 @@ impl ResourceManagerClient {
         let path = format!("/providers/Microsoft.Management/managementGroups/{group}/descendants");
         let query = [("api-version", "2020-05-01"), ("$top", "1000")];
         let found = match self.list(&path, &query, deadline).await {
-            Ok(found) => found,
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
             Err(error) if error.kind == Kind::Forbidden => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -49,7 +50,8 @@ impl ResourceManagerClient {
         let query = [("api-version", "2022-04-01")];
         let permissions = match self.list(&path, &query, deadline).await {
             Err(error) if error.kind == Kind::Forbidden => return Ok(false),
-            permissions => permissions?,
+            // A resource that is not there gives no rights.
+            permissions => permissions?.unwrap_or_default(),
         };
         let names = |part: &Value| {
             let patterns = part.as_array().into_iter().flatten();

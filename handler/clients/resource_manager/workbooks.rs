@@ -28,7 +28,10 @@ impl ResourceManagerClient {
     pub async fn workbook(&self, id: &str, deadline: Instant) -> Result<Value, Failure> {
         let query = [VERSION, ("canFetchContent", "true")];
         let properties = match self.get(id, &query, deadline).await? {
-            Resource::Found(mut workbook) => workbook["properties"].take(),
+            Resource::Found(mut workbook) => workbook
+                .get_mut("properties")
+                .map(Value::take)
+                .unwrap_or_default(),
             Resource::NotFound => return Err(workbook_changed("it was just deleted")),
             Resource::Refused | Resource::Elsewhere => {
                 let detail = "the identity may not read it: grant it Reader on its resource group";

@@ -120,6 +120,30 @@ async fn a_subscription_that_resource_graph_lost_did_not_leave_the_scope() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn field_s04_an_absent_list_of_subscriptions_is_not_an_empty_one() {
+    for (name, faults) in [
+        ("not found", vec![Fault::status(404)]),
+        ("no list", vec![Fault::json("{}")]),
+        ("a null", vec![Fault::json(r#"{"value":null}"#)]),
+        ("an object", vec![Fault::json(r#"{"value":{}}"#)]),
+        ("an array", vec![Fault::json("[]")]),
+        ("a text", vec![Fault::json("\"x\"")]),
+    ] {
+        let app = App::start_with(&[("COVERAGE_SCOPE", "mg:contoso-root")]).await;
+        app.cloud.set_graph_quota(false);
+        tick(&app, FIRST).await;
+        app.cloud.hide_subscription(&subscription_id(2));
+        for fault in faults {
+            app.cloud.add_fault(fault.on("/descendants"));
+        }
+        tick(&app, SECOND).await;
+        assert_eq!(changes(&app).await, [], "{name}");
+        let summary = get(&app, "").await.json();
+        assert_eq!(summary["complete"], json!(false), "{name}: {summary:#}");
+    }
+}
+
 #[tokio::test]
 async fn another_scope_is_another_baseline() {
     let app = App::start().await;

@@ -29,21 +29,21 @@ const MAX_NAME: usize = 260;
 
 /// Names are compared without regard to case and underscores.
 pub(super) fn is_same(name: &str, wanted: &str) -> bool {
-    let plain = |text: &str| {
-        text.bytes()
-            .filter(|byte| *byte != b'_')
-            .map(|byte| byte.to_ascii_lowercase())
-            .collect::<Vec<_>>()
-    };
-    name.len() >= wanted.len() && plain(name) == plain(wanted)
+    name.len() >= wanted.len() && letters(name).eq(letters(wanted))
 }
 
 pub(super) fn is_same_end(name: &str, wanted: &str) -> bool {
-    let plain: String = name.chars().filter(|c| *c != '_').collect();
-    let start = plain.len().checked_sub(wanted.len());
-    start
-        .and_then(|start| plain.get(start..))
-        .is_some_and(|end| end.eq_ignore_ascii_case(wanted))
+    let mut ends = letters(name).rev();
+    name.len() >= wanted.len()
+        && letters(wanted)
+            .rev()
+            .all(|letter| ends.next() == Some(letter))
+}
+
+/// The letters of a name that count.
+fn letters(name: &str) -> impl DoubleEndedIterator<Item = u8> {
+    let bytes = name.bytes().filter(|byte| *byte != b'_');
+    bytes.map(|byte| byte.to_ascii_lowercase())
 }
 
 /// A field of an object.

@@ -205,3 +205,34 @@ fn field_h08_files_keep_their_names_and_those_without_a_hash_are_named() {
     assert_eq!(inputs.files_without_hash, ["c.js"]);
     assert!(inputs.are_entities);
 }
+
+#[test]
+fn field_s03_the_cost_is_bounded_by_the_fields_that_are_looked_at() {
+    // One entity with 35,000 fields, and 2,500 references to it from files of their own.
+    let body = |fields: usize, files: usize| {
+        let mut large: serde_json::Map<String, Value> = (0..fields)
+            .map(|number| (format!("f{number}"), json!(1)))
+            .collect();
+        large.insert("$id".to_owned(), json!("1"));
+        let of_file = |number: usize| json!({ "Type": "file", "Name": format!("{number}.exe"), "Related": { "$ref": "1" } });
+        let mut all: Vec<Value> = (0..files).map(of_file).collect();
+        all.push(Value::Object(large));
+        all
+    };
+    let hostile = body(35_000, 2_500);
+    assert_eq!(hashes(&hostile), None, "too much to look at is refused");
+    let mut walk = Walk::default();
+    hostile.iter().for_each(|item| walk.index(item, 0));
+    hostile
+        .iter()
+        .for_each(|item| walk.visit(item, None, true, 0));
+    let beyond = walk.visits - MAX_VISITS;
+    assert!(
+        beyond < 2 * 35_000 + 10_000,
+        "it ends with the entity that is too much: {beyond}"
+    );
+    assert!(
+        hashes(&body(100, 1_000)).is_some(),
+        "an ordinary size is read"
+    );
+}

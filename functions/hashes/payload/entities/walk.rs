@@ -13,8 +13,8 @@ use crate::hashes::{FileHash, Observable, payload::Inputs};
 /// Deepest nesting that is followed.
 const MAX_DEPTH: usize = 128;
 
-/// Most values that are looked at, references counted each time.
-pub(super) const MAX_VISITS: usize = 200_000;
+/// Most values and fields that are looked at, those behind references counted each time.
+pub(super) const MAX_VISITS: usize = 400_000;
 
 /// A file of the sender; its number is its place.
 struct File {
@@ -75,6 +75,13 @@ impl<'a> Walk<'a> {
     }
 
     fn visit_entity(&mut self, entity: &'a Value, file: Option<usize>, listed: bool, depth: usize) {
+        // Each look for a field may pass all of them.
+        let inside = field(entity, "properties").unwrap_or(entity);
+        let lengths = [entity, inside].map(|one| one.as_object().map_or(0, |fields| fields.len()));
+        self.visits += lengths[0] + lengths[1];
+        if self.visits > MAX_VISITS {
+            return;
+        }
         if let Some(id) = field(entity, "$ref").and_then(Value::as_str) {
             return self.follow(id, file, depth);
         }
