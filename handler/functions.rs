@@ -51,6 +51,10 @@ pub enum Trigger {
     },
 }
 
+/// Functions that answer HEAD as well: load balancers probe with it, and readers of reports
+/// look for a new one.
+const HEAD: [&str; 3] = ["health", "coverage", "vdi"];
+
 /// The work of a timer function.
 pub type TimerRun = fn(Services, Option<TimerInfo>) -> TimerFuture;
 
@@ -183,9 +187,10 @@ impl Function {
         // The routes of the explorer are not described, and only read.
         let described =
             |(method, of): &DescribedMethod| items.clone().any(of).then(|| method.clone());
+        let heads = HEAD.contains(&self.name).then_some(Method::HEAD);
         match METHODS.iter().filter_map(described).collect::<Vec<_>>() {
             none if none.is_empty() => vec![Method::GET],
-            methods => methods,
+            methods => methods.into_iter().chain(heads).collect(),
         }
     }
 }

@@ -163,6 +163,13 @@ async fn serve(config: &Config, port: u16, reader: LogAudience) -> Exit {
         Ok(app) => app,
         Err(error) => return refuse(reader, &ConfigProblems(vec![error.to_string()])),
     };
+    // Under the host, it decides which names reach us.
+    let is_local = reader == LogAudience::Person && config.callers.auth == ApiAuth::Off;
+    let app = if is_local {
+        app.for_this_machine()
+    } else {
+        app
+    };
     let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
         Ok(listener) => listener,
         Err(error) => {

@@ -28,6 +28,10 @@ pub(crate) struct Breaker<E> {
 
 #[derive(Debug)]
 struct State<E> {
+    /// True if a call has succeeded.
+    has_succeeded: bool,
+    /// The resource that was refused last, without a success since.
+    refused: Option<String>,
     given_up: u32,
     failed_tries: u32,
     failing_since: Option<Instant>,
@@ -36,6 +40,8 @@ struct State<E> {
 
 #[derive(Debug)]
 struct Open<E> {
+    /// The resource that was refused when it opened; another call is the probe.
+    refused: Option<String>,
     since: Instant,
     until: Instant,
     failure: E,
@@ -44,6 +50,8 @@ struct Open<E> {
 impl<E> Default for State<E> {
     fn default() -> Self {
         Self {
+            has_succeeded: false,
+            refused: None,
             given_up: 0,
             failed_tries: 0,
             failing_since: None,
@@ -58,6 +66,7 @@ impl<E> State<E> {
         let now = Instant::now();
         let closed = self.open.is_none();
         self.open = Some(Open {
+            refused: self.refused.clone(),
             since: now,
             until: now + OPEN_FOR,
             failure,
@@ -74,12 +83,16 @@ impl<E: Clone> Breaker<E> {
     }
 
     /// Lets a call through, or returns the failure that opened it and the time that
-    /// it stays open. When that time is over, one call passes as a probe.
-    pub(crate) fn check(&self) -> Result<(), (E, Duration)> {
+    /// it stays open.
+    ///
+    /// When that time is over, one call passes as a probe. A call for what was refused may
+    /// pass too, but is no probe: it says nothing about others.
+    pub(crate) fn check(&self, resource: &str) -> Result<(), (E, Duration)> {
         let mut state = self.lock();
         let now = Instant::now();
         match &mut state.open {
             Some(open) if open.until > now => Err((open.failure.clone(), open.until - now)),
+            Some(open) if open.refused.as_deref() == Some(resource) => Ok(()),
             Some(open) => {
                 open.until = now + OPEN_FOR;
                 Ok(())
@@ -103,7 +116,10 @@ impl<E: Clone> Breaker<E> {
 
     /// A call got an answer: the service is there.
     pub(crate) fn succeeded(&self) {
-        *self.lock() = State::default();
+        *self.lock() = State {
+            has_succeeded: true,
+            ..State::default()
+        };
     }
 
     /// A try failed and may be repeated; returns whether this opened it.
@@ -121,9 +137,15 @@ impl<E: Clone> Breaker<E> {
         state.given_up >= FAILURES_TO_OPEN && state.open(failure)
     }
 
-    /// Opens immediately, for a failure that every other call would meet as well.
-    pub(crate) fn open(&self, failure: E) {
-        self.lock().open(failure);
+    /// A call was refused. The second refusal in a row opens it, unless it is for the same
+    /// resource and others have succeeded: then it concerns that resource only.
+    pub(crate) fn refused(&self, resource: &str, failure: E) {
+        let mut state = self.lock();
+        let before = state.refused.replace(resource.to_owned());
+        let is_for_all = before.is_some_and(|before| before != resource || !state.has_succeeded);
+        if is_for_all || state.open.is_some() {
+            state.open(failure);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State<E>> {
@@ -139,15 +161,15 @@ mod tests {
     async fn a04_breaker_opens_after_repeated_failures_and_lets_one_probe_through() {
         let breaker = Breaker::new();
         for call in 1..=FAILURES_TO_OPEN {
-            assert_eq!(breaker.check(), Ok(()));
+            assert_eq!(breaker.check("x"), Ok(()));
             assert_eq!(breaker.gave_up("down"), call == FAILURES_TO_OPEN);
         }
-        assert_eq!(breaker.check(), Err(("down", OPEN_FOR)));
+        assert_eq!(breaker.check("x"), Err(("down", OPEN_FOR)));
         tokio::time::advance(OPEN_FOR).await;
-        assert_eq!(breaker.check(), Ok(()), "the probe");
-        assert!(breaker.check().is_err(), "no second probe");
+        assert_eq!(breaker.check("x"), Ok(()), "the probe");
+        assert!(breaker.check("x").is_err(), "no second probe");
         breaker.succeeded();
-        assert_eq!(breaker.check(), Ok(()));
+        assert_eq!(breaker.check("x"), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -162,5 +184,36 @@ mod tests {
         assert_eq!(breaker.opened_since(began), Some(("down", OPEN_FOR)));
         assert_eq!(breaker.opened_since(Instant::now()), None);
         assert!(!breaker.try_failed("down"), "reported once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn field_s05_one_refused_resource_is_not_everybodys_failure() {
+        let breaker = Breaker::new();
+        breaker.succeeded();
+        for _ in 0..20 {
+            breaker.refused("bad", "403");
+            assert_eq!(breaker.check("good"), Ok(()));
+        }
+        breaker.succeeded();
+        breaker.refused("bad", "403");
+        breaker.refused("another", "403");
+        assert!(breaker.check("good").is_err(), "a second one");
+        tokio::time::advance(OPEN_FOR).await;
+        assert_eq!(breaker.check("another"), Ok(()), "no probe");
+        breaker.refused("another", "403");
+        tokio::time::advance(OPEN_FOR).await;
+        assert_eq!(breaker.check("good"), Ok(()), "the probe");
+        assert!(breaker.check("good").is_err(), "no second probe");
+        breaker.succeeded();
+        assert_eq!(breaker.check("bad"), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_refusals_before_any_success_hold_for_all() {
+        let breaker = Breaker::new();
+        breaker.refused("first", "403");
+        assert_eq!(breaker.check("second"), Ok(()));
+        breaker.refused("first", "403");
+        assert!(breaker.check("second").is_err());
     }
 }

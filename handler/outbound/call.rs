@@ -60,7 +60,8 @@ impl Outbound {
         meaning: impl Fn(&Reply<'_>) -> Meaning<T> + Sync,
     ) -> Result<T, Failure> {
         let open = |(failure, left): (Failure, _)| failure.while_open(left);
-        endpoint.breaker.check().map_err(open)?;
+        let resource = request.url.path();
+        endpoint.breaker.check(resource).map_err(open)?;
         let call = Call {
             outbound: self,
             endpoint,
@@ -72,7 +73,7 @@ impl Outbound {
         let result = timeout_at(deadline, call.run(&meaning))
             .await
             .unwrap_or_else(|_| Err(call.maybe_done(Failure::deadline())));
-        endpoint.note_result(&result);
+        endpoint.note_result(resource, &result);
         result
     }
 }

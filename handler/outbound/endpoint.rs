@@ -113,7 +113,7 @@ impl Endpoint {
     }
 
     /// Opens or closes the breaker after a call.
-    pub(super) fn note_result<T>(&self, result: &Result<T, Failure>) {
+    pub(super) fn note_result<T>(&self, resource: &str, result: &Result<T, Failure>) {
         let Err(failure) = result else {
             return self.breaker.succeeded();
         };
@@ -122,7 +122,7 @@ impl Endpoint {
             _ if failure.is_echo => {}
             Kind::Rejected => self.breaker.succeeded(),
             Kind::Unauthorized | Kind::Forbidden if self.refusals == Refusals::ConcernEveryCall => {
-                self.breaker.open(failure.clone());
+                self.breaker.refused(resource, failure.clone());
             }
             Kind::Unavailable => self.log_opened(self.breaker.gave_up(failure.clone())),
             _ => {}

@@ -34,6 +34,25 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response<Body>
     Ok(response)
 }
 
+/// The answer, or 304 without a body where the client has it: `known` is its
+/// `If-None-Match`.
+pub(super) fn if_changed(response: Response<Body>, known: Option<&HeaderValue>) -> Response<Body> {
+    let tag = response.headers().get(header::ETAG);
+    let tag = tag.and_then(|tag| tag.to_str().ok()).unwrap_or_default();
+    let known = known
+        .and_then(|known| known.to_str().ok())
+        .unwrap_or_default();
+    let weak = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let has_it = known.trim() == "*" || known.split(',').any(|one| weak(one) == tag);
+    if response.status() != StatusCode::OK || tag.is_empty() || !has_it {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    parts.status = StatusCode::NOT_MODIFIED;
+    parts.headers.remove(header::CONTENT_TYPE);
+    Response::from_parts(parts, Body::empty())
+}
+
 /// An answer that is JSON already.
 pub fn json_bytes(body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(body));

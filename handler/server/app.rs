@@ -23,24 +23,34 @@ use super::problem_code::ProblemCode;
 use super::{
     ApiError, Gate, Invocation, Reply, answer,
     host::{self, INVOCATION_ID_HEADER},
-    wrapped_http,
+    local,
+    permit::Permit,
+    rest_of_body, wrapped_http,
 };
 use registry::{Function, Trigger};
 
 pub use registry::{Access, FunctionNameError, Functions};
 
-/// Requests at a time; more are answered 503 immediately. `GET /` is not counted.
+/// Requests at a time; more are answered 503 immediately.
+///
+/// A request counts when its caller is let in, and not while its body arrives. `GET /` is not counted, and those of functions that
+/// need no token count apart, so that `/api/health` answers while others are busy.
 pub const MAX_REQUESTS: usize = 256;
 
 /// The service: every request finds its function here.
 #[derive(Clone)]
-pub struct App(Arc<Shared>);
+pub struct App {
+    shared: Arc<Shared>,
+    /// True if only the person at this machine is served.
+    is_local: bool,
+}
 
 struct Shared {
     functions: Vec<Function>,
     router: Router,
     gate: Gate,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+    public_permits: Arc<Semaphore>,
 }
 
 impl fmt::Debug for App {
@@ -50,19 +60,43 @@ impl fmt::Debug for App {
 }
 
 impl App {
+    /// The same for the person at this machine only: other host names, and pages of other
+    /// sites in their browser, are refused.
+    #[must_use]
+    pub fn for_this_machine(self) -> Self {
+        Self {
+            is_local: true,
+            ..self
+        }
+    }
+
     /// Answers a request; never fails.
     pub async fn answer(&self, request: Request) -> Response<Body> {
+        let (request, rest) = rest_of_body::watch(request);
+        let response = self.dispatch(request).await;
+        match rest {
+            Some(rest) => rest.before(response).await,
+            None => response,
+        }
+    }
+
+    async fn dispatch(&self, request: Request) -> Response<Body> {
         let request = host::normalize_path(request);
         let path = request.uri().path();
         if path == "/" {
             return ready();
         }
-        if let Some(function) = self.0.functions.iter().find(|known| known.serves(path)) {
+        if let Some(function) = self
+            .shared
+            .functions
+            .iter()
+            .find(|known| known.serves(path))
+        {
             let work = |request| self.http(function, request);
             return host::invocation(function.name, request, work).await;
         }
         let named = |known: &&Function| path.strip_prefix('/') == Some(known.name);
-        if let Some(function) = self.0.functions.iter().find(named) {
+        if let Some(function) = self.shared.functions.iter().find(named) {
             let work = |request| self.envelope(function, request).boxed();
             return host::invocation(function.name, request, work).await;
         }
@@ -79,21 +113,27 @@ impl App {
         let Trigger::Http { access, .. } = function.trigger else {
             return Err(ApiError::not_found());
         };
-        let _permit = self
-            .0
-            .permits
-            .try_acquire()
-            .map_err(|_| ApiError::overloaded())?;
-        if let Access::Role(role) = access {
-            let role = role(request.method());
-            self.0.gate.admit(role, &mut request).await?;
+        if self.is_local {
+            local::check(&request)?;
         }
-        let mut router = self.0.router.clone();
+        let permits = match access {
+            Access::Role(role) => {
+                let role = role(request.method());
+                self.shared.gate.admit(role, &mut request).await?;
+                &self.shared.permits
+            }
+            Access::Public | Access::ByRoute => &self.shared.public_permits,
+        };
+        let permit = Permit::take(permits)?;
+        request.extensions_mut().insert(permit.clone());
+        let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+        let mut router = self.shared.router.clone();
         let response = match router.call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
-        as_problem(response)
+        permit.give_back();
+        as_problem(response).map(|response| answer::if_changed(response, known.as_ref()))
     }
 
     /// A request that the host wrapped.

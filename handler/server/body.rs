@@ -13,8 +13,8 @@ use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::ApiError;
 use super::problem_code::ProblemCode;
+use super::{ApiError, permit::Permit};
 
 /// Largest request body in bytes.
 pub const MAX_BODY_BYTES: usize = 4 << 20;
@@ -77,8 +77,11 @@ pub async fn read_body(
     max_bytes: usize,
     deadline: Instant,
 ) -> Result<RequestBody, ApiError> {
+    // A slow body keeps no other request waiting.
+    let permit = request.extensions().get::<Permit>().cloned();
+    permit.iter().for_each(Permit::give_back);
     let deadline = deadline.min(Instant::now() + BODY_TIME);
-    timeout_at(deadline, collect(request.into_body(), max_bytes))
+    let read = timeout_at(deadline, collect(request.into_body(), max_bytes))
         .await
         .unwrap_or_else(|_| {
             let detail = "the body did not arrive in time; send it again";
@@ -87,7 +90,9 @@ pub async fn read_body(
                 ProblemCode::BodyTimeout,
                 detail,
             ))
-        })
+        })?;
+    permit.iter().try_for_each(Permit::take_again)?;
+    Ok(read)
 }
 
 async fn collect(mut body: Body, max_bytes: usize) -> Result<RequestBody, ApiError> {

@@ -11,11 +11,14 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, time::timeout};
 
-use super::App;
+use super::{App, connection::TimedWrites};
 
 /// Time for the header of a request. Longer than the minute after which the
 /// Functions host gives up idle connections, so that none is closed under it.
 pub const HEADER_TIME: Duration = Duration::from_secs(90);
+
+/// Longest time in which a client takes nothing of its answer.
+const WRITE_TIME: Duration = Duration::from_secs(30);
 
 /// Time that running requests get to end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -41,7 +44,7 @@ pub async fn serve(
                     let app = app.clone();
                     async move { Ok::<_, Infallible>(app.answer(request.map(Body::new)).await) }
                 });
-                let connection = http.serve_connection(TokioIo::new(stream), service);
+                let connection = http.serve_connection(TokioIo::new(TimedWrites::new(stream, WRITE_TIME)), service);
                 tokio::spawn(running.watch(connection));
             }
             () = &mut stop => break,

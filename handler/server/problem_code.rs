@@ -28,6 +28,8 @@ pub enum ProblemCode {
     MissingRole,
     /// There are no roles with `API_AUTH=host`.
     NoRoles,
+    /// `serve` with `API_AUTH=off`: another machine's name, or a page of another site.
+    NotLocal,
     /// The body is larger than the function accepts.
     BodyTooLarge,
     /// The body did not arrive in time.

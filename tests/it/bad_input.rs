@@ -25,7 +25,7 @@ fn begin(port: u16, text: &str) -> std::net::TcpStream {
 }
 
 const HALF_A_HEADER: &str =
-    "POST /api/hashes HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
+    "POST /api/hashes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn c07_bodies_that_do_not_arrive_are_given_up() {

@@ -14,6 +14,7 @@ mod support;
 mod bad_input;
 mod caller_auth;
 mod command_line;
+mod connections;
 mod coverage;
 mod defender_faults;
 mod evidence;

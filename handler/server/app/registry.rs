@@ -97,12 +97,16 @@ impl Functions {
     /// [`FunctionNameError`].
     pub fn build(self, gate: Gate) -> Result<App, FunctionNameError> {
         self.check_names()?;
-        Ok(App(Arc::new(Shared {
-            functions: self.functions,
-            router: self.router,
-            gate,
-            permits: Semaphore::new(MAX_REQUESTS),
-        })))
+        Ok(App {
+            shared: Arc::new(Shared {
+                functions: self.functions,
+                router: self.router,
+                gate,
+                permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
+                public_permits: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            }),
+            is_local: false,
+        })
     }
 
     fn check_names(&self) -> Result<(), FunctionNameError> {

@@ -1,12 +1,13 @@
 //! Refused tokens and roles, files that were never seen, bad requests.
 
 use sandbox::{Body, Fault};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::fails;
 use crate::support::{
     App,
     app::{CLEAN, MALWARE, unknown_hash},
+    host::ClientRequest,
 };
 
 #[tokio::test]
@@ -48,7 +49,9 @@ async fn a06_a_401_forces_one_new_token_and_a_second_one_is_final() {
     );
     assert_eq!(app.calls(), 4);
     app.get_hash(&unknown_hash(1)).await.problem(502);
-    assert_eq!(app.calls(), 4, "the next hash would meet the same");
+    assert_eq!(app.calls(), 6, "one refused hash says nothing about others");
+    app.get_hash(&unknown_hash(2)).await.problem(502);
+    assert_eq!(app.calls(), 6, "the next hash would meet the same");
 }
 
 #[tokio::test]
@@ -157,4 +160,27 @@ async fn a09_a_400_is_not_tried_again_and_carries_the_correlation_id() {
     assert_eq!(answer.problem(502), "upstream_rejected");
     assert!(answer.text.contains("43f4cb08-8fac-4b65-9db1-745c2ae65f3a"));
     assert_eq!(app.calls(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn field_s05_one_hash_that_is_always_refused_costs_no_other_its_answer() {
+    for status in [403, 401] {
+        let app = App::start().await;
+        let bad = unknown_hash(0);
+        app.cloud.add_fault(Fault::status(status).on(&bad));
+        let hashes: Vec<String> = (0..90).map(unknown_hash).collect();
+        let list = json!(hashes).to_string();
+        let answer = app
+            .send(ClientRequest::post("/api/hashes", &list))
+            .await
+            .json();
+        let failed: Vec<&Value> = answer["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|result| result["verdict"].is_null())
+            .collect();
+        assert_eq!(failed.len(), 1, "{status}: {failed:#?}");
+        assert_eq!(failed[0]["hash"], bad);
+    }
 }
