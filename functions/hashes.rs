@@ -21,7 +21,7 @@ pub mod verdict;
 pub use answer::{LookupAnswer, Sender, Summary};
 pub use evidence::{Evidence, Source};
 pub use file_hash::{FileHash, HashKind, Observable, UnusableHash};
-pub use file_profile::FileProfile;
+pub use file_profile::{FileProfile, UnusableProfile};
 pub use files::{FileAnswer, FileState, files};
 pub use freshness::fresh_for;
 pub use indicator::IndicatorRequest;

@@ -1,12 +1,16 @@
 //! The one outgoing HTTP client: every phase has a time limit, every response a
 //! size limit, redirects are not followed, and TLS is always checked.
 
-use std::{error::Error, sync::OnceLock, time::Duration};
+mod failure;
+
+use std::{sync::OnceLock, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{StatusCode, header::HeaderMap, redirect};
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
+
+use failure::{chain, classify};
 
 /// How long each phase of a call may take.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +91,8 @@ pub struct HttpClient {
     proxied: OnceLock<Result<reqwest::Client, FetchError>>,
     direct: OnceLock<Result<reqwest::Client, FetchError>>,
     files: OnceLock<Result<reqwest::Client, FetchError>>,
+    /// Clients that keep no connection: for https, and for http.
+    single: [OnceLock<Result<reqwest::Client, FetchError>>; 2],
 }
 
 impl HttpClient {
@@ -97,6 +103,7 @@ impl HttpClient {
             proxied: OnceLock::new(),
             direct: OnceLock::new(),
             files: OnceLock::new(),
+            single: [OnceLock::new(), OnceLock::new()],
         }
     }
 
@@ -149,6 +156,40 @@ impl HttpClient {
         deadline: Instant,
     ) -> Result<Response, FetchError> {
         let client = self.client_for(request.url())?;
+        self.send(client, request, max_bytes, deadline).await
+    }
+
+    /// As [`Self::fetch`], on a connection that no other call uses.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub async fn fetch_alone(
+        &self,
+        request: reqwest::Request,
+        max_bytes: usize,
+        deadline: Instant,
+    ) -> Result<Response, FetchError> {
+        let is_plain = request.url().scheme() == "http";
+        let alone = |builder: reqwest::ClientBuilder| {
+            let builder = builder.pool_max_idle_per_host(0);
+            if is_plain {
+                builder.no_proxy()
+            } else {
+                builder
+            }
+        };
+        let client = self.single[usize::from(is_plain)].get_or_init(|| build(self.limits, alone));
+        self.send(client.clone()?, request, max_bytes, deadline)
+            .await
+    }
+
+    async fn send(
+        &self,
+        client: reqwest::Client,
+        request: reqwest::Request,
+        max_bytes: usize,
+        deadline: Instant,
+    ) -> Result<Response, FetchError> {
         let now = Instant::now();
         let first_byte = deadline.min(now + self.limits.first_byte);
         let total = deadline.min(now + self.limits.total);
@@ -199,47 +240,4 @@ async fn read(
         headers: response.headers().clone(),
         body: body.freeze(),
     })
-}
-
-fn classify(error: &reqwest::Error) -> FetchError {
-    let text = chain(error);
-    if causes(error).any(is_tls) {
-        FetchError::Tls(text)
-    } else if error.is_timeout() {
-        FetchError::Timeout(if error.is_connect() {
-            "connect"
-        } else {
-            "first byte"
-        })
-    } else if error.is_connect() {
-        FetchError::Connect(text)
-    } else {
-        FetchError::Interrupted(text)
-    }
-}
-
-/// Returns true for a peer that did not prove who it is, or does not speak TLS.
-fn is_tls(cause: &(dyn Error + 'static)) -> bool {
-    // An error in an I/O error is not one of its sources, so it is looked for here.
-    let wrapped = cause
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref);
-    cause.is::<rustls::Error>() || wrapped.is_some_and(|inner| is_tls(inner))
-}
-
-fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(error.source(), |cause| {
-        let cause: &'a (dyn Error + 'static) = *cause;
-        cause.source()
-    })
-}
-
-/// The causes of an error, outermost first. The URL is left out.
-fn chain(error: &reqwest::Error) -> String {
-    let causes: Vec<String> = causes(error).map(ToString::to_string).collect();
-    if causes.is_empty() {
-        "unknown cause".to_owned()
-    } else {
-        causes.join(": ")
-    }
 }

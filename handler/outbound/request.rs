@@ -37,6 +37,8 @@ pub(crate) struct Request {
     pub(super) max_bytes: usize,
     /// Retries after temporary failures, in addition to the usual ones.
     pub(super) more_retries: u32,
+    /// True if no earlier call may have used its connection.
+    pub(super) on_new_connection: bool,
 }
 
 /// A body with its content type.
@@ -57,6 +59,7 @@ impl Request {
             credentials: Credentials::Token,
             max_bytes,
             more_retries: 0,
+            on_new_connection: false,
         }
     }
 
@@ -97,6 +100,12 @@ impl Request {
     /// The same with more retries after temporary failures.
     pub(crate) fn with_more_retries(mut self, count: u32) -> Self {
         self.more_retries = count;
+        self
+    }
+
+    /// The same on a connection of its own.
+    pub(crate) fn on_new_connection(mut self) -> Self {
+        self.on_new_connection = true;
         self
     }
 

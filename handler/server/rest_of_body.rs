@@ -59,7 +59,7 @@ impl HttpBody for Watched {
     }
 }
 
-/// What is left of a body.
+/// The rest of a body.
 #[derive(Debug)]
 pub(super) struct RestOfBody {
     watched: Watched,

@@ -100,7 +100,11 @@ impl HashLookup {
         if inputs.are_entities {
             self.forget_not_seen(&hashes);
         }
+        let started = Instant::now();
         let mut results = self.look_up_each(hashes, deadline).collect().await;
+        if self.files.mixed_up_since(started) {
+            self.confirm_not_seen(&mut results, deadline).await;
+        }
         if inputs.are_entities {
             self.ask_again(&mut results, deadline).await;
         }

@@ -5,10 +5,13 @@
 //! and 1,500 an hour.
 //! Source: <https://learn.microsoft.com/defender-endpoint/api/get-file-information>
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use functions::hashes::{
-    FileHash, FileProfile,
+    FileHash, FileProfile, UnusableProfile,
     evidence::{Alert, Device, FileStats, Listed, read_list},
 };
 use tokio::time::Instant;
@@ -25,6 +28,10 @@ const MAX_BYTES: usize = 1 << 20;
 /// Largest list of alerts or devices.
 const MAX_LIST_BYTES: usize = 8 << 20;
 
+/// After a response about another file, connections of earlier calls are not used for this
+/// time: a 404 on one of them has no identity, so it could be about any file.
+const MISTRUST: Duration = Duration::from_secs(60);
+
 /// The Files API.
 #[derive(Debug)]
 pub struct FilesClient {
@@ -33,6 +40,8 @@ pub struct FilesClient {
     stats: DefenderEndpoint,
     alerts: DefenderEndpoint,
     machines: DefenderEndpoint,
+    /// The time of the last response about another file.
+    mixed_up: Mutex<Option<Instant>>,
 }
 
 impl FilesClient {
@@ -44,6 +53,7 @@ impl FilesClient {
             stats: DefenderEndpoint::new("file statistics", "File.Read.All", config),
             alerts: DefenderEndpoint::new("the alerts of a file", "Alert.Read.All", config),
             machines: DefenderEndpoint::new("the devices of a file", "Machine.Read.All", config),
+            mixed_up: Mutex::default(),
         }
     }
 
@@ -64,12 +74,49 @@ impl FilesClient {
     ) -> Result<Option<FileProfile>, Failure> {
         let url = self.defender.url(&["files", &hash.to_string()], None);
         let request = Request::get(url, MAX_BYTES);
-        match self.defender.call(&self.file, &request, deadline).await? {
-            Found::No => Ok(None),
-            Found::Yes(answer) => FileProfile::read(&answer, hash)
-                .map(Some)
-                .map_err(|error| unusable_answer(&error.to_string())),
+        if !self.are_mixed_up() {
+            match self.ask(&request, hash, deadline).await? {
+                Ok(None) if self.are_mixed_up() => {}
+                Ok(found) => return Ok(found),
+                Err(UnusableProfile::AnotherFile) => self.note_mixed_up(),
+                Err(error) => return Err(unusable_answer(&error.to_string())),
+            }
         }
+        let request = request.on_new_connection();
+        let found = self.ask(&request, hash, deadline).await?;
+        found.map_err(|error| unusable_answer(&error.to_string()))
+    }
+
+    async fn ask(
+        &self,
+        request: &Request,
+        hash: FileHash,
+        deadline: Instant,
+    ) -> Result<Result<Option<FileProfile>, UnusableProfile>, Failure> {
+        Ok(
+            match self.defender.call(&self.file, request, deadline).await? {
+                Found::No => Ok(None),
+                Found::Yes(answer) => FileProfile::read(&answer, hash).map(Some),
+            },
+        )
+    }
+
+    /// Returns true if a response since `instant` was about another file than was asked for.
+    pub fn mixed_up_since(&self, instant: Instant) -> bool {
+        self.mixed_up().is_some_and(|last| last >= instant)
+    }
+
+    fn are_mixed_up(&self) -> bool {
+        self.mixed_up()
+            .is_some_and(|last| last.elapsed() < MISTRUST)
+    }
+
+    fn note_mixed_up(&self) {
+        *self.mixed_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn mixed_up(&self) -> Option<Instant> {
+        *self.mixed_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How often the tenant saw a file in the last 30 days; none at all when

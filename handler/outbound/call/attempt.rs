@@ -64,11 +64,11 @@ impl Call<'_> {
         }
         let sent = Instant::now();
         let request = self.request.build(authorization);
-        let fetch = self
-            .outbound
-            .http
-            .fetch(request, self.request.max_bytes, self.deadline);
-        let response = fetch.await;
+        let (http, max_bytes) = (&self.outbound.http, self.request.max_bytes);
+        let response = match self.request.on_new_connection {
+            true => http.fetch_alone(request, max_bytes, self.deadline).await,
+            false => http.fetch(request, max_bytes, self.deadline).await,
+        };
         match &response {
             // Nothing reached the service, so nothing counts there.
             Err(FetchError::Connect(_)) => permit.give_back(),

@@ -43,15 +43,40 @@ impl HashLookup {
         results: &mut HashMap<FileHash, HashResult>,
         deadline: Instant,
     ) {
-        let not_seen = results.iter().filter(|(_, one)| one.found == Some(false));
-        let hashes: Vec<FileHash> = not_seen.map(|(hash, _)| *hash).take(MAX_AGAIN).collect();
+        let mut hashes = not_seen(results);
+        hashes.truncate(MAX_AGAIN);
         if hashes.is_empty() || Instant::now() + AGAIN_AFTER * 2 > deadline {
             return;
         }
         sleep(AGAIN_AFTER).await;
-        self.forget_not_seen(&hashes);
-        let again: Vec<_> = self.look_up_each(hashes, deadline).collect().await;
+        let again = self.anew(hashes, deadline).await;
         // A failure does not take the place of an answer.
         results.extend(again.into_iter().filter(|(_, one)| one.verdict.is_some()));
     }
+
+    /// Asks again for every file that was not seen, because responses were mixed up: such a
+    /// 404 may be about another file, so a failure takes its place.
+    pub(super) async fn confirm_not_seen(
+        self: &Arc<Self>,
+        results: &mut HashMap<FileHash, HashResult>,
+        deadline: Instant,
+    ) {
+        let again = self.anew(not_seen(results), deadline).await;
+        results.extend(again);
+    }
+
+    async fn anew(
+        self: &Arc<Self>,
+        hashes: Vec<FileHash>,
+        deadline: Instant,
+    ) -> Vec<(FileHash, HashResult)> {
+        self.forget_not_seen(&hashes);
+        self.look_up_each(hashes, deadline).collect().await
+    }
+}
+
+/// The hashes of files that Defender does not know.
+fn not_seen(results: &HashMap<FileHash, HashResult>) -> Vec<FileHash> {
+    let not_seen = results.iter().filter(|(_, one)| one.found == Some(false));
+    not_seen.map(|(hash, _)| *hash).collect()
 }

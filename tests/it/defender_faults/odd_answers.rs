@@ -2,11 +2,16 @@
 
 use sandbox::{Body, Fault};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufStream},
+    net::TcpListener,
+};
 
 use super::{fails, is_reported_as_failure, recovers};
 use crate::support::{
     App,
     app::{MALWARE, PUA, PUA_SHA1, unknown_hash, within},
+    host::ClientRequest,
 };
 
 #[tokio::test]
@@ -99,7 +104,8 @@ async fn a14_odd_json_is_tolerated_and_ambiguous_json_refused() {
 #[tokio::test]
 async fn a15_an_answer_about_another_file_is_refused_and_not_remembered() {
     let other = format!(r#"{{"sha1":"{PUA_SHA1}","sha256":"{PUA}","determinationType":"Clean"}}"#);
-    let app = fails(Fault::json(&other).times(1), "failed", "upstream_protocol").await;
+    // Asked again on a new connection, Defender answers about another file again.
+    let app = fails(Fault::json(&other).times(2), "failed", "upstream_protocol").await;
     assert_eq!(app.get_hash(MALWARE).await.json()["verdict"], "Malicious");
     assert_eq!(app.get_hash(PUA).await.json()["verdict"], "Suspicious");
 }
@@ -145,4 +151,79 @@ async fn a16_a_small_answer_cannot_make_a_large_one_of_ours() {
     let answer = app.post_hashes(&[MALWARE; 500]).await;
     assert!(answer.text.len() < 2 << 20, "{}", answer.text.len());
     assert_eq!(answer.json()["summary"]["total"], 500);
+}
+
+/// A Defender whose connections have one answer too many: the second request on each gets
+/// a 404, and every further one the answer to the request before. All files are malware.
+async fn with_an_answer_too_many() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let malware = |hash: &str| {
+        let body = json!({ "sha256": hash, "determinationType": "Malware" }).to_string();
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut stream = BufStream::new(stream);
+                let mut waiting = Vec::new();
+                for number in 1.. {
+                    let mut line = String::new();
+                    if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                    let hash = line
+                        .split(' ')
+                        .nth(1)
+                        .unwrap_or_default()
+                        .rsplit('/')
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned();
+                    while line != "\r\n" {
+                        line.clear();
+                        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+                            return;
+                        }
+                    }
+                    waiting.push(malware(&hash));
+                    if number == 2 {
+                        waiting.insert(
+                            0,
+                            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
+                        );
+                    }
+                    let answer = waiting.remove(0);
+                    if stream.write_all(answer.as_bytes()).await.is_err()
+                        || stream.flush().await.is_err()
+                    {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn field_s07_no_file_is_unknown_because_of_an_answer_to_another_request() {
+    let url = with_an_answer_too_many().await;
+    let app = App::start_with(&[
+        ("DEFENDER_API_URL", url.as_str()),
+        ("DEFENDER_CALLS_PER_MINUTE", "10000"),
+    ])
+    .await;
+    let hashes: Vec<String> = (0..300).map(unknown_hash).collect();
+    let list = json!(hashes).to_string();
+    let answer = app
+        .send(ClientRequest::post("/api/hashes", &list))
+        .await
+        .json();
+    let summary = &answer["summary"];
+    assert_eq!(summary["unknown"], 0, "{summary}");
+    assert!(summary["malicious"].as_u64().unwrap() > 250, "{summary}");
 }
