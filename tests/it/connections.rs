@@ -243,3 +243,73 @@ async fn field_s21_probes_and_caches_are_answered() {
         }
     }
 }
+
+/// Deep, long and broken texts.
+fn hostile_bodies() -> Vec<String> {
+    let deep = |open: &str, close: &str| format!("{}{}", open.repeat(50_000), close.repeat(50_000));
+    vec![
+        deep("[", "]"),
+        deep("{\"a\":", ""),
+        deep("{\"Entities\":[", "]}"),
+        serde_json::to_string(&deep("\"[", "]\"")).unwrap(),
+        "\\u".repeat(100_000),
+        "<a href=".repeat(100_000),
+        "=\n".repeat(500_000),
+        "\u{0}\u{fffd}".repeat(100_000),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn field_s20_no_input_ends_the_process_and_reading_changes_nothing() {
+    let app = App::start().await;
+    let process = app.host.pid();
+    for body in hostile_bodies() {
+        for content_type in ["application/json", "text/plain", "text/html"] {
+            for path in [
+                "api/hashes",
+                "api/golden-image",
+                "hash_lookup",
+                "coverage_report",
+            ] {
+                let request = app.client().post(app.host.url(path));
+                let request = request
+                    .header("content-type", content_type)
+                    .body(body.clone());
+                let answer = request
+                    .send()
+                    .await
+                    .expect("an answer, not a closed connection");
+                assert!(
+                    answer.status().as_u16() < 500,
+                    "{path} {content_type}: {}",
+                    answer.status()
+                );
+            }
+        }
+    }
+    let long = "%00".repeat(10_000);
+    for path in [
+        "api/hashes/",
+        "api/coverage/",
+        "api/golden-image/",
+        "api/explorer/",
+    ] {
+        let answer = app
+            .client()
+            .get(app.host.url(&format!("{path}{long}")))
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            answer.status().is_client_error(),
+            "{path}: {}",
+            answer.status()
+        );
+    }
+    assert_eq!(app.host.pid(), process);
+    assert_eq!(app.calls(), 0, "nothing was asked of Defender");
+    assert_eq!(
+        app.send(ClientRequest::get("/api/health")).await.status,
+        200
+    );
+}
