@@ -11,15 +11,28 @@ use crate::support::app::{self};
 
 #[tokio::test]
 async fn a_run_of_a_clock_that_is_ahead_hides_no_other() {
-    runs_after_one_of_another_clock(false).await;
+    runs_after_one_of_another_clock(Ahead::ByYears).await;
+}
+
+#[tokio::test]
+async fn field_s17_a_run_of_a_clock_that_is_minutes_ahead_hides_no_other() {
+    runs_after_one_of_another_clock(Ahead::ByMinutes).await;
 }
 
 #[tokio::test]
 async fn a_run_of_a_clock_that_was_ahead_hides_no_other_when_its_time_has_come() {
-    runs_after_one_of_another_clock(true).await;
+    runs_after_one_of_another_clock(Ahead::InThePast).await;
 }
 
-async fn runs_after_one_of_another_clock(is_past: bool) {
+#[derive(Clone, Copy, PartialEq)]
+enum Ahead {
+    ByYears,
+    ByMinutes,
+    /// Its time has come by now.
+    InThePast,
+}
+
+async fn runs_after_one_of_another_clock(clock: Ahead) {
     let (app, _authority) = downgraded().await;
     tick(&app, THIRD).await;
     let record = app
@@ -31,16 +44,16 @@ async fn runs_after_one_of_another_clock(is_past: bool) {
     let pointer = app.reports.path().join("latest/coverage.json");
     let now = time::OffsetDateTime::now_utc();
     let soon = now + Duration::from_secs(1_800);
-    let as_of = match is_past {
-        false => "2999-01-01T00:00:00Z".to_owned(),
-        true => soon
+    let as_of = match clock {
+        Ahead::ByYears => "2999-01-01T00:00:00Z".to_owned(),
+        Ahead::ByMinutes | Ahead::InThePast => soon
             .format(&time::format_description::well_known::Rfc3339)
             .unwrap(),
     };
     manifest["asOf"] = json!(as_of);
     let ahead = manifest.to_string();
     std::fs::write(&record, &ahead).unwrap();
-    if is_past {
+    if clock == Ahead::InThePast {
         let then = std::time::SystemTime::now() - Duration::from_secs(3 * 86_400);
         let file = std::fs::File::options().write(true).open(&record);
         file.unwrap().set_modified(then).unwrap();
@@ -60,6 +73,19 @@ async fn runs_after_one_of_another_clock(is_past: bool) {
     app.host
         .console_line(|line| line.text.contains("report_clock"))
         .await;
+}
+
+#[tokio::test]
+async fn field_s18_an_empty_pointer_stops_no_run() {
+    let (app, _authority) = downgraded().await;
+    tick(&app, THIRD).await;
+    for content in ["", "\n"] {
+        std::fs::write(app.reports.path().join("latest/coverage.json"), content).unwrap();
+        tick(&app, FOURTH).await;
+        let newest = get(&app, "/manifest.json").await.json();
+        assert_eq!(newest["slot"], "20261125T060000Z", "{content:?}");
+    }
+    assert_eq!(app.cloud.posted().len(), 1, "nothing is sent again");
 }
 
 /// A command with its own history.

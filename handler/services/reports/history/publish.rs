@@ -16,6 +16,9 @@ use crate::{
 /// A run that ends this long after a later one is still finished.
 pub(super) const OVERLAP: Duration = Duration::from_secs(3_600);
 
+/// Clocks that differ by less agree.
+const CLOCK_SKEW: Duration = Duration::from_secs(120);
+
 /// Tries to move the pointer, which another run may move at the same time.
 const MAX_MOVES: usize = 5;
 
@@ -141,7 +144,7 @@ fn is_newer(manifest: &Manifest, newest: Option<&Manifest>) -> bool {
 /// Its clock was wrong, and readers never see such a run again.
 pub(super) fn is_ahead(manifest: &Manifest, written: OffsetDateTime) -> bool {
     let read = OffsetDateTime::parse(&manifest.as_of, &Rfc3339);
-    let is_ahead = read.is_ok_and(|read| read > written + OVERLAP);
+    let is_ahead = read.is_ok_and(|read| read > written + CLOCK_SKEW);
     if is_ahead {
         tracing::error!(
             code = "report_clock",
