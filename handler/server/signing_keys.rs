@@ -13,6 +13,7 @@ use std::{
 use jsonwebtoken::DecodingKey;
 use reqwest::{Method, Request, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
@@ -83,7 +84,8 @@ struct Metadata {
 
 #[derive(Deserialize)]
 struct KeySet {
-    keys: Vec<Key>,
+    /// Each is read by itself: an odd one takes no other with it.
+    keys: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -210,6 +212,7 @@ async fn fetch_keys(http: &HttpClient, metadata: &Url) -> Result<Keys, KeyError>
     let keys: Keys = set
         .keys
         .into_iter()
+        .filter_map(|key| serde_json::from_value::<Key>(key).ok())
         .filter(|key| key.kty == "RSA" && !key.kid.is_empty())
         .filter_map(|key| {
             Some((

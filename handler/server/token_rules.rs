@@ -33,6 +33,8 @@ pub struct TokenRules {
 /// versions of Entra.
 #[derive(Debug, Deserialize)]
 pub(super) struct Claims {
+    /// One text: a list of issuers is refused, whatever it has.
+    iss: String,
     #[serde(default)]
     tid: String,
     #[serde(default)]
@@ -136,6 +138,9 @@ impl TokenRules {
             return Err(refused(
                 "it is for another audience; request a token for the first value of `API_AUDIENCE`",
             ));
+        }
+        if !self.issuers.contains(&claims.iss) {
+            return Err(refused("it was issued by another tenant or authority"));
         }
         let is_ours = |tenant: &String| claims.tid.eq_ignore_ascii_case(tenant);
         if !self.tenant.as_ref().is_none_or(is_ours) {

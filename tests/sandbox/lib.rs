@@ -254,6 +254,11 @@ impl Sandbox {
             .unwrap_or_default()
     }
 
+    /// Publishes a key of any shape, as the first one.
+    pub fn publish_key(&self, key: serde_json::Value) {
+        lock(&self.state).published_keys.insert(0, key);
+    }
+
     /// Signs with a new key from now on, which joins the published ones.
     pub fn rotate_keys(&self) {
         let mut state = self.lock();
