@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody},
     extract::Request,
     http::{Method, Response, StatusCode, header},
     response::IntoResponse,
@@ -124,16 +124,28 @@ impl App {
             }
             Access::Public | Access::ByRoute => &self.shared.public_permits,
         };
-        let permit = Permit::take(permits)?;
-        request.extensions_mut().insert(permit.clone());
+        // Only a request with a body gives its permit back meanwhile.
+        let has_body = !request.body().is_end_stream();
+        let permit = has_body.then(|| Permit::take(permits)).transpose()?;
+        let _held = match &permit {
+            Some(permit) => {
+                request.extensions_mut().insert(permit.clone());
+                None
+            }
+            None => Some(permits.try_acquire().map_err(|_| ApiError::overloaded())?),
+        };
         let known = request.headers().get(header::IF_NONE_MATCH).cloned();
         let mut router = self.shared.router.clone();
         let response = match router.call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
         };
-        permit.give_back();
-        as_problem(response).map(|response| answer::if_changed(response, known.as_ref()))
+        permit.iter().for_each(Permit::give_back);
+        let response = as_problem(response)?;
+        Ok(match known {
+            Some(known) => answer::if_changed(response, &known),
+            None => response,
+        })
     }
 
     /// A request that the host wrapped.
