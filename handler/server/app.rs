@@ -81,6 +81,11 @@ impl App {
     }
 
     async fn dispatch(&self, request: Request) -> Response<Body> {
+        if self.is_local
+            && let Err(refused) = local::check(&request)
+        {
+            return host::invocation("-", request, |_| async { Err::<Reply, _>(refused) }).await;
+        }
         let request = host::normalize_path(request);
         let path = request.uri().path();
         if path == "/" {
@@ -113,9 +118,6 @@ impl App {
         let Trigger::Http { access, .. } = function.trigger else {
             return Err(ApiError::not_found());
         };
-        if self.is_local {
-            local::check(&request)?;
-        }
         let permits = match access {
             Access::Role(role) => {
                 let role = role(request.method());

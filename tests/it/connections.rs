@@ -152,6 +152,29 @@ async fn serve_without_tokens() -> (Sandbox, std::process::Child, u16) {
     (cloud, child, port)
 }
 
+/// Neither an envelope, a timer, nor an unknown path answers a foreign caller.
+async fn no_other_path_is_a_way_around(client: &reqwest::Client, port: u16) {
+    for path in [
+        "",
+        "hash_lookup",
+        "coverage_report",
+        "api/health",
+        "nothing",
+    ] {
+        let url = format!("http://127.0.0.1:{port}/{path}");
+        for (name, value) in [
+            ("host", "attacker.example"),
+            ("sec-fetch-site", "cross-site"),
+        ] {
+            let request = client.post(&url).header(name, value);
+            let request = request
+                .header("content-type", "application/json")
+                .body("{}");
+            assert_eq!(request.send().await.unwrap().status(), 403, "{path} {name}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn field_s11_without_tokens_only_this_machine_is_served() {
     let (_cloud, mut child, port) = serve_without_tokens().await;
@@ -194,6 +217,7 @@ async fn field_s11_without_tokens_only_this_machine_is_served() {
             assert!(text.contains("\"not_local\""), "{headers:?}: {text}");
         }
     }
+    no_other_path_is_a_way_around(&client, port).await;
     child.kill().unwrap();
     child.wait().unwrap();
 }
