@@ -27,6 +27,6 @@ pub use freshness::fresh_for;
 pub use indicator::IndicatorRequest;
 pub use next_action::{AdviceContext, NextAction};
 pub use payload::{Inputs, UnusableRequest};
-pub use render::{CLEAN_MEANS, StatAnswer};
+pub use render::{CLEAN_MEANS, Overview, StatAnswer};
 pub use result::{DefenderAnswer, HashResult, ItemError, ItemStatus, SHA1_UNKNOWN};
 pub use verdict::{RULE_SET, Reason, Verdict, judge, judge_not_seen};

@@ -38,7 +38,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    fn of(results: &[HashResult]) -> Self {
+    fn of(results: &[HashResult], files: &[FileAnswer<'_>]) -> Self {
         let mut summary = Self {
             total: results.len(),
             ..Self::default()
@@ -53,7 +53,6 @@ impl Summary {
                 (_, None) => &mut summary.failed,
             } += 1;
         }
-        let files = files(results);
         let worst = files.iter().filter_map(FileAnswer::verdict).max();
         let are_checked = files.iter().all(FileAnswer::is_checked);
         summary.worst = worst.filter(|worst| are_checked || *worst >= Verdict::Suspicious);
@@ -92,11 +91,13 @@ pub struct Sender {
 impl LookupAnswer {
     /// Counts the results; `as_of` is the present time, RFC 3339 in UTC.
     pub fn new(as_of: String, results: Vec<HashResult>) -> Self {
-        let summary = Summary::of(&results);
+        let files = files(&results);
+        let summary = Summary::of(&results, &files);
+        let complete = !files.iter().any(is_open);
         Self {
             as_of,
             rule_set: RULE_SET.into(),
-            complete: !files(&results).iter().any(is_open),
+            complete,
             summary,
             results,
             sender: Sender::default(),
@@ -121,16 +122,6 @@ impl LookupAnswer {
             .iter()
             .filter_map(|result| result.error.as_ref()?.retry_after_seconds)
             .max()
-    }
-
-    /// The files that it is about.
-    pub fn files(&self) -> Vec<FileAnswer<'_>> {
-        files(&self.results)
-    }
-
-    /// Returns true if a file was not checked, for whatever reason.
-    pub fn has_unchecked(&self) -> bool {
-        !self.files().iter().all(FileAnswer::is_checked)
     }
 }
 

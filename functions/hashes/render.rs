@@ -10,5 +10,5 @@ mod plain;
 mod sentences;
 mod stat;
 
-pub use sentences::CLEAN_MEANS;
+pub use sentences::{CLEAN_MEANS, Overview};
 pub use stat::StatAnswer;

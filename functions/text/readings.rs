@@ -129,7 +129,7 @@ enum Escape {
     Char(char),
 }
 
-/// The escape of JSON after a backslash, and its length. `\b` and `\f` are no escapes here:
+/// The escape of JSON after a backslash, and its length. `\b` and `\f` are not read as escapes:
 /// they are the start of a hash more often, as in a path.
 fn json_escape(rest: &str) -> (Escape, usize) {
     match rest.as_bytes() {

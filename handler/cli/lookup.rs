@@ -67,6 +67,7 @@ enum Format {
     Json,
     Csv,
     Markdown,
+    Text,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -116,12 +117,13 @@ pub(super) fn run(args: &LookupArgs, variables: &BTreeMap<String, String>) -> Ex
     block_on(async {
         // Listens from now on: a signal between two answers must not be lost.
         let mut interrupted = pin!(tokio::signal::ctrl_c().fuse());
-        let work = Work::new(&inputs, resume);
+        let mut work = Work::new(&inputs, resume);
         let answer = match &service {
             Some(service) => {
                 let include = Source::names(&args.include);
                 let answers = server::look_up_each(service, work.open(), &include);
-                work.collect(answers, || None, interrupted.as_mut()).await
+                let missing = work.collect(answers, || None, interrupted.as_mut()).await;
+                work.answer(&missing)
             }
             None => ask_directly(args, &config, work, interrupted.as_mut()).await,
         };
@@ -154,6 +156,7 @@ fn print(format: Format, answer: &LookupAnswer, color_allowed: bool) -> std::io:
     let mut stdout = std::io::stdout().lock();
     match format {
         Format::Json => stdout.write_all(json(answer)?.as_bytes()),
+        Format::Text => stdout.write_all(answer.to_text().as_bytes()),
         Format::Markdown => stdout.write_all(answer.to_markdown().as_bytes()),
         Format::Csv if stdout.is_terminal() => {
             // A terminal would act on what attackers put into a name.

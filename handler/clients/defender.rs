@@ -9,7 +9,10 @@ pub mod hunting;
 pub mod indicators;
 pub mod machines;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -67,6 +70,10 @@ impl DefenderEndpoint {
     }
 }
 
+/// After a response about another file, connections of earlier calls are not used for this
+/// time: an empty list or a 404 on one of them has no identity, so it could be about any file.
+const MISTRUST: Duration = Duration::from_secs(60);
+
 /// A JSON response, or the documented 404.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -82,6 +89,8 @@ pub struct DefenderClient {
     outbound: Outbound,
     /// First segment of every path.
     root: &'static str,
+    /// The time of the last response about something other than was asked for.
+    mixed_up: Mutex<Option<Instant>>,
 }
 
 impl DefenderClient {
@@ -97,6 +106,7 @@ impl DefenderClient {
         Arc::new(Self {
             outbound: Outbound::new(service, http, identity),
             root: "api",
+            mixed_up: Mutex::default(),
         })
     }
 
@@ -112,6 +122,7 @@ impl DefenderClient {
         Arc::new(Self {
             outbound: Outbound::new(service, http, identity),
             root: "v1.0",
+            mixed_up: Mutex::default(),
         })
     }
 
@@ -143,9 +154,38 @@ impl DefenderClient {
         deadline: Instant,
     ) -> Result<Found, Failure> {
         let meaning = |reply: &Reply<'_>| answers::meaning(reply, endpoint);
+        let alone;
+        let request = match self.are_mixed_up() {
+            true => {
+                alone = request.clone().on_new_connection();
+                &alone
+            }
+            false => request,
+        };
         self.outbound
             .call(&endpoint.endpoint, request, deadline, meaning)
             .await
+    }
+
+    /// Returns true if a response since `instant` was about something other than was asked
+    /// for.
+    fn mixed_up_since(&self, instant: Instant) -> bool {
+        self.mixed_up().is_some_and(|last| last >= instant)
+    }
+
+    /// Returns true for a while after such a response: then every call has a connection of
+    /// its own.
+    fn are_mixed_up(&self) -> bool {
+        self.mixed_up()
+            .is_some_and(|last| last.elapsed() < MISTRUST)
+    }
+
+    fn note_mixed_up(&self) {
+        *self.mixed_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn mixed_up(&self) -> Option<Instant> {
+        *self.mixed_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

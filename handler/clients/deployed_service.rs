@@ -212,7 +212,7 @@ impl ServiceClient {
 }
 
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|_| other_version())
+    functions::json::read_object(body).map_err(|_| other_version())
 }
 
 /// A response that this version does not understand, so that nothing in it is used.

@@ -86,7 +86,7 @@ impl<E: Clone> Breaker<E> {
     /// it stays open.
     ///
     /// When that time is over, one call passes as a probe. A call for what was refused may
-    /// pass too, but is no probe: it says nothing about others.
+    /// pass too, but is not a probe: it says nothing about others.
     pub(crate) fn check(&self, resource: &str) -> Result<(), (E, Duration)> {
         let mut state = self.lock();
         let now = Instant::now();

@@ -101,6 +101,11 @@ impl Reply<'_> {
         functions::json::read(&self.response.body)
     }
 
+    /// The body read as a record, which is a JSON object.
+    pub(crate) fn read_object<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        functions::json::read_object(&self.response.body)
+    }
+
     fn is_json(&self) -> bool {
         let content_type = self.response.headers.get(header::CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok());

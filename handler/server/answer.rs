@@ -34,14 +34,16 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Response<Body>
     Ok(response)
 }
 
-/// The answer, or 304 without a body where the client has it: `known` is its
+/// The answer, or 304 without a body where the client has it: `known` are its headers
 /// `If-None-Match`.
-pub(super) fn if_changed(response: Response<Body>, known: &HeaderValue) -> Response<Body> {
+pub(super) fn if_changed(response: Response<Body>, known: &[HeaderValue]) -> Response<Body> {
     let tag = response.headers().get(header::ETAG);
     let tag = tag.and_then(|tag| tag.to_str().ok()).unwrap_or_default();
-    let known = known.to_str().unwrap_or_default();
     let weak = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let has_it = known.trim() == "*" || known.split(',').any(|one| weak(one) == tag);
+    let known = known.iter().filter_map(|known| known.to_str().ok());
+    let has_it = known
+        .flat_map(|known| known.split(','))
+        .any(|one| one.trim() == "*" || weak(one) == tag);
     if response.status() != StatusCode::OK || tag.is_empty() || !has_it {
         return response;
     }

@@ -33,8 +33,9 @@ pub use registry::{Access, FunctionNameError, Functions};
 
 /// Requests at a time; more are answered 503 immediately.
 ///
-/// A request counts when its caller is let in, and not while its body arrives. `GET /` is not counted, and those of functions that
-/// need no token count apart, so that `/api/health` answers while others are busy.
+/// A request counts when its caller is let in, and not while its body arrives. `GET /` is
+/// not counted, and those of functions that need no token count apart, so that
+/// `/api/health` answers while others are busy.
 pub const MAX_REQUESTS: usize = 256;
 
 /// The service: every request finds its function here.
@@ -136,7 +137,8 @@ impl App {
             }
             None => Some(permits.try_acquire().map_err(|_| ApiError::overloaded())?),
         };
-        let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+        let known = request.headers().get_all(header::IF_NONE_MATCH);
+        let known: Vec<_> = known.iter().cloned().collect();
         let mut router = self.shared.router.clone();
         let response = match router.call(request).await {
             Ok(response) => response,
@@ -144,9 +146,9 @@ impl App {
         };
         permit.iter().for_each(Permit::give_back);
         let response = as_problem(response)?;
-        Ok(match known {
-            Some(known) => answer::if_changed(response, &known),
-            None => response,
+        Ok(match known.is_empty() {
+            true => response,
+            false => answer::if_changed(response, &known),
         })
     }
 

@@ -1,4 +1,4 @@
-//! A connection whose reader has to take what is sent.
+//! A connection whose reader has to take what is sent, and at a fair pace.
 
 use std::{
     io,
@@ -13,7 +13,11 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// A stream that ends when nothing of what is sent is taken for a time.
+/// Bytes that a reader has to take within the limit.
+const FAIR_PACE: usize = 64 << 10;
+
+/// A stream that ends when a reader that keeps it waiting takes less than [`FAIR_PACE`]
+/// bytes within a time.
 #[derive(Debug)]
 pub(super) struct TimedWrites {
     stream: TcpStream,
@@ -21,6 +25,8 @@ pub(super) struct TimedWrites {
     /// The end of the present wait.
     wait: Pin<Box<Sleep>>,
     is_waiting: bool,
+    /// Bytes that were taken during it.
+    taken: usize,
 }
 
 impl TimedWrites {
@@ -30,21 +36,23 @@ impl TimedWrites {
             limit,
             wait: Box::pin(sleep(limit)),
             is_waiting: false,
+            taken: 0,
         }
     }
 
     /// Passes the result of a write on, or fails one that waits for too long.
-    fn timed<T>(
+    fn timed(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.is_waiting = false;
-            return written;
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            self.taken += written.as_ref().copied().unwrap_or_default();
+            self.is_waiting &= self.taken < FAIR_PACE;
+            return Poll::Ready(written);
         }
         if !self.is_waiting {
-            self.is_waiting = true;
+            (self.is_waiting, self.taken) = (true, 0);
             self.wait.as_mut().reset(Instant::now() + self.limit);
         }
         ready!(self.wait.as_mut().poll(context));
@@ -86,8 +94,9 @@ impl AsyncWrite for TimedWrites {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.timed(context, flushed)
+        // Everything was taken: the next answer has its own time.
+        self.is_waiting = false;
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -98,18 +107,54 @@ impl AsyncWrite for TimedWrites {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::{io::AsyncWriteExt, net::TcpListener};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    async fn pair(limit: Duration) -> (TcpStream, TimedWrites) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let reader = TcpStream::connect(address).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (reader, TimedWrites::new(stream, limit))
+    }
 
     #[tokio::test]
     async fn field_s16_a_reader_that_takes_nothing_is_given_up() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let reader = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut writer = TimedWrites::new(stream, Duration::from_millis(200));
+        let (reader, mut writer) = pair(Duration::from_millis(200)).await;
         let error = writer.write_all(&vec![0; 64 << 20]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(reader);
+    }
+
+    #[tokio::test]
+    async fn field_s16_a_reader_that_takes_a_little_at_a_time_is_given_up_too() {
+        let (mut reader, mut writer) = pair(Duration::from_millis(500)).await;
+        let reading = tokio::spawn(async move {
+            let mut piece = [0; 512];
+            while let Ok(1..) = reader.read(&mut piece).await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let error = writer.write_all(&vec![0; 64 << 20]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        reading.abort();
+    }
+
+    #[tokio::test]
+    async fn a_reader_at_a_fair_pace_gets_everything() {
+        let (mut reader, mut writer) = pair(Duration::from_millis(500)).await;
+        let reading = tokio::spawn(async move {
+            let (mut piece, mut bytes) = (vec![0; 256 << 10], 0);
+            while let Ok(count @ 1..) = reader.read(&mut piece).await {
+                bytes += count;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            bytes
+        });
+        writer.write_all(&vec![0; 32 << 20]).await.unwrap();
+        drop(writer);
+        assert_eq!(reading.await.unwrap(), 32 << 20);
     }
 }

@@ -17,7 +17,7 @@ use super::{App, connection::TimedWrites};
 /// Functions host gives up idle connections, so that none is closed under it.
 pub const HEADER_TIME: Duration = Duration::from_secs(90);
 
-/// Longest time in which a client takes nothing of its answer.
+/// Time in which a client that keeps us waiting has to take a fair part of its answer.
 const WRITE_TIME: Duration = Duration::from_secs(30);
 
 /// Time that running requests get to end.

@@ -236,6 +236,6 @@ async fn fetch<T: DeserializeOwned>(http: &HttpClient, url: &Url) -> Result<T, K
     if answer.status != StatusCode::OK {
         return Err(KeyError::Protocol("a status other than 200"));
     }
-    serde_json::from_slice(&answer.body)
+    functions::json::read_object(&answer.body)
         .map_err(|_| KeyError::Protocol("not JSON of the documented shape"))
 }

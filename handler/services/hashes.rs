@@ -89,6 +89,11 @@ impl HashLookup {
         self.files.wait()
     }
 
+    /// Returns true if a response since `instant` was about another file than was asked for.
+    pub fn mixed_up_since(&self, instant: Instant) -> bool {
+        self.files.mixed_up_since(instant)
+    }
+
     /// When a synchronous call that begins now has to answer.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.time_limit
@@ -102,9 +107,7 @@ impl HashLookup {
         }
         let started = Instant::now();
         let mut results = self.look_up_each(hashes, deadline).collect().await;
-        if self.files.mixed_up_since(started) {
-            self.confirm_not_seen(&mut results, deadline).await;
-        }
+        self.confirm_not_seen(&mut results, started, deadline).await;
         if inputs.are_entities {
             self.ask_again(&mut results, deadline).await;
         }

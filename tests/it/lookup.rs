@@ -92,7 +92,7 @@ async fn field_h11_every_exit_code_but_0_has_its_reason_on_the_screen() {
             "1 of 2 files NOT checked: the character z",
         ),
     ] {
-        for format in ["table", "json", "csv", "markdown"] {
+        for format in ["table", "json", "csv", "markdown", "text"] {
             let shown = lookup(
                 &[arguments.clone(), vec!["--format", format]].concat(),
                 &variables,
@@ -120,6 +120,28 @@ async fn field_h11_every_exit_code_but_0_has_its_reason_on_the_screen() {
         "one cause once: {}",
         shown.stderr
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn field_h08_files_without_a_hash_are_named_at_a_shell_too() {
+    let (_cloud, variables) = cloud().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let incident = serde_json::json!({ "Entities": [
+        { "Type": "file", "Name": "a.exe", "FileHashes": [{ "Algorithm": "SHA256", "Value": CLEAN }] },
+        { "Type": "file", "Name": "b.js", "FileHashes": [] },
+    ] });
+    std::fs::write(file.path(), incident.to_string()).unwrap();
+    let path = file.path().to_str().unwrap();
+    for format in ["table", "text", "markdown"] {
+        let shown = lookup(&["--file", path, "--format", format], &variables);
+        assert!(
+            shown
+                .stdout
+                .contains("1 file has no hash and cannot be checked: b.js"),
+            "{format}: {}",
+            shown.stdout
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,7 +220,11 @@ async fn field_h12_a_look_up_continues_from_its_file() {
     let file = folder.path().join("results.jsonl");
     let path = file.to_str().unwrap();
     cloud.add_fault(Fault::status(400).on(CLEAN).times(1));
-    let arguments = [MALWARE, CLEAN, PUA, "--resume", path, "--format", "json"];
+    // A file without a record may have one the next time.
+    let unknown = unknown_hash(9);
+    let arguments = [
+        MALWARE, CLEAN, PUA, &unknown, "--resume", path, "--format", "json",
+    ];
     let first = lookup(&arguments, &variables);
     assert_eq!(first.code, 3);
     assert!(
@@ -218,7 +244,13 @@ async fn field_h12_a_look_up_continues_from_its_file() {
         .iter()
         .map(|call| call.target.clone())
         .collect();
-    assert!(asked.len() == 1 && asked[0].contains(CLEAN), "{asked:?}");
+    assert_eq!(asked.len(), 2, "{asked:?}");
+    for hash in [CLEAN, &unknown] {
+        assert!(
+            asked.iter().any(|target| target.contains(hash)),
+            "{asked:?}"
+        );
+    }
     let answer: Value = serde_json::from_str(&second.stdout).unwrap();
     let verdicts: Vec<&str> = answer["results"]
         .as_array()
@@ -226,7 +258,7 @@ async fn field_h12_a_look_up_continues_from_its_file() {
         .iter()
         .map(|one| one["verdict"].as_str().unwrap())
         .collect();
-    assert_eq!(verdicts, ["Malicious", "Clean", "Suspicious"]);
+    assert_eq!(verdicts, ["Malicious", "Clean", "Suspicious", "Unknown"]);
     assert_eq!(answer["results"][0]["cached"], true);
     assert!(!file.exists(), "nothing is left to continue");
 }

@@ -107,7 +107,7 @@ fn a_hash_that_can_still_be_asked_keeps_its_file_open() {
     assert_eq!(states(&[named, throttled(&one)]), [(2, "checked")]);
     let answer = LookupAnswer::new(String::new(), vec![clean(), of_sender(1, throttled(&one))]);
     assert_eq!((answer.complete, answer.summary.worst), (false, None));
-    assert!(answer.has_unchecked());
+    assert!(answer.overview().has_unchecked());
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn field_s10_a_stale_answer_is_not_complete() {
     for (determination, worst) in [("Clean", None), ("Malware", Some(Verdict::Malicious))] {
         let answer = LookupAnswer::new(String::new(), vec![stale(determination)]);
         assert_eq!((answer.complete, answer.summary.worst), (false, worst));
-        assert!(answer.has_unchecked());
+        assert!(answer.overview().has_unchecked());
     }
     // The other hash of the file has a fresh answer.
     let (one, two) = (sha1("a"), sha256("b"));

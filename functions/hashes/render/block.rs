@@ -198,7 +198,10 @@ mod tests {
             found: Some(found),
             ..verified("Malware", "Trojan:Win32/\u{202e}X")
         };
-        LookupAnswer::new(String::new(), vec![result]).files()[0].facts()
+        LookupAnswer::new(String::new(), vec![result])
+            .overview()
+            .files()[0]
+            .facts()
     }
 
     #[test]

@@ -69,6 +69,12 @@ impl Row {
         }
     }
 
+    /// The lines below the first one: details, and the next step.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let next = self.next.as_ref().map(|next| format!("Do next: {next}"));
+        self.details.iter().cloned().chain(next).collect()
+    }
+
     /// The text of the link: a few digits, because the link has all of them.
     pub(super) fn short(&self) -> String {
         format!("{}…", self.hash.get(..SHORT).unwrap_or(&self.hash))
@@ -96,14 +102,12 @@ fn shortened(name: &str) -> String {
 
 /// An answer in a style, at most [`MAX_COMMENT`] characters.
 pub(super) fn render(answer: &LookupAnswer, style: &Style) -> String {
-    let mut files = answer.files();
+    let overview = answer.overview();
+    let mut files = overview.files().to_vec();
     files.sort_by_key(|file| std::cmp::Reverse(urgency(file)));
-    let facts: Vec<String> = answer
-        .facts()
-        .into_iter()
-        .chain(answer.without_hash())
-        .collect();
-    let mut text = (style.head)(&answer.lead(), &facts);
+    let facts = overview.facts().into_iter();
+    let facts: Vec<String> = facts.chain(overview.without_hash()).collect();
+    let mut text = (style.head)(&overview.lead(), &facts);
     let mut characters = text.chars().count();
     let mut left_out = 0;
     let mut rows = String::new();
@@ -128,7 +132,7 @@ pub(super) fn render(answer: &LookupAnswer, style: &Style) -> String {
             "{left_out} of {of} not listed here."
         )));
     }
-    if answer.has_clean() {
+    if overview.has_clean() {
         text.push_str(&(style.foot)(CLEAN_MEANS));
     }
     text

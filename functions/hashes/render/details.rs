@@ -18,22 +18,6 @@ pub(super) fn word(file: &FileAnswer<'_>) -> String {
     }
 }
 
-/// The reason why a file was not checked; `None` if it was.
-pub(super) fn reason_not_checked(file: &FileAnswer<'_>) -> Option<String> {
-    match file.state() {
-        FileState::Checked => None,
-        FileState::Stale(result) => {
-            let time = minute(result.as_of.as_deref().unwrap_or_default());
-            Some(format!(
-                "Microsoft Defender cannot be reached; the verdict is from {time} UTC"
-            ))
-        }
-        FileState::NotAsked(result) | FileState::Unusable(result) => {
-            result.error.as_ref().map(|error| error.detail.clone())
-        }
-    }
-}
-
 /// The reason for the verdict of a result, or for the lack of one.
 pub(super) fn reason(result: &HashResult) -> String {
     let reason = result.reasons.first().map(|reason| reason.text.clone());
@@ -46,7 +30,7 @@ pub(super) fn reason(result: &HashResult) -> String {
 pub(super) fn reasons(file: &FileAnswer<'_>) -> Vec<String> {
     let result = file.decisive();
     let reason = Some(reason(result)).filter(|_| result.verdict.is_some());
-    reason.into_iter().chain(reason_not_checked(file)).collect()
+    reason.into_iter().chain(file.not_checked()).collect()
 }
 
 /// Everything that a person wants to know about a file: the reason for its verdict, the
@@ -64,6 +48,23 @@ impl FileAnswer<'_> {
     /// The verdict in a word or two; `NOT CHECKED` without one.
     pub fn word(&self) -> String {
         word(self)
+    }
+
+    /// The reason why it was not checked; `None` if it was.
+    pub fn not_checked(&self) -> Option<String> {
+        match self.state() {
+            FileState::Checked => None,
+            FileState::Stale(result) => {
+                let time = minute(result.as_of.as_deref().unwrap_or_default());
+                Some(format!(
+                    "Microsoft Defender cannot be reached; the verdict is from {time} UTC"
+                ))
+            }
+            FileState::NotAsked(result) | FileState::Unusable(result) => {
+                let error = result.error.as_ref().map(|error| error.detail.clone());
+                Some(error.unwrap_or_else(|| "no reason was given".to_owned()))
+            }
+        }
     }
 
     /// The reason for the verdict, or why there is none, then the signer.

@@ -22,10 +22,9 @@ fn row(row: &Row) -> String {
         None => markdown(&row.hash),
     };
     let name = row.name.as_ref().map(|name| format!(" {}", markdown(name)));
-    let next = row.next.as_ref().map(|next| format!("Do next: {next}"));
-    let lines = row.details.iter().chain(&next);
     // A backslash at the end of a line breaks it.
-    let lines = lines.map(|line| format!("\\\n  {}", markdown(line)));
+    let lines = row.lines().into_iter();
+    let lines = lines.map(|line| format!("\\\n  {}", markdown(&line)));
     format!(
         "- **{}** {hash}{}{}\n",
         markdown(&row.word),

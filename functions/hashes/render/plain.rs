@@ -18,9 +18,7 @@ fn head(lead: &str, facts: &[String]) -> String {
 
 fn row(row: &Row) -> String {
     let name = row.name.as_ref().map(|name| format!(" {}", visible(name)));
-    let next = row.next.as_ref().map(|next| format!("Do next: {next}"));
-    let url = row.url.clone();
-    let lines = row.details.iter().cloned().chain(next).chain(url);
+    let lines = row.lines().into_iter().chain(row.url.clone());
     let lines = lines.map(|line| format!("  {}\n", visible(&line)));
     format!(
         "{} {}{}\n{}\n",

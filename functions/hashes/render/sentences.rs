@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::details::{minute, reason_not_checked};
+use super::details::minute;
 use crate::{
-    hashes::{FileAnswer, LookupAnswer, Verdict},
+    hashes::{FileAnswer, LookupAnswer, Verdict, files},
     report::text::counted,
 };
 
@@ -59,10 +59,37 @@ impl Numbers {
     }
 }
 
+/// An answer by its files, and the sentences about it.
+#[derive(Clone, Debug)]
+pub struct Overview<'a> {
+    answer: &'a LookupAnswer,
+    files: Vec<FileAnswer<'a>>,
+}
+
 impl LookupAnswer {
+    /// The answer by its files.
+    pub fn overview(&self) -> Overview<'_> {
+        Overview {
+            answer: self,
+            files: files(&self.results),
+        }
+    }
+}
+
+impl<'a> Overview<'a> {
+    /// The files, in the order in which they were first asked.
+    pub fn files(&self) -> &[FileAnswer<'a>] {
+        &self.files
+    }
+
+    /// Returns true if a file was not checked, for whatever reason.
+    pub fn has_unchecked(&self) -> bool {
+        !self.files.iter().all(FileAnswer::is_checked)
+    }
+
     /// The sentence that matters most, such as `1 of 4 files is malicious, 1 NOT checked.`
     pub fn lead(&self) -> String {
-        let n = Numbers::of(&self.files());
+        let n = Numbers::of(&self.files);
         let files = counted(n.files, "file", "files");
         let (bad, word) = match n.malicious {
             0 => (n.suspicious, "suspicious"),
@@ -101,9 +128,9 @@ impl LookupAnswer {
     /// The number of files that were checked, their verdicts, and the time of the oldest
     /// answer; `None` where nothing was checked.
     pub fn facts(&self) -> Option<String> {
-        let files = self.files();
-        let n = Numbers::of(&files);
-        let times = files
+        let n = Numbers::of(&self.files);
+        let times = self
+            .files
             .iter()
             .filter_map(|file| file.decisive().as_of.as_deref());
         let oldest = times.min()?;
@@ -122,15 +149,14 @@ impl LookupAnswer {
     /// A sentence for every reason why files were not checked, such as
     /// `2 of 3 files NOT checked: ask again later`.
     pub fn not_checked(&self) -> Vec<String> {
-        let files = self.files();
         let mut reasons: Vec<(String, usize)> = Vec::new();
-        for reason in files.iter().filter_map(reason_not_checked) {
+        for reason in self.files.iter().filter_map(FileAnswer::not_checked) {
             match reasons.iter_mut().find(|(known, _)| *known == reason) {
                 Some((_, count)) => *count += 1,
                 None => reasons.push((reason, 1)),
             }
         }
-        let total = counted(files.len(), "file", "files");
+        let total = counted(self.files.len(), "file", "files");
         let sentences = reasons.into_iter();
         sentences
             .map(|(reason, count)| format!("{count} of {total} NOT checked: {reason}"))
@@ -140,7 +166,7 @@ impl LookupAnswer {
     /// The names of the sender's files that have no hash; `None` without any.
     pub fn without_hash(&self) -> Option<String> {
         const SHOWN: usize = 10;
-        let names = &self.sender.files_without_hash;
+        let names = &self.answer.sender.files_without_hash;
         let files = counted(names.len(), "file has", "files have");
         let mut text = format!("{files} no hash and cannot be checked: {}", names.first()?);
         for name in names.iter().take(SHOWN).skip(1) {
@@ -154,7 +180,7 @@ impl LookupAnswer {
     }
 
     fn nothing_to_check(&self) -> String {
-        let what = if self.sender.is_incident {
+        let what = if self.answer.sender.is_incident {
             "incident"
         } else {
             "input"
@@ -164,7 +190,7 @@ impl LookupAnswer {
 
     /// Returns true if a file is Clean, so that the word needs its meaning.
     pub fn has_clean(&self) -> bool {
-        self.summary.clean > 0
+        self.answer.summary.clean > 0
     }
 }
 

@@ -39,13 +39,14 @@ impl LookupAnswer {
     /// The input of STAT's scoring module: 10 points for a malicious file, 5 for a
     /// suspicious one. What was not checked is listed with its reason, and scores 0.
     pub fn to_stat(&self) -> StatAnswer {
-        let files = self.files();
+        let overview = self.overview();
+        let files = overview.files();
         let scored = files.iter().filter(|file| score(file) > 0);
         let scored = scored.map(|file| StatScore {
             score: score(file),
             score_label: format!("{}: {} ({})", word(file), in_one_line(file), file.hash()),
         });
-        let unchecked = self.not_checked().into_iter().map(|text| StatScore {
+        let unchecked = overview.not_checked().into_iter().map(|text| StatScore {
             score: 0,
             score_label: text,
         });
@@ -55,7 +56,7 @@ impl LookupAnswer {
             scoring_data: scored.chain(unchecked).collect(),
             analyzed_entities: checked,
             not_checked_count: files.len() - checked,
-            complete: !self.has_unchecked(),
+            complete: !overview.has_unchecked(),
         }
     }
 }

@@ -68,7 +68,7 @@ async fn ask_service(
         service,
         manifest: &manifest,
     };
-    let sums: Totals = serde_json::from_slice(&copy.file("summary.json").await?)
+    let sums: Totals = functions::json::read_object(&copy.file("summary.json").await?)
         .map_err(|_| deployed_service::other_version())?;
     let name = match args.format {
         Format::Table | Format::Csv => "coverage.csv",

@@ -56,13 +56,13 @@ impl<'a> Work<'a> {
     }
 
     /// Waits for all answers; Ctrl-C ends it early with the answers so far. `wait` says
-    /// for how long the next call has to wait.
+    /// for how long the next call has to wait. Returns why the others are missing.
     pub(super) async fn collect(
-        mut self,
+        &mut self,
         answers: impl Stream<Item = (FileHash, HashResult)>,
         wait: impl Fn() -> Option<Duration>,
         mut interrupted: Pin<&mut impl Future<Output = std::io::Result<()>>>,
-    ) -> LookupAnswer {
+    ) -> Failure {
         let mut progress = Progress::new(self.open().len());
         let mut answers = pin!(answers);
         let mut missing = Failure::deadline();
@@ -88,7 +88,12 @@ impl<'a> Work<'a> {
             }
         }
         progress.finish();
-        let answer = HashLookup::answer(self.inputs, &self.results, &missing);
+        missing
+    }
+
+    /// The answer, with `missing` for what was not asked.
+    pub(super) fn answer(self, missing: &Failure) -> LookupAnswer {
+        let answer = HashLookup::answer(self.inputs, &self.results, missing);
         if let Some(resume) = self.resume {
             resume.end(answer.complete);
         }
@@ -100,17 +105,30 @@ impl<'a> Work<'a> {
 pub(super) async fn ask_directly(
     args: &LookupArgs,
     config: &Config,
-    work: Work<'_>,
+    mut work: Work<'_>,
     mut interrupted: Pin<&mut impl FusedFuture<Output = std::io::Result<()>>>,
 ) -> LookupAnswer {
     let services = Services::new(config, Arc::new(HttpClient::new(TimeLimits::default())));
-    let deadline = Instant::now() + NO_DEADLINE;
-    let answers = services.hashes.look_up_each(work.open(), deadline);
-    let wait = || services.hashes.wait();
-    let answer = work.collect(answers, wait, interrupted.as_mut()).await;
-    if interrupted.is_terminated() {
-        return answer;
+    let started = Instant::now();
+    let deadline = started + NO_DEADLINE;
+    let lookup = &services.hashes;
+    let answers = lookup.look_up_each(work.open(), deadline);
+    let wait = || lookup.wait();
+    let mut missing = work.collect(answers, wait, interrupted.as_mut()).await;
+    if !interrupted.is_terminated() {
+        tokio::select! {
+            () = lookup.confirm_not_seen(&mut work.results, started, deadline) => {}
+            _ = interrupted.as_mut() => missing = Failure::interrupted(),
+        }
     }
+    if interrupted.is_terminated() {
+        // What could not be confirmed is not known.
+        let is_mixed_up = lookup.mixed_up_since(started);
+        let is_kept = |one: &HashResult| !is_mixed_up || one.found != Some(false);
+        work.results.retain(|_, one| is_kept(one));
+        return work.answer(&missing);
+    }
+    let answer = work.answer(&missing);
     tokio::select! {
         more = add_evidence(&services, answer.clone(), &args.include) => more,
         _ = interrupted.as_mut() => {

@@ -32,20 +32,20 @@ pub(super) fn of(answer: &LookupAnswer, fail_on: Option<Threshold>) -> (Exit, Ve
     } else if let Some(reason) = found {
         (Exit::Found, vec![reason])
     } else {
-        match incomplete(answer) {
-            reasons if reasons.is_empty() => (Exit::Complete, reasons),
-            reasons => (Exit::Incomplete, reasons),
+        let is_complete = !answer.overview().has_unchecked()
+            && !answer.results.iter().any(HashResult::lacks_evidence);
+        match is_complete {
+            true => (Exit::Complete, Vec::new()),
+            false => (Exit::Incomplete, incomplete(answer)),
         }
     }
 }
 
 /// The finding that `--fail-on` asks for, if there is one.
 fn found(answer: &LookupAnswer, least: Verdict) -> Option<String> {
-    let files = answer.files();
-    let count = files
-        .iter()
-        .filter(|file| file.verdict() >= Some(least))
-        .count();
+    let overview = answer.overview();
+    let files = overview.files().iter();
+    let count = files.filter(|file| file.verdict() >= Some(least)).count();
     let word = least.as_str().to_ascii_lowercase();
     (count > 0).then(|| {
         format!(
@@ -58,7 +58,7 @@ fn found(answer: &LookupAnswer, least: Verdict) -> Option<String> {
 /// The files that were not checked, and the evidence that could not be read, each with its
 /// reason.
 fn incomplete(answer: &LookupAnswer) -> Vec<String> {
-    let mut reasons: Vec<String> = answer.not_checked();
+    let mut reasons: Vec<String> = answer.overview().not_checked();
     let mut sources: Vec<(String, usize)> = Vec::new();
     let errors = answer.results.iter().flat_map(HashResult::evidence_errors);
     for (source, error) in errors {

@@ -95,9 +95,10 @@ impl Resume {
         &self.known
     }
 
-    /// Adds a result. An error is reported once; the look-up continues.
+    /// Adds a result. An error is reported once; the look-up continues. A file without a
+    /// record is asked for again: it may have one soon.
     pub(super) fn add(&mut self, result: &HashResult) {
-        let is_kept = result.verdict.is_some() && !result.stale && self.works;
+        let is_kept = result.found == Some(true) && !result.stale && self.works;
         let Some(Ok(line)) = is_kept.then(|| serde_json::to_string(result)) else {
             return;
         };

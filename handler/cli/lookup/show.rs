@@ -1,10 +1,10 @@
 //! A look-up as a person reads it: one file as a block, several as a table.
 
-use std::{collections::HashSet, io::IsTerminal};
+use std::{collections::HashMap, io::IsTerminal};
 
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use functions::{
-    hashes::{CLEAN_MEANS, FileAnswer, FileState, HashResult, LookupAnswer, Verdict},
+    hashes::{CLEAN_MEANS, FileAnswer, FileState, HashResult, LookupAnswer, Overview, Verdict},
     report::text::visible,
 };
 
@@ -18,19 +18,25 @@ const SHORT: usize = 12;
 
 /// An answer as text, with colors if they are allowed and standard output is a terminal.
 pub(super) fn text(answer: &LookupAnswer, color_allowed: bool) -> String {
-    let files = answer.files();
+    let overview = answer.overview();
     let color = color_allowed && std::io::stdout().is_terminal();
-    let body = match files.as_slice() {
+    let mut text = match overview.files() {
         [file] => block(file, color),
-        files => match table(files, color) {
-            nothing if nothing.is_empty() => summary(answer),
-            table => format!("{table}\n\n{}", summary(answer)),
-        },
+        files => {
+            let left_out = left_out(files);
+            let mut text = table(files, &left_out, color);
+            if !text.is_empty() {
+                text += "\n\n";
+            }
+            text + &totals(&overview, &left_out)
+        }
     };
-    match answer.has_clean() {
-        true => format!("{body}\n{CLEAN_MEANS}\n"),
-        false => body,
+    let foot = overview.without_hash().map(|line| visible(&line));
+    let meaning = overview.has_clean().then(|| CLEAN_MEANS.to_owned());
+    for line in foot.into_iter().chain(meaning) {
+        text += &format!("\n{line}\n");
     }
+    text
 }
 
 /// One file: its verdict, then a line for each fact, fitted to a terminal.
@@ -63,7 +69,7 @@ fn block(file: &FileAnswer<'_>, color: bool) -> String {
 
 /// A row for each input, those of one file together. Files that could not be checked for a
 /// common reason are left to the summary.
-fn table(files: &[FileAnswer<'_>], color: bool) -> String {
+fn table(files: &[FileAnswer<'_>], left_out: &[String], color: bool) -> String {
     let has_evidence = files.iter().any(|file| !file.tenant().is_empty());
     let mut header = vec!["VERDICT", "HASH", "DEVICES", "WHY"];
     if has_evidence {
@@ -73,9 +79,9 @@ fn table(files: &[FileAnswer<'_>], color: bool) -> String {
     if color {
         table.enforce_styling();
     }
-    let left_out = left_out(files);
     for file in files {
-        if file.verdict().is_none() && left_out.contains(&file.why()) {
+        let is_left_out = |reason: String| left_out.contains(&reason);
+        if file.verdict().is_none() && file.not_checked().is_some_and(is_left_out) {
             continue;
         }
         for (at, result) in file.results().iter().enumerate() {
@@ -104,13 +110,13 @@ fn table(files: &[FileAnswer<'_>], color: bool) -> String {
 }
 
 /// The reasons that too many files share.
-fn left_out(files: &[FileAnswer<'_>]) -> HashSet<String> {
-    let mut counts = std::collections::HashMap::new();
+fn left_out(files: &[FileAnswer<'_>]) -> Vec<String> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
     let not_asked = files
         .iter()
         .filter(|file| matches!(file.state(), FileState::NotAsked(_)));
-    for file in not_asked {
-        *counts.entry(file.why()).or_insert(0_usize) += 1;
+    for reason in not_asked.filter_map(FileAnswer::not_checked) {
+        *counts.entry(reason).or_default() += 1;
     }
     let many = counts
         .into_iter()
@@ -144,17 +150,12 @@ fn paint(file: &FileAnswer<'_>) -> Color {
 }
 
 /// The sentences below a table: the totals, and the files that it leaves out.
-fn summary(answer: &LookupAnswer) -> String {
-    let left_out = left_out(&answer.files());
-    let not_listed = answer.not_checked().into_iter();
-    let not_listed = not_listed
-        .filter(|line| {
-            left_out
-                .iter()
-                .any(|reason| line.ends_with(reason.as_str()))
-        })
-        .map(|line| format!("{line} (not listed here; --format csv has them)"));
-    let lines = [answer.lead()].into_iter().chain(answer.facts());
-    let lines = lines.chain(not_listed).chain(answer.without_hash());
+fn totals(overview: &Overview<'_>, left_out: &[String]) -> String {
+    let is_left_out = |line: &String| left_out.iter().any(|reason| line.ends_with(reason));
+    let not_listed = overview.not_checked().into_iter().filter(is_left_out);
+    let not_listed =
+        not_listed.map(|line| format!("{line} (not listed here; --format csv has them)"));
+    let lines = [overview.lead()].into_iter().chain(overview.facts());
+    let lines = lines.chain(not_listed);
     lines.map(|line| visible(&line) + "\n").collect()
 }

@@ -5,10 +5,7 @@
 //! and 1,500 an hour.
 //! Source: <https://learn.microsoft.com/defender-endpoint/api/get-file-information>
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use functions::hashes::{
     FileHash, FileProfile, UnusableProfile,
@@ -28,10 +25,6 @@ const MAX_BYTES: usize = 1 << 20;
 /// Largest list of alerts or devices.
 const MAX_LIST_BYTES: usize = 8 << 20;
 
-/// After a response about another file, connections of earlier calls are not used for this
-/// time: a 404 on one of them has no identity, so it could be about any file.
-const MISTRUST: Duration = Duration::from_secs(60);
-
 /// The Files API.
 #[derive(Debug)]
 pub struct FilesClient {
@@ -40,8 +33,6 @@ pub struct FilesClient {
     stats: DefenderEndpoint,
     alerts: DefenderEndpoint,
     machines: DefenderEndpoint,
-    /// The time of the last response about another file.
-    mixed_up: Mutex<Option<Instant>>,
 }
 
 impl FilesClient {
@@ -53,7 +44,6 @@ impl FilesClient {
             stats: DefenderEndpoint::new("file statistics", "File.Read.All", config),
             alerts: DefenderEndpoint::new("the alerts of a file", "Alert.Read.All", config),
             machines: DefenderEndpoint::new("the devices of a file", "Machine.Read.All", config),
-            mixed_up: Mutex::default(),
         }
     }
 
@@ -74,16 +64,15 @@ impl FilesClient {
     ) -> Result<Option<FileProfile>, Failure> {
         let url = self.defender.url(&["files", &hash.to_string()], None);
         let request = Request::get(url, MAX_BYTES);
-        if !self.are_mixed_up() {
-            match self.ask(&request, hash, deadline).await? {
-                Ok(None) if self.are_mixed_up() => {}
-                Ok(found) => return Ok(found),
-                Err(UnusableProfile::AnotherFile) => self.note_mixed_up(),
-                Err(error) => return Err(unusable_answer(&error.to_string())),
-            }
+        let sent = Instant::now();
+        let mut found = self.ask(&request, hash, deadline).await?;
+        match found {
+            Err(UnusableProfile::AnotherFile) => self.defender.note_mixed_up(),
+            // Another call found out meanwhile.
+            Ok(None) if self.mixed_up_since(sent) => {}
+            _ => return found.map_err(|error| unusable_answer(&error.to_string())),
         }
-        let request = request.on_new_connection();
-        let found = self.ask(&request, hash, deadline).await?;
+        found = self.ask(&request, hash, deadline).await?;
         found.map_err(|error| unusable_answer(&error.to_string()))
     }
 
@@ -93,30 +82,16 @@ impl FilesClient {
         hash: FileHash,
         deadline: Instant,
     ) -> Result<Result<Option<FileProfile>, UnusableProfile>, Failure> {
-        Ok(
-            match self.defender.call(&self.file, request, deadline).await? {
-                Found::No => Ok(None),
-                Found::Yes(answer) => FileProfile::read(&answer, hash).map(Some),
-            },
-        )
+        let found = self.defender.call(&self.file, request, deadline).await?;
+        Ok(match found {
+            Found::No => Ok(None),
+            Found::Yes(answer) => FileProfile::read(&answer, hash).map(Some),
+        })
     }
 
     /// Returns true if a response since `instant` was about another file than was asked for.
     pub fn mixed_up_since(&self, instant: Instant) -> bool {
-        self.mixed_up().is_some_and(|last| last >= instant)
-    }
-
-    fn are_mixed_up(&self) -> bool {
-        self.mixed_up()
-            .is_some_and(|last| last.elapsed() < MISTRUST)
-    }
-
-    fn note_mixed_up(&self) {
-        *self.mixed_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    fn mixed_up(&self) -> Option<Instant> {
-        *self.mixed_up.lock().unwrap_or_else(PoisonError::into_inner)
+        self.defender.mixed_up_since(instant)
     }
 
     /// How often the tenant saw a file in the last 30 days; none at all when

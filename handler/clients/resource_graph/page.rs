@@ -40,7 +40,7 @@ impl Page {
     /// # Errors
     /// [`Failure`] when the response is not what Azure documents.
     pub(super) fn read(reply: &Reply<'_>) -> Result<Self, Failure> {
-        let body: Body = reply.read().map_err(|error| {
+        let body: Body = reply.read_object().map_err(|error| {
             let mut failure = reply.protocol("is a proxy in between?");
             failure.cause += &format!(", line {}, column {}", error.line(), error.column());
             failure

@@ -54,13 +54,17 @@ impl HashLookup {
         results.extend(again.into_iter().filter(|(_, one)| one.verdict.is_some()));
     }
 
-    /// Asks again for every file that was not seen, because responses were mixed up: such a
-    /// 404 may be about another file, so a failure takes its place.
-    pub(super) async fn confirm_not_seen(
+    /// Asks again for every file that was not seen, if responses since `since` were mixed
+    /// up: such a 404 may be about another file, so a failure takes its place.
+    pub async fn confirm_not_seen(
         self: &Arc<Self>,
         results: &mut HashMap<FileHash, HashResult>,
+        since: Instant,
         deadline: Instant,
     ) {
+        if !self.mixed_up_since(since) {
+            return;
+        }
         let again = self.anew(not_seen(results), deadline).await;
         results.extend(again);
     }

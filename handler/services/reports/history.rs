@@ -12,7 +12,10 @@ mod publish;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use functions::report::run::{self, Manifest, ManifestFile, Slot};
+use functions::{
+    json,
+    report::run::{self, Manifest, ManifestFile, Slot},
+};
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
@@ -106,7 +109,7 @@ impl History {
             let Some(file) = self.runs.read(&path).await? else {
                 continue;
             };
-            match serde_json::from_slice::<Manifest>(&file.bytes) {
+            match json::read_object::<Manifest>(&file.bytes) {
                 // A directory may have the same wrong clock as the run.
                 Ok(manifest) if is_ahead(&manifest, written.min(now)) => {}
                 Ok(manifest) if path == run::commit_record(self.report, &manifest.slot) => {
@@ -177,7 +180,7 @@ impl History {
             );
             return Ok(None);
         }
-        let parsed = serde_json::from_slice::<Manifest>(&file.bytes);
+        let parsed = json::read_object::<Manifest>(&file.bytes);
         let below = format!("history/{}/", self.report);
         match parsed {
             Ok(manifest) if manifest.folder.starts_with(&below) => Ok(Some(manifest)),

@@ -1,6 +1,6 @@
 //! Responses that are truncated, odd, endless or about another file.
 
-use sandbox::{Body, Fault};
+use sandbox::{Body, Fault, Sandbox, Tenant};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufStream},
@@ -10,7 +10,7 @@ use tokio::{
 use super::{fails, is_reported_as_failure, recovers};
 use crate::support::{
     App,
-    app::{MALWARE, PUA, PUA_SHA1, unknown_hash, within},
+    app::{MALWARE, PUA, PUA_SHA1, run, unknown_hash, within},
     host::ClientRequest,
 };
 
@@ -223,6 +223,23 @@ async fn field_s07_no_file_is_unknown_because_of_an_answer_to_another_request() 
         .send(ClientRequest::post("/api/hashes", &list))
         .await
         .json();
+    let summary = &answer["summary"];
+    assert_eq!(summary["unknown"], 0, "{summary}");
+    assert!(summary["malicious"].as_u64().unwrap() > 250, "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn field_s07_a_long_list_at_a_shell_is_confirmed_too() {
+    let url = with_an_answer_too_many().await;
+    let cloud = Sandbox::start(Tenant::default()).await.unwrap();
+    let mut variables = cloud.variables();
+    variables.retain(|(name, _)| *name != "DEFENDER_API_URL");
+    variables.push(("DEFENDER_API_URL", url));
+    variables.push(("DEFENDER_CALLS_PER_MINUTE", "10000".to_owned()));
+    let list: String = (0..300).map(|number| unknown_hash(number) + "\n").collect();
+    let look_up = move || run(&["lookup", "-", "--format", "json"], &variables, &list);
+    let output = tokio::task::spawn_blocking(look_up).await.unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     let summary = &answer["summary"];
     assert_eq!(summary["unknown"], 0, "{summary}");
     assert!(summary["malicious"].as_u64().unwrap() > 250, "{summary}");

@@ -141,8 +141,8 @@ fn field_h04_each_unchecked_file_has_its_own_reason_and_an_md5_none() {
     };
     let of_file = |hash: &str| of_defender(hash, Some(file.clone()), "2026-11-23T09:58:12Z");
     let one = answer(vec![invalid(md5), of_file(SHA1), of_file(MALWARE)]);
-    assert_eq!(one.lead(), "1 of 1 file is malicious.");
-    assert_eq!(one.not_checked(), Vec::<String>::new());
+    assert_eq!(one.overview().lead(), "1 of 1 file is malicious.");
+    assert_eq!(one.overview().not_checked(), Vec::<String>::new());
     let stat = one.to_stat();
     assert_eq!((stat.analyzed_entities, stat.not_checked_count), (1, 0));
     assert_eq!(stat.scoring_data.len(), 1);
@@ -152,7 +152,7 @@ fn field_h04_each_unchecked_file_has_its_own_reason_and_an_md5_none() {
         throttled(&"c".repeat(40)),
         throttled(&"d".repeat(40)),
     ]);
-    let sentences = more.not_checked();
+    let sentences = more.overview().not_checked();
     assert_eq!(sentences.len(), 2, "{sentences:?}");
     assert!(sentences[0].starts_with("1 of 4 files NOT checked: ") && sentences[0].contains("MD5"));
     assert_eq!(sentences[1], "2 of 4 files NOT checked: ask again later");
@@ -191,7 +191,10 @@ fn no_lead_is_fine_while_a_file_was_not_checked() {
     ] {
         let answer = answer(results);
         assert_eq!(
-            (answer.lead().as_str(), answer.facts().as_deref()),
+            (
+                answer.overview().lead().as_str(),
+                answer.overview().facts().as_deref()
+            ),
             (lead, facts)
         );
     }
@@ -219,7 +222,7 @@ fn field_h08_an_incident_without_hashes_says_so_and_names_its_files() {
 
 #[test]
 fn field_h10_the_time_is_that_of_the_oldest_answer() {
-    let facts = an_incident().facts().unwrap();
+    let facts = an_incident().overview().facts().unwrap();
     assert!(facts.ends_with("2026-11-23 07:12 UTC."), "{facts}");
 }
 

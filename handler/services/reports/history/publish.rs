@@ -112,7 +112,7 @@ impl History {
             let before = self.latest.read(&path).await?;
             let newest = before
                 .as_ref()
-                .and_then(|file| serde_json::from_slice::<Manifest>(&file.bytes).ok());
+                .and_then(|file| functions::json::read_object::<Manifest>(&file.bytes).ok());
             if !is_newer(manifest, newest.as_ref())
                 || self
                     .latest
